@@ -1,0 +1,411 @@
+"""xcube's Tornado framework with the guard in front of every route, our viewer files and the base map."""
+
+import asyncio
+import contextvars
+import functools
+import io
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import tornado.ioloop
+import tornado.web
+from PIL import Image
+from tornado.iostream import StreamClosedError
+from xcube.core.tile import TileNotFoundException, TileRequestException
+from xcube.core.varexpr import VarExprError
+from xcube.server.api import ApiError, ApiRoute, ApiStaticRoute, Context
+from xcube.server.webservers.tornado import TornadoFramework, TornadoRequestHandler
+from xcube.webapi.timeseries.controllers import get_time_series
+
+from xcube_cubehub import aside, basemap, geojson
+from xcube_cubehub.access import Identity, Policy, current_identity
+from xcube_cubehub.checks import (
+    Request,
+    check_dimensions,
+    check_parameters,
+    check_variables,
+    complete_range,
+    message_of,
+)
+from xcube_cubehub.config import ServerSettings
+from xcube_cubehub.errors import BusyError, CubeError, IssuerUnreachableError, RequestError, TokenError
+from xcube_cubehub.render import viewer_config
+from xcube_cubehub.routes import (
+    COMMON_COLLECTION_ROUTES,
+    COMMON_COLLECTIONS,
+    DATASET_ARGUMENTS,
+    IMAGE_ROUTES,
+    PLACE_ROUTES,
+    Guard,
+    guard_of,
+)
+from xcube_cubehub.tokens import ImageCookie, TokenVerifier
+
+log = logging.getLogger(__name__)
+VIEWER_FILES = Path(str(resources.files("xcube_cubehub") / "viewer_files"))
+WEEK_S = 7 * 24 * 3600
+
+
+@dataclass
+class Services:
+    """What the handlers share; ``policy`` changes when cubes are published."""
+
+    settings: ServerSettings
+    verifier: TokenVerifier
+    cookie: ImageCookie
+    policy: Policy
+    ready: bool = False
+    lines: aside.Lines = field(default_factory=aside.Lines)
+
+
+class _Plain(tornado.web.RequestHandler):
+    """Our own handlers: errors as one JSON line, never a traceback."""
+
+    services: Services
+
+    def initialize(self, services: Services) -> None:
+        self.services = services
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        _write_error(self, status_code, kwargs)
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        _log_exception(self, typ, value, tb)
+
+    def identify_origin(self) -> str:
+        return f"{self.request.protocol}://{self.request.host}"
+
+
+def _write_error(handler: tornado.web.RequestHandler, status: int, details: dict[str, Any]) -> None:
+    error = (details.get("exc_info") or (None, None, None))[1]
+    message = handler._reason  # noqa: SLF001
+    told = status < 500 or isinstance(error, _ToldError)
+    if isinstance(error, tornado.web.HTTPError) and error.log_message and told:
+        # Tornado keeps the message as a format, with every % doubled
+        message = str(error.log_message) % error.args
+    body = {"status_code": status, "code": f"http_{status}", "message": message, "reason": handler._reason}  # noqa: SLF001
+    body["hint"] = getattr(error, "hint", "") or _HINTS.get(status, "")
+    handler.finish({"error": body})
+
+
+def _log_exception(handler: tornado.web.RequestHandler, typ: Any, value: Any, tb: Any) -> None:
+    # A visitor who moves the map on closes connections half-way; that is no failure.
+    if not isinstance(value, (tornado.web.HTTPError, StreamClosedError)):
+        log.error("%s %s failed", handler.request.method, handler.request.path, exc_info=(typ, value, tb))
+
+
+_HINTS = {
+    401: "sign in again",
+    404: "check the address; if the cube is protected, sign in with an account that may read it",
+    500: "try again; if it stays, tell the operator the time of this answer",
+    503: "try again in a minute",
+}
+
+
+async def identify(
+    handler: tornado.web.RequestHandler, services: Services, *, images: bool
+) -> Identity | None:
+    """Identity of the request, None for a visitor.
+
+    Raises
+    ------
+    tornado.web.HTTPError
+        401 for a token that does not hold, 503 when the issuer's keys cannot be had.
+    """
+    header = handler.request.headers.get("Authorization")
+    if header is None:
+        value = handler.get_cookie(ImageCookie.NAME) if images else None
+        return services.cookie.open(value, time.time()) if value else None
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise tornado.web.HTTPError(401, "the Authorization header is not a bearer token")
+    try:
+        return await services.verifier.identify(token.strip())
+    except TokenError as error:
+        raise _ToldError(401, error) from error
+    except IssuerUnreachableError as error:
+        raise _ToldError(503, error) from error
+
+
+class _ToldError(tornado.web.HTTPError):
+    """The HTTP error that says to a person what one of ours says."""
+
+    def __init__(self, status: int, error: CubeError) -> None:
+        super().__init__(status, error.message)
+        self.hint = error.hint
+
+
+def remember(handler: tornado.web.RequestHandler, services: Services, identity: Identity | None) -> None:
+    """Let images follow the sign-in: set the cookie for a person, take it away from a visitor."""
+    path = f"{services.settings.prefix}/"
+    if identity is not None:
+        handler.set_cookie(
+            ImageCookie.NAME,
+            services.cookie.seal(identity),
+            path=path,
+            expires=datetime.fromtimestamp(identity.expires, UTC),
+            httponly=True,
+            samesite="Strict",
+            secure=handler.request.protocol == "https",
+        )
+    elif handler.get_cookie(ImageCookie.NAME):
+        handler.clear_cookie(ImageCookie.NAME, path=path)
+
+
+class GuardedHandler(TornadoRequestHandler):
+    """Runs before each of xcube's handlers: who is it, and is the route for them."""
+
+    def __init__(self, application: Any, request: Any, *, services: Services, **kwargs: Any) -> None:
+        self.services = services
+        self.route_path: str = kwargs["api_route"].path
+        super().__init__(application, request, **kwargs)
+
+    async def prepare(self) -> None:
+        """Verify the token, set the identity of this request, refuse what is closed or not for this person."""
+        current_identity.set(None)
+        connection: Any = self.request.connection
+        aside.client_gone.set(connection.stream.closed)
+        guard = guard_of(self.route_path)
+        if guard is Guard.CLOSED:
+            raise tornado.web.HTTPError(404, "not served here")
+        if self.route_path == "/" and "text/html" in self.request.headers.get("Accept", ""):
+            self.redirect(f"{self.services.settings.prefix}/viewer/")
+            return
+        identity = await identify(self, self.services, images=self.route_path in IMAGE_ROUTES)
+        current_identity.set(identity)
+        if self.route_path == "/datasets" and self.request.method == "GET":
+            remember(self, self.services, identity)
+        if identity is not None:
+            self.set_header("Cache-Control", "private, no-store")
+        self.set_header("Vary", "Authorization, Cookie")
+        if guard is Guard.DATASET:
+            named = [self.path_kwargs[n] for n in DATASET_ARGUMENTS if n in self.path_kwargs]
+            for ds_id in named:
+                common = ds_id in COMMON_COLLECTIONS and self.route_path in COMMON_COLLECTION_ROUTES
+                if not common and not self.services.policy.allows(ds_id):
+                    raise tornado.web.HTTPError(404, f'Dataset "{ds_id}" not found')
+        if self.request.method in {"GET", "HEAD", "POST"}:
+            await self._check()
+
+    async def _check(self) -> None:
+        """Refuse what cannot be answered, so that what fails in xcube is the server's own fault."""
+        # xcube's negotiation fails without one
+        self.request.headers.setdefault("Accept", "*/*")
+        arguments = {name: value or "" for name, value in self.path_kwargs.items()}
+        request = Request.read(self.route_path, arguments, parse_qs(self.request.query))
+        datasets = self.server_ctx.get_api_ctx("datasets")
+        try:
+            check_parameters(request, self.request.headers["Accept"])
+            check_variables(request, datasets)
+            check_dimensions(request, datasets)
+            added = complete_range(request, datasets)
+            if self.request.method == "POST" and self.route_path in PLACE_ROUTES:
+                await self.server_ctx.run_in_executor(
+                    None, geojson.check, self.request.body, geojson.most(self.route_path)
+                )
+        except RequestError as error:
+            raise _ToldError(error.status, error) from error
+        except ApiError as error:
+            raise tornado.web.HTTPError(error.status_code, error.message) from error
+        extra = [f"{name}={value}" for name, value in added.items()]
+        self.request.query = "&".join(filter(None, [self.request.query, *extra]))
+
+    async def _call_method(self, method_name: str, *args: Any, **kwargs: Any) -> None:
+        """Answer by xcube; what it raises about a request by name, and then lets pass as a failure, is a 400."""
+        method = getattr(self._api_handler, method_name)
+        line = self.services.lines.of(self.route_path)
+        try:
+            if line is not None and asyncio.iscoroutinefunction(method):
+                await aside.answer(line, self._api_handler, method, *args, **kwargs)
+            else:
+                await super()._call_method(method_name, *args, **kwargs)
+        except BusyError as error:
+            raise _ToldError(error.status, error) from error
+        except ApiError as error:
+            raise tornado.web.HTTPError(error.status_code, error.message) from error
+        except VarExprError as error:
+            raise tornado.web.HTTPError(400, f"the expression cannot be used: {message_of(error)}") from error
+        except TileRequestException as error:
+            raise tornado.web.HTTPError(400, message_of(error)) from error
+        except TileNotFoundException as error:
+            raise tornado.web.HTTPError(404, message_of(error)) from error
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Errors without the traceback that stock xcube sends."""
+        _write_error(self, status_code, kwargs)
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Tornado's own would log the query, and with it the code of a sign-in."""
+        _log_exception(self, typ, value, tb)
+
+
+class HealthHandler(_Plain):
+    """200 once the cubes are open."""
+
+    def get(self) -> None:
+        """Say that cubes can be served, or 503."""
+        if not self.services.ready:
+            raise tornado.web.HTTPError(503, "the cubes are being opened")
+        self.write({"status": "ok", "cubes": len(self.services.policy.rules)})
+
+
+class SessionHandler(_Plain):
+    """Called by the viewer page whenever its token changes, so that map images stay visible after a renewal."""
+
+    async def post(self) -> None:
+        """Set or clear the cookie for images."""
+        remember(self, self.services, await identify(self, self.services, images=False))
+        self.set_status(204)
+
+
+class ViewerIndexHandler(_Plain):
+    """xcube's viewer page with our title and the script that keeps images signed in."""
+
+    def get(self) -> None:
+        """The page."""
+        self.set_header("Content-Type", "text/html; charset=UTF-8")
+        self.set_header("Cache-Control", "no-cache")
+        # The address of the page that a sign-in comes back to holds a code.
+        self.set_header("Referrer-Policy", "strict-origin")
+        self.set_header("X-Frame-Options", "SAMEORIGIN")
+        self.write(viewer_page())
+
+
+@functools.lru_cache(maxsize=1)
+def viewer_page() -> str:
+    """The page of the viewer that xcube brings, adapted."""
+    page = (resources.files("xcube.webapi.viewer") / "dist" / "index.html").read_text(encoding="utf-8")
+    page = page.replace("<title>xcube Viewer</title>", "<title>CubeHub: cubes</title>")
+    page = page.replace("./images/favicon.ico", "./config/logo.svg")
+    return page.replace(
+        "</head>",
+        '<script src="./config/session.js" defer></script>\n<link rel="stylesheet" href="./config/cubehub.css">\n</head>',
+    )
+
+
+class ViewerConfigHandler(_Plain):
+    """The viewer's config.json, for the origin by which the visitor came."""
+
+    def get(self) -> None:
+        """The configuration as JSON."""
+        self.set_header("Content-Type", "application/json; charset=UTF-8")
+        self.set_header("Cache-Control", "no-store")
+        self.write(json.dumps(viewer_config(self.services.settings, self.identify_origin())))
+
+
+class NoExtensionsHandler(_Plain):
+    """The viewer asks at each start for panels that the server adds; xcube answers 404 if there are none."""
+
+    def get(self) -> None:
+        """An empty list of panels."""
+        self.write({"result": {"extensions": [], "contributions": {}}})
+
+
+class BasemapHandler(_Plain):
+    """Base map tiles."""
+
+    async def get(self, z: str, x: str, y: str) -> None:
+        """One PNG tile; 404 for one that does not exist."""
+        try:
+            png = await asyncio.get_running_loop().run_in_executor(
+                None, basemap.render, int(z), int(x), int(y)
+            )
+        except ValueError as error:
+            raise tornado.web.HTTPError(404, str(error)) from error
+        self.set_header("Content-Type", "image/png")
+        self.set_header("Cache-Control", f"public, max-age={WEEK_S}")
+        self.write(png)
+
+
+class EmptyTileHandler(_Plain):
+    """A transparent tile: the viewer falls back to overlays of other hosts if it is given none."""
+
+    def get(self) -> None:
+        """One transparent pixel."""
+        self.set_header("Content-Type", "image/png")
+        self.set_header("Cache-Control", f"public, max-age={WEEK_S}")
+        self.write(empty_tile())
+
+
+@functools.lru_cache(maxsize=1)
+def empty_tile() -> bytes:
+    """One transparent pixel as PNG."""
+    out = io.BytesIO()
+    Image.new("RGBA", (1, 1)).save(out, "PNG")
+    return out.getvalue()
+
+
+def log_request(handler: tornado.web.RequestHandler) -> None:
+    """One line per failed request, without the query: a sign-in comes back with its code in the query."""
+    status = handler.get_status()
+    level = logging.ERROR if status >= 500 else logging.INFO if status >= 400 else logging.DEBUG
+    request = handler.request
+    log.log(level, "%d %s %s %.0f ms", status, request.method, request.path, 1000 * request.request_time())
+
+
+class GuardedFramework(TornadoFramework):
+    """Tornado with the guard; give it `Services` before the server is made."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__(application=tornado.web.Application(log_function=log_request))
+        self._services = services
+
+    def add_routes(self, api_routes: Sequence[ApiRoute], url_prefix: str) -> None:
+        """Our own routes first (the first match wins), then xcube's, each behind the guard."""
+        shared = {"services": self._services}
+        files = {"path": str(VIEWER_FILES)}
+        number = r"(?P<{}>\d{{1,7}})"
+        tile = "/".join(number.format(n) for n in "zxy")
+        handlers: list[Any] = [
+            (f"{url_prefix}/health", HealthHandler, shared),
+            (f"{url_prefix}/session", SessionHandler, shared),
+            (rf"{url_prefix}/basemap/none/\d+/\d+/\d+\.png", EmptyTileHandler, shared),
+            (rf"{url_prefix}/basemap/{tile}\.png", BasemapHandler, shared),
+            (url_prefix, tornado.web.RedirectHandler, {"url": f"{url_prefix}/viewer/", "permanent": False}),
+            (f"{url_prefix}/viewer/(?:index.html)?", ViewerIndexHandler, shared),
+            (f"{url_prefix}/viewer/ext/contributions", NoExtensionsHandler, shared),
+            (f"{url_prefix}/viewer/config/config.json", ViewerConfigHandler, shared),
+            (
+                f"{url_prefix}/viewer/config/(about.en.md|logo.svg|session.js|cubehub.css)",
+                tornado.web.StaticFileHandler,
+                files,
+            ),
+            (
+                f"{url_prefix}/viewer/(docs/(?:privacy-note|imprint).(?:en|de|se).md)",
+                tornado.web.StaticFileHandler,
+                files,
+            ),
+        ]
+        for route in api_routes:
+            pattern = url_prefix + self.path_to_pattern(route.path) + ("/?" if route.slash else "")
+            handlers.append((pattern, GuardedHandler, {"api_route": route, **shared}))
+        self.application.add_handlers(".*$", handlers)
+
+    def add_static_routes(self, api_routes: Sequence[ApiStaticRoute], url_prefix: str) -> None:
+        """Only the viewer's files: nothing else of this machine is handed out as a file."""
+        super().add_static_routes([route for route in api_routes if route.path == "/viewer"], url_prefix)
+
+    def stop(self, ctx: Context) -> None:
+        """Stop; what waits for a thread is not begun any more."""
+        self._services.lines.stop()
+        super().stop(ctx)
+
+    def run_in_executor(
+        self, executor: Executor | None, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Awaitable[Any]:
+        """Run in a thread with the identity of the request: stock xcube's threads would see nobody."""
+        context = contextvars.copy_context()
+        call = functools.partial(context.run, function, *args, **kwargs)
+        if function is get_time_series:
+            return self._services.lines.series.run(call)
+        result: Awaitable[Any] = tornado.ioloop.IOLoop.current().run_in_executor(executor, call)
+        return result

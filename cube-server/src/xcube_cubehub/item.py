@@ -1,0 +1,114 @@
+"""The STAC item of a built cube: how the catalogue finds it."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+import pyproj
+import xarray as xr
+
+from xcube_cubehub.recipes.model import Recipe
+
+PREFIX = "/services/cubes"
+
+
+def lonlat_bounds(bounds: tuple[float, float, float, float], crs: str) -> list[float]:
+    """Bounds in degrees: west, south, east, north."""
+    if crs == "EPSG:4326":
+        return [round(value, 6) for value in bounds]
+    project = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    return [round(value, 6) for value in project.transform_bounds(*bounds)]
+
+
+def stac_item(
+    recipe: Recipe,
+    dataset: xr.Dataset,
+    bounds: tuple[float, float, float, float],
+    crs: str,
+    prefix: str = PREFIX,
+) -> dict[str, Any]:
+    """Describe a cube as a STAC 1.0 item.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Names and licence.
+    dataset : Dataset
+        The finest level: its times and variables are listed.
+    bounds : tuple of float
+        Outer edges in ``crs``.
+    prefix : str
+        Path under which the cube server answers.
+
+    Returns
+    -------
+    dict
+        GeoJSON feature with root-relative links, ready for JSON.
+    """
+    west, south, east, north = box = lonlat_bounds(bounds, crs)
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    times = [f"{str(t)[:19]}Z" for t in np.sort(dataset["time"].values).astype("datetime64[s]")]
+    names = [str(name) for name, variable in dataset.data_vars.items() if variable.ndim == 3]
+    viewer = f"{prefix}/viewer/?{urlencode({'dataset': recipe.name, 'variable': names[0]})}"
+    spatial = [str(d) for d in dataset[names[0]].dims[1:]]
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "stac_extensions": ["https://stac-extensions.github.io/datacube/v2.2.0/schema.json"],
+        "id": recipe.name,
+        "collection": "cubes",
+        "bbox": box,
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {
+            "title": recipe.title,
+            "description": recipe.description,
+            "datetime": None,
+            "start_datetime": times[0],
+            "end_datetime": times[-1],
+            "license": recipe.license,
+            "attribution": recipe.attribution,
+            "synthetic": recipe.synthetic,
+            "cube:dimensions": {
+                "time": {"type": "temporal", "extent": [times[0], times[-1]], "values": times},
+                **{
+                    name: {
+                        "type": "spatial",
+                        "axis": axis,
+                        "extent": [bounds[low], bounds[low + 2]],
+                        "reference_system": int(crs.removeprefix("EPSG:")),
+                    }
+                    for name, axis, low in ((spatial[1], "x", 0), (spatial[0], "y", 1))
+                },
+            },
+            "cube:variables": {
+                name: {
+                    "type": "data",
+                    "dimensions": [str(d) for d in dataset[name].dims],
+                    "description": dataset[name].attrs["long_name"],
+                    "unit": dataset[name].attrs["units"],
+                }
+                for name in names
+            },
+        },
+        "assets": {
+            "zarr": {
+                "href": f"{prefix}/s3/datasets/{recipe.name}.zarr",
+                "type": "application/vnd+zarr",
+                "roles": ["data"],
+                "title": "Zarr, finest level",
+            },
+            "pyramid": {
+                "href": f"{prefix}/s3/pyramids/{recipe.name}.levels",
+                "type": "application/vnd+zarr",
+                "roles": ["data", "overview"],
+                "title": "Zarr, all levels",
+            },
+            "viewer": {
+                "href": viewer,
+                "type": "text/html",
+                "roles": ["visual"],
+                "title": "Open in the viewer",
+            },
+        },
+        "links": [{"rel": "alternate", "href": viewer, "type": "text/html", "title": "Viewer"}],
+    }

@@ -1,0 +1,198 @@
+"""From ``cubes.yaml`` and what is built to xcube's server configuration, the access policy and the viewer's."""
+
+import logging
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from xcube_cubehub.access import Access, Policy
+from xcube_cubehub.build import STAMP, near_empty_of, stamp_of
+from xcube_cubehub.config import Cube, Cubes, Places, ServerSettings
+from xcube_cubehub.pyramid import PYRAMID, SERIES
+
+log = logging.getLogger(__name__)
+BUILTIN = "builtin:"
+"""Marks a place file that comes with this package."""
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+
+
+def series_id(cube: str) -> str:
+    """Dataset id of the time-chunked copy. The colon keeps it apart from every id that cubes.yaml allows."""
+    return f"{cube}:series"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is to be served right now."""
+
+    config: dict[str, Any]
+    policy: Policy
+    near_empty: dict[str, frozenset[int]] = field(default_factory=dict)
+    """By cube the positions of the times that show next to nothing (`xcube_cubehub.build.near_empty`)."""
+
+
+def signature(cubes_yaml: Path, cubes_dir: Path) -> tuple[tuple[str, int], ...]:
+    """Changes when ``cubes.yaml`` or any built cube does; cheap enough to look at every few seconds."""
+    paths = [cubes_yaml, *sorted(cubes_dir.glob(f"*/{STAMP}"))]
+    found = []
+    for path in paths:
+        try:
+            found.append((str(path), path.stat().st_mtime_ns))
+        except OSError:
+            continue
+    return tuple(found)
+
+
+def published(settings: ServerSettings, cubes: Cubes) -> Published:
+    """Decide what to serve: cubes that are listed but not built are left out, with a line in the log."""
+    present = []
+    for cube in cubes.cubes:
+        if stamp_of(settings.cubes_dir / cube.id):
+            present.append(cube)
+        else:
+            log.warning(
+                "cube %s is listed but not built: left out until `cubehub cubes build %s`", cube.id, cube.id
+            )
+    places = {p.id: p for p in cubes.places}
+    config: dict[str, Any] = {
+        "port": settings.port,
+        "address": settings.address,
+        "base_dir": str(settings.state_dir),
+        "url_prefix": settings.prefix,
+        "api_spec": {"excludes": ["compute"]},
+        # the largest thing people send is a polygon; what is read is held in memory
+        "tornado": {"xheaders": True, "max_body_size": MAX_BODY_BYTES, "max_buffer_size": MAX_BODY_BYTES},
+        "Authentication": {
+            "Authority": settings.issuer,
+            "Audience": settings.audience,
+            "Algorithms": ["RS256"],
+            "IsRequired": False,
+        },
+        "ServiceProvider": {"ProviderName": "CubeHub", "ProviderSite": settings.public_url},
+        "Styles": [style(cube) for cube in present],
+        "Datasets": [
+            entry
+            for number, cube in enumerate(present)
+            for entry in datasets(
+                cube, number, settings.cubes_dir / cube.id, places, settings.cubes_yaml.parent
+            )
+        ],
+    }
+    # xcube answers this id to everybody, so a protected cube cannot be it.
+    public = {cube.id for cube in present if cube.rule.access is Access.PUBLIC}
+    if cubes.default in public:
+        config["EntrypointDatasetId"] = cubes.default
+    ids = {c.id: c.id for c in present} | {series_id(c.id): c.id for c in present}
+    hidden = {c.id: near_empty_of(settings.cubes_dir / c.id) for c in present}
+    return Published(config, Policy({c.id: c.rule for c in present}, ids), hidden)
+
+
+def style(cube: Cube) -> dict[str, Any]:
+    """Xcube's style of a cube; the log scale is added by our datasets context (the schema has no word for it)."""
+    mappings = {v.name: {"ColorBar": v.colours, "ValueRange": list(v.range)} for v in cube.variables}
+    return {"Identifier": cube.id, "ColorMappings": mappings}
+
+
+def norms(cubes: Cubes) -> dict[tuple[str, str], str]:
+    """Scale, ``lin`` or ``log``, by cube and variable."""
+    return {(c.id, v.name): v.scale for c in cubes.cubes for v in c.variables}
+
+
+def datasets(
+    cube: Cube, number: int, folder: Path, places: dict[str, Places], base: Path
+) -> list[dict[str, Any]]:
+    """Xcube's entries for a cube: the pyramid, and hidden the time-chunked copy."""
+    common: dict[str, Any] = {"FileSystem": "file", "Attribution": cube.attribution}
+    if cube.rule.access is not Access.PUBLIC:
+        common["AccessControl"] = {"RequiredScopes": [f"read:dataset:{cube.id}"]}
+    return [
+        {
+            **common,
+            "Identifier": cube.id,
+            "Path": str(folder / PYRAMID),
+            "Title": cube.title,
+            "Description": cube.description,
+            "GroupTitle": cube.group,
+            "SortValue": number + 1,
+            "Style": cube.id,
+            "Variables": [v.name for v in cube.variables],
+            "TimeSeriesDataset": series_id(cube.id),
+            "PlaceGroups": [
+                {"Identifier": p, "Title": places[p].title, "Path": str(place_file(places[p].file, base))}
+                for p in cube.places
+            ],
+        },
+        {
+            **common,
+            "Identifier": series_id(cube.id),
+            "Path": str(folder / SERIES),
+            "Title": cube.title,
+            "Style": cube.id,
+            "Hidden": True,
+        },
+    ]
+
+
+def place_file(name: Path, base: Path) -> Path:
+    """Path of a place file: ``builtin:NAME`` comes with this package, anything else lies beside ``cubes.yaml``."""
+    text = str(name)
+    if text.startswith(BUILTIN):
+        return Path(
+            str(resources.files("xcube_cubehub") / "places" / f"{text.removeprefix(BUILTIN)}.geojson")
+        )
+    return (base / name).resolve()
+
+
+def viewer_config(settings: ServerSettings, origin: str) -> dict[str, Any]:
+    """``config.json`` of the xcube viewer.
+
+    Parameters
+    ----------
+    settings : ServerSettings
+        Issuer, client and prefix.
+    origin : str
+        Scheme and host by which this visitor reaches us, so that the viewer stays on one origin.
+    """
+    base = f"{origin}{settings.prefix}"
+    # The viewer shows a base map at first only if it has the id of its own default, OpenStreetMap; under that id it
+    # gets our land outlines, so nothing is fetched from outside.
+    base_map = {
+        "id": "OpenStreetMap.OSM Mapnik",
+        "title": "Land and water",
+        "url": f"{base}/basemap/{{z}}/{{x}}/{{y}}.png",
+        "attribution": "Land: Natural Earth",
+        "exclusive": True,
+    }
+    no_overlay = {
+        "id": "none",
+        "title": "No overlay",
+        "url": f"{base}/basemap/none/{{z}}/{{x}}/{{y}}.png",
+        "attribution": "",
+    }
+    return {
+        "name": "cubehub",
+        "server": {"id": "cubehub", "name": "CubeHub", "url": base},
+        "authClient": {"authority": settings.issuer, "client_id": settings.client_id},
+        "branding": {
+            "appBarTitle": "CubeHub",
+            "windowTitle": "CubeHub: cubes",
+            "windowIcon": "config/logo.svg",
+            "headerBackgroundColor": "#0b4f6c",
+            "themeMode": "light",
+            "primaryColor": "#0b6e8f",
+            "secondaryColor": "#2a9d6f",
+            "organisationUrl": "/",
+            "logoImage": "logo.svg",
+            "logoWidth": 28,
+            "baseMapUrl": base_map["url"],
+            "layers": {"baseMaps": [base_map], "overlays": [no_overlay]},
+            "defaultAgg": "mean",
+            "polygonFillOpacity": 0.15,
+            "mapProjection": "EPSG:3857",
+            "allowSharing": False,
+            "allow3D": False,
+            "allowRefresh": False,
+        },
+    }

@@ -1,0 +1,31 @@
+"""What installing the package switches on in a Jupyter server."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import Any
+
+from cubehub_account.memory import ledger
+from cubehub_account.provisioner import first_to_go
+
+
+def link(serverapp: Any) -> None:
+    """Set the server's classes before it makes anything of them; what an operator has set stays.
+
+    Parameters
+    ----------
+    serverapp : jupyter_server.serverapp.ServerApp
+        The server that links its extensions.
+    """
+    ledger()  # counts from the server's start: what was before is nobody's news
+    config = serverapp.config
+    if "kernel_websocket_connection_class" not in config.ServerApp:
+        serverapp.kernel_websocket_connection_class = "cubehub_account.websocket.ReasonedKernelWebsocket"
+    if "default_provisioner_name" not in config.KernelProvisionerFactory:
+        config.KernelProvisionerFactory.default_provisioner_name = "cubehub-provisioner"
+    settings = dict(serverapp.terminado_settings)
+    # Not a login shell, as the stock server would take: /etc/profile puts the system's PATH over the environment's.
+    shell = settings.get("shell_command") or [os.environ.get("SHELL") or "/bin/sh"]
+    command = shlex.split(shell) if isinstance(shell, str) else list(shell)
+    serverapp.terminado_settings = {**settings, "shell_command": first_to_go(command)}

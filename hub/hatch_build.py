@@ -1,0 +1,29 @@
+"""Put the rest of the repository that a running platform needs into sdist and wheel, not what tests it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+ROOMS = ("binder", "config", "cube-server", "extensions", "images")
+LEFT_OUT = {"tests", "scripts", "node_modules", "dist", "__pycache__"}
+
+
+class Rooms(BuildHookInterface[Any]):
+    """Copy the rooms to `cubehub/_data`; a build from an sdist finds them there already."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Name the files; an editable install has none, because `cubehub.resources` finds the checkout."""
+        hub = Path(self.root)
+        if version == "editable" or (hub / "src/cubehub/_data").is_dir():
+            return
+        target = "src/cubehub/_data" if self.target_name == "sdist" else "cubehub/_data"
+        for room in ROOMS:
+            for path in sorted((hub.parent / room).rglob("*")):
+                inside = path.relative_to(hub.parent)
+                # caches and environments hide in dot folders; Zarr's metadata are dot files
+                hidden = any(part.startswith(".") for part in inside.parts[:-1])
+                if path.is_file() and not hidden and not LEFT_OUT.intersection(inside.parts):
+                    build_data["force_include"][str(path)] = f"{target}/{inside}"

@@ -1,0 +1,24 @@
+"""CubeHub: a JupyterHub distribution for Earth-observation platforms.
+
+The public interface is `__all__`; the server half needs the ``server`` extra.
+"""
+
+from importlib.metadata import version
+from typing import Any
+
+__all__ = ["KeycloakAuthenticator", "configure"]
+__version__ = version("cubehub")
+
+_HOMES = {"configure": "cubehub.configure", "KeycloakAuthenticator": "cubehub.authenticator"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the server half only where it is used: a notebook's `import cubehub` stays light."""
+    if name in _HOMES:
+        from importlib import import_module  # noqa: PLC0415
+
+        value = getattr(import_module(_HOMES[name]), name)
+        # the submodule of the same name would otherwise win once it has been imported
+        globals()[name] = value
+        return value
+    raise AttributeError(name)

@@ -1,0 +1,118 @@
+"""The `cubehub` command."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cubehub.errors import CubeHubError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it: 128 and the number of SIGINT."""
+
+
+class _Command(click.Group):
+    """Shows whatever goes wrong as `error:` and `hint:` (and as JSON where asked), never as a traceback."""
+
+    def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:  # type: ignore[override]
+        """Run the command and leave with its status; see `click.Command.main`."""
+        words = list(sys.argv[1:] if args is None else args)
+        extra["standalone_mode"] = False
+        try:
+            sys.exit(super().main(words, **extra))
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            status = error.exit_code
+        except (click.Abort, KeyboardInterrupt):
+            status = INTERRUPTED
+            _show(
+                words,
+                "interrupted",
+                "Interrupted; what was done so far is kept.",
+                "Run the command again to go on.",
+            )
+        except Exception as error:  # noqa: BLE001 - the last edge before a person
+            status, told = _explain(error)
+            _show(words, *told)
+        sys.exit(status)
+
+
+def _explain(error: Exception) -> tuple[int, tuple[str, str, str]]:
+    """Exit status of an error, and its code, message and hint."""
+    if isinstance(error, CubeHubError):
+        return error.exit_status, (error.code, error.message, error.hint)
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        hint = f"See {context.command_path} --help." if context else ""
+        return error.exit_code, ("bad_input", error.format_message(), hint)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EPIPE) and error.filename is None:
+        return 1, (
+            "output_failed",
+            f"The output could not be written: {error.strerror}.",
+            "Look where it goes.",
+        )
+    if spawner_error := _spawner_error(error):
+        return 1, spawner_error
+    if "CUBEHUB_DEBUG" in os.environ:
+        traceback.print_exception(error)
+    return 1, (
+        "internal",
+        f"Something CubeHub did not expect: {type(error).__name__}: {error}",
+        "Run it again with CUBEHUB_DEBUG=1 for the details, and please report them.",
+    )
+
+
+def _spawner_error(error: Exception) -> tuple[str, str, str] | None:
+    try:
+        from cubehub_spawner import SpawnerError  # noqa: PLC0415 - absent where only the light half is installed
+    except ImportError:
+        return None
+    return (error.code, error.message, error.hint) if isinstance(error, SpawnerError) else None
+
+
+def _show(words: Sequence[str], code: str, message: str, hint: str) -> None:
+    if "--json" in words:
+        # standard output itself may be what failed
+        with contextlib.suppress(OSError):
+            click.echo(json.dumps({"code": code, "message": message, "hint": hint}))
+    click.echo(f"error: {message}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+
+
+@click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cubehub")
+def cubehub() -> None:
+    """Run an Earth-observation platform: notebooks, cubes, catalogue and Dask behind one account."""
+
+
+def load_commands() -> click.Group:
+    """Give the `cubehub` command with all its subcommands; they need the server half."""
+    from cubehub.cli import cubes, logs, status, up  # noqa: PLC0415 - so that a missing extra gets a message
+
+    for command in (up.up, status.down, status.status, logs.logs, cubes.cubes):
+        cubehub.add_command(command)
+    return cubehub
+
+
+def main() -> None:
+    """Entry point of the `cubehub` command."""
+    try:
+        command = load_commands()
+    except ModuleNotFoundError as error:
+        click.echo(f"error: {error.name} is not installed here.", err=True)
+        click.echo("hint: This command needs the server half: pip install 'cubehub[server]'.", err=True)
+        raise SystemExit(1) from error
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    command()

@@ -1,0 +1,216 @@
+"""What Keycloak says about a person at the moment it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+from cubehub_spawner.entitlement import Account
+from cubehub_spawner.errors import DirectoryUnavailableError, UnknownAccountError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_log = logging.getLogger(__name__)
+
+_TIMEOUT_S = 3.0
+_RENEW_BEFORE_S = 30.0
+_PAUSE_S = 0.2
+"""Before the one repetition; a Keycloak that restarts drops pooled connections."""
+
+
+class KeycloakDirectory:
+    """Looks people up with the narrowed service account.
+
+    Parameters
+    ----------
+    keycloak_url
+        Address of Keycloak for machines, without the realm.
+    realm
+        Realm the people are in.
+    client_id, client_secret
+        The service account, see `cubehub.keycloak.permissions`.
+    transport
+        Another way to Keycloak than the network, for tests.
+
+    Notes
+    -----
+    A look-up is two requests on pooled connections; nothing about people is kept between look-ups,
+    since a spawn must see the groups of *now*. Only the service account's own token is kept, until
+    30 s before it ends. Use one instance in one event loop.
+    """
+
+    def __deepcopy__(self, memo: dict[int, object]) -> KeycloakDirectory:
+        """Give itself: traitlets copies its configuration for each spawner, and they share one pool."""
+        return self
+
+    def __init__(
+        self,
+        keycloak_url: str,
+        realm: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        # trust_env would send the secret through a proxy that the machine has set
+        self._http = httpx.AsyncClient(
+            base_url=keycloak_url.rstrip("/"), timeout=_TIMEOUT_S, trust_env=False, transport=transport
+        )
+        self._token_path = f"/realms/{realm}/protocol/openid-connect/token"
+        self._admin_path = f"/admin/realms/{realm}"
+        self._login = {
+            "grant_type": "client_credentials",
+            "client_id": client_id,
+            "client_secret": client_secret,
+        }
+        self._token: str | None = None
+        self._token_ends = 0.0
+        self._signing_in = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the pooled connections."""
+        await self._http.aclose()
+
+    async def lookup(self, username: str) -> Account:
+        """Ask Keycloak about one person.
+
+        Parameters
+        ----------
+        username
+            The whole name; Keycloak keeps names in lower case and finds them in any.
+
+        Raises
+        ------
+        UnknownAccountError
+            Keycloak answered, and has nobody of that name.
+        DirectoryUnavailableError
+            It could not be asked. ``code`` tells why: ``directory_unreachable``, ``directory_timeout``,
+            ``directory_error`` (it failed) or ``directory_denied`` (the service account was revoked).
+        """
+        found = await self._get(
+            f"{self._admin_path}/users",
+            {"username": username, "exact": "true", "briefRepresentation": "true"},
+        )
+        # asked for exactly one name; compared again so that no search rule of the server can widen it
+        people = [one for one in _entries(found) if str(one.get("username", "")).lower() == username.lower()]
+        if not people:
+            raise UnknownAccountError
+        person = people[0]
+        try:
+            groups = await self._get(
+                f"{self._admin_path}/users/{person['id']}/groups", {"briefRepresentation": "true"}
+            )
+            return Account(
+                username=str(person["username"]),
+                id=str(person["id"]),
+                enabled=person.get("enabled") is True,
+                groups=frozenset(str(group["path"]) for group in _entries(groups)),
+                email=person.get("email"),
+            )
+        except KeyError as error:
+            raise _unavailable("directory_error", f"Keycloak's answer lacks {error}") from error
+
+    async def _get(self, path: str, query: dict[str, str]) -> Any:
+        answer = await self._send("GET", path, params=query, headers=await self._authorization())
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            # Keycloak lost its sessions or keys, as after a restore; one new token settles whether that was all
+            self._token = None
+            answer = await self._send("GET", path, params=query, headers=await self._authorization())
+        if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            raise _unavailable("directory_denied", f"Keycloak refused the look-up ({answer.status_code})")
+        if answer.status_code == httpx.codes.NOT_FOUND and "/users/" in path:
+            # deleted between the two requests
+            raise UnknownAccountError
+        return _content(answer)
+
+    async def _authorization(self) -> dict[str, str]:
+        async with self._signing_in:
+            if self._token is None or time.monotonic() > self._token_ends - _RENEW_BEFORE_S:
+                asked = time.monotonic()
+                answer = await self._send("POST", self._token_path, data=self._login)
+                if answer.status_code in (
+                    httpx.codes.BAD_REQUEST,
+                    httpx.codes.UNAUTHORIZED,
+                    httpx.codes.FORBIDDEN,
+                ):
+                    self._token = None
+                    raise _unavailable(
+                        "directory_denied", f"Keycloak refused the login ({answer.status_code})"
+                    )
+                content = _content(answer)
+                try:
+                    self._token = str(content["access_token"])
+                    self._token_ends = asked + float(content["expires_in"])
+                except (KeyError, TypeError, ValueError) as error:
+                    raise _unavailable("directory_error", f"Keycloak's token answer lacks {error}") from error
+            return {"Authorization": f"Bearer {self._token}"}
+
+    async def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
+        for last in (False, True):
+            try:
+                return await self._http.request(method, path, **more)
+            except httpx.TimeoutException as error:
+                raise _unavailable(
+                    "directory_timeout", f"Keycloak did not answer within {_TIMEOUT_S:g} s"
+                ) from error
+            except httpx.HTTPError as error:
+                if last:
+                    reason = f"Keycloak can't be reached: {error}"
+                    raise _unavailable("directory_unreachable", reason) from error
+            await asyncio.sleep(_PAUSE_S)
+        raise AssertionError  # the second time round returns or raises
+
+
+_TEXTS = {
+    "directory_unreachable": (
+        "Your account could not be checked: the account service can't be reached.",
+        "Nothing is wrong with your account. It may be restarting: try again in a minute.",
+    ),
+    "directory_timeout": (
+        "Your account could not be checked: the account service took too long to answer.",
+        "Nothing is wrong with your account. Try again in a minute.",
+    ),
+    "directory_error": (
+        "Your account could not be checked: the account service answered with an error.",
+        "Nothing is wrong with your account. Try again; if it stays so, tell your administrator.",
+    ),
+    "directory_denied": (
+        "Your account could not be checked: the account service does not accept the platform's own login.",
+        "Trying again will not help. Tell your administrator, who should look at the client cubehub-directory in Keycloak.",
+    ),
+}
+
+
+def _unavailable(code: str, reason: str) -> DirectoryUnavailableError:
+    """Translate a cause for the person; the operator's log gets the reason."""
+    _log.warning("Directory: %s (%s)", reason, code)
+    error = DirectoryUnavailableError(*_TEXTS[code])
+    error.code = code
+    return error
+
+
+def _content(answer: httpx.Response) -> Any:
+    if answer.is_success:
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise _unavailable("directory_error", "Keycloak's answer is not JSON") from error
+    raise _unavailable("directory_error", f"Keycloak failed with status {answer.status_code}")
+
+
+def _entries(content: Any) -> list[dict[str, Any]]:
+    if isinstance(content, list) and all(isinstance(entry, dict) for entry in content):
+        return content
+    raise _unavailable("directory_error", "Keycloak's answer is not a list")

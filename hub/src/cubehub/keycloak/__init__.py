@@ -1,0 +1,1 @@
+"""Keycloak on one machine: fetched, started, filled with the realm; `cubehub.directory` asks it."""

@@ -1,0 +1,1 @@
+"""One machine: what `cubehub up` fetches, starts and watches."""

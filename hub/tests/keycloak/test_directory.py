@@ -1,0 +1,191 @@
+"""Every state of the directory that a look-up can meet; `test_real.py` meets them with a real Keycloak."""
+
+import asyncio
+
+import httpx
+import pytest
+from cubehub import directory as module
+from cubehub.directory import KeycloakDirectory
+from cubehub_spawner.entitlement import Account
+from cubehub_spawner.errors import DirectoryUnavailableError, UnknownAccountError
+
+ANA = {"id": "1", "username": "ana", "enabled": True, "email": "ana@example.org"}
+STANDARD = [{"id": "g", "name": "standard", "path": "/cubehub/standard"}]
+
+
+class Server:
+    """Answers as Keycloak does; each answer can be replaced, or be an exception."""
+
+    def __init__(self):
+        self.calls = []
+        self.tokens = 0
+        self.expires_in = 300
+        self.people, self.groups, self.login = [ANA], STANDARD, None
+        self.refuse = set()
+
+    def __call__(self, request):
+        path = request.url.path
+        if path.endswith("/token"):
+            self.calls.append("token")
+            self.tokens += 1
+            return self.answer(
+                self.login or {"access_token": f"t{self.tokens}", "expires_in": self.expires_in}
+            )
+        self.calls.append(path.removeprefix("/admin/realms/cubehub"))
+        if request.headers["authorization"].removeprefix("Bearer ") in self.refuse:
+            return httpx.Response(401)
+        if path.endswith("/groups"):
+            return self.answer(self.groups)
+        assert request.url.params["exact"] == "true"
+        return self.answer(self.people)
+
+    @staticmethod
+    def answer(content):
+        if isinstance(content, Exception):
+            raise content
+        if isinstance(content, httpx.Response):
+            return content
+        return httpx.Response(200, json=content)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setattr(module, "_PAUSE_S", 0)
+    return Server()
+
+
+def look_up(server, *usernames):
+    async def run():
+        transport = httpx.MockTransport(server)
+        async with KeycloakDirectory(
+            "http://kc", "cubehub", "dir", "s3cret", transport=transport
+        ) as directory:
+            return await asyncio.gather(*(directory.lookup(name) for name in usernames))
+
+    return asyncio.run(run())
+
+
+def refused(server, kind=DirectoryUnavailableError):
+    with pytest.raises(kind) as caught:
+        look_up(server, "ana")
+    return caught.value
+
+
+def test_an_account_is_what_keycloak_says(server):
+    (account,) = look_up(server, "ana")
+    assert account == Account(
+        "ana", "1", enabled=True, groups=frozenset({"/cubehub/standard"}), email="ana@example.org"
+    )
+    assert server.calls == ["token", "/users", "/users/1/groups"]
+
+
+def test_someone_in_no_group_is_someone(server):
+    server.groups = []
+    assert look_up(server, "ana")[0].groups == frozenset()
+
+
+@pytest.mark.parametrize("enabled", [False, None, "true", 1])
+def test_only_a_plain_true_is_enabled(server, enabled):
+    server.people = [ANA | {"enabled": enabled}]
+    assert look_up(server, "ana")[0].enabled is False
+
+
+def test_nobody_of_that_name(server):
+    server.people = []
+    refused(server, UnknownAccountError)
+
+
+def test_a_search_that_finds_more_than_asked_finds_nobody_else(server):
+    server.people = [ANA | {"username": "anastasia", "id": "9"}]
+    refused(server, UnknownAccountError)
+
+
+def test_deleted_between_the_two_questions(server):
+    server.groups = httpx.Response(404)
+    refused(server, UnknownAccountError)
+
+
+def test_side_by_side_look_ups_sign_in_once(server):
+    assert len(look_up(server, *["ana"] * 20)) == 20
+    assert server.tokens == 1
+    assert len(server.calls) == 41
+
+
+def test_a_token_near_its_end_is_renewed(server):
+    server.expires_in = 29
+
+    async def run():
+        async with KeycloakDirectory(
+            "http://kc", "cubehub", "d", "s", transport=httpx.MockTransport(server)
+        ) as one:
+            await one.lookup("ana")
+            before = server.tokens
+            await one.lookup("ana")
+            return server.tokens > before
+
+    assert asyncio.run(run())
+
+
+def test_a_token_that_keycloak_forgot_is_replaced_once(server):
+    server.refuse = {"t1"}
+    assert look_up(server, "ana")[0].username == "ana"
+    assert server.tokens == 2
+
+
+def test_an_account_service_that_refuses_every_token(server):
+    server.refuse = {f"t{number}" for number in range(9)}
+    assert refused(server).code == "directory_denied"
+    assert server.tokens == 2
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "code", "calls"),
+    [
+        ("login", httpx.Response(401, json={"error": "unauthorized_client"}), "directory_denied", 1),
+        ("login", httpx.Response(400, json={"error": "invalid_client"}), "directory_denied", 1),
+        ("login", httpx.Response(503), "directory_error", 1),
+        ("login", httpx.Response(404), "directory_error", 1),
+        ("login", {"no": "token"}, "directory_error", 1),
+        ("login", httpx.ConnectError("refused"), "directory_unreachable", 2),
+        ("login", httpx.ConnectTimeout("slow"), "directory_timeout", 1),
+        ("people", httpx.Response(403), "directory_denied", 2),
+        ("people", httpx.Response(500), "directory_error", 2),
+        ("people", httpx.Response(404), "directory_error", 2),
+        ("people", httpx.Response(200, text="<html>"), "directory_error", 2),
+        ("people", {"not": "a list"}, "directory_error", 2),
+        ("people", [{"username": "ana"}], "directory_error", 2),
+        ("people", httpx.RemoteProtocolError("closed"), "directory_unreachable", 3),
+        ("people", httpx.ReadTimeout("slow"), "directory_timeout", 2),
+        ("groups", httpx.Response(403), "directory_denied", 3),
+        ("groups", httpx.Response(502), "directory_error", 3),
+        ("groups", [{"name": "pathless"}], "directory_error", 3),
+        ("groups", httpx.ReadError("reset"), "directory_unreachable", 4),
+    ],
+)
+def test_every_failure_has_its_code_and_text(server, caplog, where, what, code, calls):
+    setattr(server, where, what)
+    error = refused(server)
+    assert error.code == code
+    assert error.message
+    assert error.hint
+    assert len(server.calls) == calls
+    assert code in caplog.text
+    for secret in ("s3cret", "t1"):
+        assert secret not in f"{error.message} {error.hint} {caplog.text}"
+
+
+def test_one_dropped_connection_is_overcome(server):
+    server.people = httpx.ReadError("reset")
+
+    def people_come_back(request):
+        try:
+            return server(request)
+        finally:
+            server.people = [ANA] if "/users" in server.calls else server.people
+
+    async def run():
+        transport = httpx.MockTransport(people_come_back)
+        async with KeycloakDirectory("http://kc", "cubehub", "d", "s", transport=transport) as directory:
+            return await directory.lookup("ana")
+
+    assert asyncio.run(run()).username == "ana"

@@ -1,0 +1,78 @@
+"""The service's configuration, as `cubehub up` writes it into DATA/run/catalogue.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class ConfigError(Exception):
+    """The configuration can't be used; the text says what is wrong, `hint` what to do."""
+
+    def __init__(
+        self, message: str, hint: str = "`cubehub up` writes this file; start the service through it"
+    ) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Config:
+    """Where the service listens, what it calls itself, what it offers."""
+
+    address: str
+    """Address to listen on, normally 127.0.0.1."""
+    port: int
+    prefix: str
+    """Path everything is served under, without a slash at its end: /services/catalogue."""
+    public_url: str
+    """What people type before the prefix, without a slash at its end: http://127.0.0.1:8000."""
+    state_dir: Path
+    """Folder for the database; private to the service."""
+    items: tuple[str, ...]
+    """Folders or files with STAC items and collections."""
+    static_only: bool = False
+    """Serve the static catalogue even where PostgreSQL is installed."""
+    title: str = "CubeHub catalogue"
+
+    @property
+    def root_url(self) -> str:
+        """Address of the catalogue's root, with a slash at its end."""
+        return f"{self.public_url}{self.prefix}/"
+
+
+def read_config(path: Path) -> Config:
+    """Read and check the JSON file.
+
+    Raises
+    ------
+    ConfigError
+        When the file or a value can't be used.
+    """
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is no JSON: {error}") from error
+    try:
+        prefix = "/" + values.get("prefix", "/services/catalogue").strip("/")
+        public_url = values["public_url"].rstrip("/").removesuffix(prefix)
+        if not public_url.startswith(("http://", "https://")):
+            raise ConfigError(f"{path}: public_url must start with http:// or https://, not {public_url!r}")
+        return Config(
+            address=values.get("address", "127.0.0.1"),
+            port=int(values["port"]),
+            prefix=prefix,
+            public_url=public_url,
+            state_dir=Path(values["state_dir"]),
+            items=tuple(str(item) for item in values.get("items", [])),
+            static_only=bool(values.get("static_only", False)),
+            title=values.get("title", Config.title),
+        )
+    except KeyError as error:
+        raise ConfigError(f"{path}: {error} is missing") from error
+    except (TypeError, AttributeError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error

@@ -1,0 +1,37 @@
+"""Entitlement and the spawners that enforce it."""
+
+from cubehub_spawner.entitlement import Account, Grant, Refusal, decide
+from cubehub_spawner.errors import (
+    DirectoryUnavailableError,
+    NoEnforcerError,
+    ProfileFileError,
+    SpawnerError,
+    UnknownAccountError,
+)
+from cubehub_spawner.profiles import DaskBudget, Profile, Profiles, load_profiles
+
+__all__ = [
+    "Account",
+    "DaskBudget",
+    "DirectoryUnavailableError",
+    "Grant",
+    "NoEnforcerError",
+    "Profile",
+    "ProfileFileError",
+    "ProfileLocalSpawner",
+    "Profiles",
+    "Refusal",
+    "SpawnerError",
+    "UnknownAccountError",
+    "decide",
+    "load_profiles",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load the spawner, and JupyterHub with it, only for those who start servers."""
+    if name == "ProfileLocalSpawner":
+        from cubehub_spawner._local import ProfileLocalSpawner  # noqa: PLC0415 - see above
+
+        return ProfileLocalSpawner
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,416 @@
+"""The spawner of one machine: a server as a child process, entitled, held to its RAM and shut into its home."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyterhub.spawner import LocalProcessSpawner
+from jupyterhub.utils import random_port
+from traitlets import Any as AnyTrait
+from traitlets import Dict, List, TraitError, Unicode, default, validate
+
+from cubehub_spawner import _homes, enforcers
+from cubehub_spawner._folders import remove_folder
+from cubehub_spawner._mixin import EntitledSpawner
+from cubehub_spawner.enforcers._tree import eldest_child, end_tree, server_chain, started_at
+from cubehub_spawner.enforcers.base import Enforcer, kill
+from cubehub_spawner.entitlement import Refusal
+from cubehub_spawner.environment import server_environment
+from cubehub_spawner.errors import AnotherAccountError, NoEnforcerError, SpawnerError
+from cubehub_spawner.isolation import (
+    HOME_INSIDE,
+    Isolation,
+    isolate,
+    probe_isolation,
+    python_paths,
+    write_identity,
+)
+from cubehub_spawner.names import group_name, home_name
+
+_IN_THE_LOG = "Your administrator finds the reason in the Hub's log."
+_PATIENCE_S = 10
+"""How long to wait for a process that was killed."""
+
+
+class ProfileLocalSpawner(EntitledSpawner, LocalProcessSpawner):
+    """Starts servers on this machine, each with the RAM of its person's group.
+
+    Notes
+    -----
+    People need no system account. `popen_kwargs` and `shell_cmd` of the stock spawner are not used.
+    A server outlives the Hub: its limit is held by the kernel (or by a process of its own), and the Hub finds server
+    and limit again from `get_state`.
+    """
+
+    homes_dir = Unicode(help="Folder of the home folders, made 0700.").tag(config=True)
+
+    state_dir = Unicode(
+        help="Folder for what a running server needs beside its home: its /tmp, its log. Not inside `homes_dir`."
+    ).tag(config=True)
+
+    lab_prefix = Unicode(help="Virtual environment with the server's programs; empty for the Hub's own.").tag(
+        config=True
+    )
+
+    home_hook = AnyTrait(
+        help="Called with the spawner once its server is granted and the home is there, before it starts."
+    ).tag(config=True)
+
+    extra_path = List(Unicode(), help="Folders put behind the environment's own in the server's PATH.").tag(
+        config=True
+    )
+
+    read_only_paths = List(
+        Unicode(),
+        help="Paths that every server sees, read-only; `lab_prefix` and its Python are seen anyway.",
+    ).tag(config=True)
+
+    extra_env = Dict(help="Environment variables of every server. They win over CubeHub's own.").tag(
+        config=True
+    )
+
+    isolation = Unicode(
+        "auto",
+        help="""`bubblewrap`: shut each server into its home, or start none. `none`: don't.
+        `auto`: bubblewrap where it works.""",
+    ).tag(config=True)
+
+    enforcers = List(
+        Unicode(),
+        default_value=[enforcer.name for enforcer in enforcers.ENFORCERS],
+        help="What may hold a server to its RAM, in the order in which it is tried.",
+    ).tag(config=True)
+
+    if TYPE_CHECKING:
+        proc: subprocess.Popen[bytes] | None
+        pid: int
+
+    enforcer_name = ""
+    """Which enforcer holds this server; empty while none runs."""
+    handle = ""
+    """Under what the enforcer knows it."""
+    started = -1
+    """When `pid` was started, so that a recycled process id is not taken for the server."""
+    _releasing: asyncio.Future[None] | None = None
+
+    @default("state_dir")
+    def _default_state_dir(self) -> str:
+        return str(Path(self.homes_dir).parent / "servers")
+
+    @default("env_keep")
+    def _default_env_keep(self) -> list[str]:
+        return ["LANG", "LC_ALL", "TZ"]  # the Hub's PATH, PYTHONPATH and VIRTUAL_ENV are the Hub's
+
+    @validate("isolation")
+    def _check_isolation(self, proposal: dict[str, Any]) -> str:
+        value: str = proposal["value"]
+        if value not in {"auto", "bubblewrap", "none"}:
+            raise TraitError(f"isolation={value!r}: write auto, bubblewrap or none")
+        return value
+
+    @validate("enforcers")
+    def _check_enforcers(self, proposal: dict[str, Any]) -> list[str]:
+        value: list[str] = proposal["value"]
+        try:
+            enforcers.named(value)
+        except ValueError as error:
+            raise TraitError(f"enforcers={value!r}: {error}") from error
+        return value
+
+    # ---- places -------------------------------------------------------------------------------------------------
+
+    @property
+    def home(self) -> Path:
+        """The person's home folder, as seen from outside."""
+        return Path(self.homes_dir) / home_name(self.user.name)
+
+    @property
+    def group(self) -> str:
+        """Name of this server's cgroup or unit."""
+        return group_name(self.user.name, self.name, scope=str(Path(self.homes_dir).absolute()))
+
+    @property
+    def run_dir(self) -> Path:
+        """What this server needs while it runs; removed when it stops."""
+        return Path(self.state_dir) / "run" / self.group
+
+    @property
+    def log_file(self) -> Path:
+        """What the server prints, begun anew at each start; not the Hub's own output, which may end before it."""
+        return Path(self.state_dir) / "logs" / f"{self.group}.log"
+
+    def claim_home(self) -> None:
+        """See to it that nobody finds the files of an earlier account of the same name.
+
+        Raises
+        ------
+        SpawnerError
+            Servers of the earlier account still run in that home.
+        """
+        if not self.homes_dir:
+            self.log.error("Set c.ProfileLocalSpawner.homes_dir")
+            raise SpawnerError("No folder for people's files is set, so no server is started.", _IN_THE_LOG)
+        Path(self.homes_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+        before = _homes.owner(self.home)
+        others = [s for s in self.user.spawners.values() if s is not self and s.active]
+        if others and before not in (None, self.account_id):
+            raise AnotherAccountError
+        if moved := _homes.claim(self.home, self.account_id):
+            self.log.warning(
+                "The name %s belonged to another account before, whose files are now in %s",
+                self.user.name,
+                moved,
+            )
+
+    def make_places(self) -> None:
+        """Make the folders that are missing, all 0700."""
+        homes, state = Path(self.homes_dir), Path(self.state_dir)
+        for folder in (homes, self.home, state, self.run_dir / "tmp", self.log_file.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.home.is_symlink():
+            raise SpawnerError("Your home folder is a link to somewhere else, so no server is started.")
+
+    # ---- what is started ----------------------------------------------------------------------------------------
+
+    def isolation_here(self) -> Isolation:
+        """Tell how this server is shut in.
+
+        Raises
+        ------
+        SpawnerError
+            When the setting demands what the machine can't do, or nobody knows whether it can.
+        """
+        if self.isolation == "none":
+            return Isolation("none", "switched off by ProfileLocalSpawner.isolation")
+        found = probe_isolation()
+        if found.kind == "none" and (self.isolation == "bubblewrap" or not found.certain):
+            self.log.error("Servers can't be kept apart: %s", found.reason)
+            raise SpawnerError("This machine can't keep servers apart, so none is started.", _IN_THE_LOG)
+        return found
+
+    def user_env(self, env: dict[str, str]) -> dict[str, str]:
+        """Add who and where the person is, without asking the system for an account of that name."""
+        isolated = self.isolation_here().kind != "none"
+        env.update(
+            server_environment(
+                username=self.user.name if not isolated else "jovyan",
+                home=HOME_INSIDE if isolated else self.home,
+                tmp=Path("/tmp") if isolated else self.run_dir / "tmp",  # noqa: S108 - its own
+                prefix=self.lab_prefix or sys.prefix,
+                extra_path=self.extra_path,
+                cpu=self.cpu_limit or 1,
+            )
+        )
+        env["CUBEHUB_PROFILE"] = self.granted_profile
+        env["CUBEHUB_PROFILE_TITLE"] = self.granted_title
+        env.update(self.extra_env)
+        return env
+
+    def server_command(self) -> list[str]:
+        """Write the server's own command, its program by full path."""
+        program, *rest = [str(part) for part in (*self.cmd, *self.get_args())]
+        if os.sep not in program:
+            program = str(Path(self.lab_prefix or sys.prefix) / "bin" / program)
+        return [program, *rest]
+
+    def isolated_command(self, enforcer: Enforcer) -> list[str]:
+        """Write the server's command, shut in where the machine can do that."""
+        isolation = self.isolation_here()
+        if isolation.kind == "none":
+            return self.server_command()
+        return isolate(
+            self.server_command(),
+            read_only=[*python_paths(self.lab_prefix or sys.prefix), *self.read_only_paths],
+            read_only_binds={
+                **write_identity(Path(self.state_dir) / "etc"),
+                enforcer.folder(self.handle): enforcer.inside,
+            },
+            binds={self.home: HOME_INSIDE},
+            tmp=self.run_dir / "tmp",
+            chdir=HOME_INSIDE,
+            program=isolation.program,
+            disables_userns=isolation.disables_userns,
+            die_with_parent=enforcer.is_parent,
+        )
+
+    def events_seen(self, enforcer: Enforcer) -> Path:
+        """Tell where the server finds the counter of out-of-memory kills."""
+        isolated = self.isolation_here().kind != "none"
+        folder = enforcer.inside if isolated else enforcer.folder(self.handle)
+        return folder / enforcer.events_file
+
+    # ---- start, poll, stop --------------------------------------------------------------------------------------
+
+    async def start(self) -> tuple[str, int]:
+        """Start the server, or refuse with a page that says why.
+
+        Notes
+        -----
+        What the Hub's database says about groups is not used. The decision comes first, so a refusal leaves nothing behind.
+        """
+        if self._releasing is not None:
+            await asyncio.shield(self._releasing)
+        grant = await self.entitle()
+        try:
+            enforcer = await asyncio.to_thread(self._choose)
+            await asyncio.to_thread(self.claim_home)
+            self.make_places()
+            if self.home_hook is not None:
+                await asyncio.to_thread(self.home_hook, self)
+            self.handle = await asyncio.to_thread(enforcer.create, self.group, grant.memory_bytes)
+            self.enforcer_name = enforcer.name
+            self.port = random_port()
+            self._popen(enforcer)
+        except SpawnerError as error:
+            await self._release()
+            self.log.error("%s: %s", error.code, error.message)  # noqa: TRY400 - expected; the page says it too
+            # what was tried, and where on this machine, is for the log
+            message = NoEnforcerError.default_message if isinstance(error, NoEnforcerError) else error.message
+            self.refuse(Refusal(error.code, message, error.hint))
+        except Exception:
+            await self._release()
+            self.log.exception("The server of %s can't be started", self._log_name)
+            self.refuse(Refusal("spawner_error", SpawnerError.default_message, SpawnerError.default_hint))
+        except BaseException:  # the Hub waits no longer
+            await self._release()
+            raise
+        return (self.ip or "127.0.0.1", self.port)
+
+    def _choose(self) -> Enforcer:
+        """Find out what this machine can do; slow the first time, so not in the Hub's own thread."""
+        self.isolation_here()
+        return enforcers.choose(Path(self.state_dir), enforcers.named(self.enforcers))
+
+    def _popen(self, enforcer: Enforcer) -> None:
+        command = enforcer.command(self.handle, self.isolated_command(enforcer))
+        env = self.get_env() | {"CUBEHUB_MEMORY_EVENTS": str(self.events_seen(enforcer))}
+        descriptor = os.open(self.log_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        try:
+            self.proc = subprocess.Popen(
+                command,
+                env=env,
+                cwd=self.home,
+                stdin=subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a Ctrl-C at the Hub is not for the servers
+            )
+        finally:
+            os.close(descriptor)
+        self.pid = self.proc.pid
+        self.started = started_at(self.pid)
+        self.log.info(
+            "Started the server of %s as %s: %s holds it to %d bytes, output in %s",
+            self._log_name,
+            self.granted_profile,
+            enforcer.name,
+            self.granted_bytes,
+            self.log_file,
+        )
+
+    async def poll(self) -> int | None:
+        """Tell whether the server runs (None) or how it ended; what it left behind is then cleared away."""
+        if not self.pid:
+            return 0  # nothing to clear away; and a start under way keeps what it was granted
+        if self.proc is not None:
+            status: int | None = self.proc.poll()
+        else:
+            status = None if self.started >= 0 and started_at(self.pid) == self.started else 0
+        if status is not None:
+            await self._release()
+        return status
+
+    async def stop(self, now: bool = False) -> None:
+        """Stop the server: ask it to end, then end everything in its group."""
+        if not now and await self.poll() is None:
+            kill(self._server_pid(), signal.SIGTERM)
+            await self.wait_for_death(self.term_timeout)
+        await self._release()
+
+    def _server_pid(self) -> int:
+        """Find the server itself behind the watchdog and bubblewrap, neither of which passes a signal on."""
+        pid = self.pid
+        if self.enforcer_name == "watchdog":
+            pid = eldest_child(pid) or pid
+        return server_chain(pid)[-1]
+
+    async def _release(self) -> None:
+        """End what is left of the server and remove its group and its temporary files.
+
+        Notes
+        -----
+        The Hub polls from several places. Whoever finds the server ended while it is cleared away waits for that same
+        end: a second, slower one would clear away the server that was started after the first.
+        """
+        if self._releasing is None:
+            self._releasing = asyncio.ensure_future(self._end())
+        await asyncio.shield(self._releasing)
+
+    async def _end(self) -> None:
+        pid, started, proc = self.pid, self.started, self.proc
+        try:
+            await self._end_group()
+            # The same once more without the enforcer, which a restarted Hub may not be able to use any longer.
+            if pid and not await asyncio.to_thread(end_tree, pid, started, _PATIENCE_S):
+                self.log.error("Some of the processes of %s's server would not end", self._log_name)
+            if proc is not None:
+                await asyncio.to_thread(proc.wait, _PATIENCE_S)
+            await asyncio.to_thread(remove_folder, self.run_dir)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            self.log.error("What is left of the server of %s: %s", self._log_name, error)  # noqa: TRY400 - as below
+        finally:
+            self.clear_state()
+            self._releasing = None
+
+    async def _end_group(self) -> None:
+        handle, name = self.handle, self.enforcer_name
+        if not handle:
+            return
+        try:
+            if not await asyncio.to_thread(self._remove, name, handle):
+                self.log.error("%s: some of the server's processes would not end", handle)
+        except (SpawnerError, OSError, ValueError) as error:
+            self.log.error("%s can't be cleared away: %s", handle, error)  # noqa: TRY400 - nothing to trace
+
+    def _remove(self, name: str, handle: str) -> bool:
+        """Remove a group; looking for its enforcer may take long the first time, so not in the Hub's own thread."""
+        return enforcers.choose(Path(self.state_dir), enforcers.named([name])).remove(handle)
+
+    # ---- what a restarted Hub knows -----------------------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """Write down how to find the server and its limit again."""
+        state: dict[str, Any] = super().get_state()
+        if self.pid:
+            state |= {"started": self.started, "enforcer": self.enforcer_name, "handle": self.handle}
+            state |= self.grant_state()
+        return state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over a server that a previous Hub started."""
+        super().load_state(state)
+        if self.pid:
+            self.started = state.get("started", -1)
+            self.enforcer_name = state.get("enforcer", "")
+            self.handle = state.get("handle", "")
+            self.load_grant_state(state)
+
+    def clear_state(self) -> None:
+        """Forget a server that has ended."""
+        super().clear_state()
+        self.proc = None
+        self.started, self.enforcer_name, self.handle, self.granted_bytes = -1, "", "", 0
+
+    async def move_certs(self, paths: dict[str, str]) -> dict[str, str]:
+        """Refuse the Hub's internal TLS, whose keys would have to be shown to the server."""
+        del paths
+        raise SpawnerError(
+            "JupyterHub.internal_ssl is not supported by ProfileLocalSpawner.",
+            "Servers listen on loopback: switch internal_ssl off.",
+        )

@@ -1,0 +1,91 @@
+"""What cgroup v1 and v2 have in common: folders with files that one writes."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from pathlib import Path
+
+from typing_extensions import override
+
+from cubehub_spawner.enforcers.base import CannotHoldError, Enforcer
+
+_JOIN = 'echo $$ > "$1" || exit 111; shift; exec "$@"'
+"""The shell joins the group and then becomes the server: there is no moment in which the server is outside."""
+
+
+class CgroupEnforcer(Enforcer):
+    """Groups as folders under one base folder."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+
+    @abstractmethod
+    def _write_limit(self, folder: Path, memory_bytes: int) -> None:
+        """Write the files that limit RAM and forbid swap."""
+
+    @override
+    def create(self, group: str, memory_bytes: int) -> str:
+        folder = self.base / group
+        if folder.exists() and not self.remove(str(folder)):
+            raise OSError(f"{folder} is left from an earlier server and can't be removed")
+        folder.mkdir()
+        try:
+            self._write_limit(folder, memory_bytes)
+        except OSError:
+            folder.rmdir()
+            raise
+        return str(folder)
+
+    @override
+    def command(self, handle: str, argv: list[str]) -> list[str]:
+        return ["/bin/sh", "-c", _JOIN, "cubehub-join", f"{handle}/cgroup.procs", *argv]
+
+    @override
+    def limit(self, handle: str, memory_bytes: int) -> None:
+        self._write_limit(Path(handle), memory_bytes)
+
+    @override
+    def folder(self, handle: str) -> Path:
+        return Path(handle)
+
+    @override
+    def processes(self, handle: str) -> list[int]:
+        try:
+            return [int(pid) for pid in (Path(handle) / "cgroup.procs").read_text(encoding="ascii").split()]
+        except OSError:
+            return []
+
+    @override
+    def discard(self, handle: str) -> bool:
+        try:
+            Path(handle).rmdir()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def try_out(self) -> None:
+        """Make a group, limit it and remove it.
+
+        Raises
+        ------
+        CannotHoldError
+            When one of these fails.
+        """
+        size = 64 * 2**20
+        try:
+            handle = self.create(f"cubehub-probe-{os.getpid()}", size)
+        except OSError as error:
+            raise CannotHoldError(f"{self.base}: {error.strerror or error}") from error
+        self.discard(handle)
+
+
+def own_cgroup(controller: str) -> str | None:
+    """Tell the path of this process in a hierarchy: ``memory`` for v1's, empty for v2's; None without one."""
+    for line in Path("/proc/self/cgroup").read_text(encoding="ascii", errors="replace").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controller in controllers.split(",") and (controller or controllers == ""):
+            return path
+    return None
