@@ -105,8 +105,8 @@ class Whole:
     """Command before `up`, `down` and the others."""
     scratch: Path | None = None
     """Folder to remove at the end."""
-    known: dict[int, str] = field(default_factory=dict)
-    """Every process of the platform that was ever seen, with its name."""
+    known: set[psutil.Process] = field(default_factory=set)
+    """Every process of the platform that was ever seen; one that later gets the same number is not it."""
 
     @classmethod
     def make(cls, *, program: tuple[str, ...] | None = None) -> Self:
@@ -294,9 +294,7 @@ class Whole:
     def processes(self) -> list[psutil.Process]:
         """Everything that belongs to this folder: by its mark, or by a path of the folder anywhere in it."""
         found = [process for process in psutil.process_iter() if self._belongs(process)]
-        for process in found:
-            with contextlib.suppress(psutil.Error):
-                self.known[process.pid] = process.name()
+        self.known.update(found)
         return found
 
     def _belongs(self, process: psutil.Process) -> bool:
@@ -351,14 +349,13 @@ def running_whole() -> Iterator[Whole]:
         yield whole
         whole.down()
         left = whole.processes()
-        orphans = [pid for pid, name in whole.known.items() if _runs(pid, name)]
+        orphans = [process for process in whole.known if _runs(process)]
         assert not left, f"`cubehub down` left {left}"
         assert not orphans, f"of the platform's processes these still run: {orphans}"
 
 
-def _runs(pid: int, name: str) -> bool:
+def _runs(process: psutil.Process) -> bool:
     try:
-        process = psutil.Process(pid)
-        return process.name() == name and process.status() != psutil.STATUS_ZOMBIE
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
