@@ -48,7 +48,7 @@ QUICK = Bounds(
     longest_pause_s=0.2,
     check_every_s=0.2,
     starting_every_s=0.05,
-    hung_after_s=0.5,
+    hung_after_s=2,
     stop_s=1,
 )
 
@@ -122,11 +122,11 @@ def supervise(
         told.cancel()
         if not running.done():
             if story is not None:
-                await asyncio.wait_for(story(), 15)
+                await asyncio.wait_for(story(), 60)
             os.kill(os.getpid(), signal.SIGINT)
         await running
 
-    asyncio.run(asyncio.wait_for(whole(), 30))
+    asyncio.run(asyncio.wait_for(whole(), 120))
 
 
 def test_back_off_doubles_up_to_a_bound_and_is_forgotten() -> None:
@@ -201,8 +201,14 @@ def test_a_part_that_hangs_is_ended_and_started_again(
     ],
 )
 def test_a_part_that_never_comes_up_ends_the_others(
-    tmp_path: Path, make: Callable[..., Part], mode: str, more: dict[str, Any], words: list[str]
+    tmp_path: Path,
+    make: Callable[..., Part],
+    caplog: pytest.LogCaptureFixture,
+    mode: str,
+    more: dict[str, Any],
+    words: list[str],
 ) -> None:
+    caplog.set_level(logging.INFO, "cubehub.up")
     with pytest.raises(CubeHubError) as caught:
         supervise(tmp_path, [make("good"), make("bad", mode, **more), make("late", after=frozenset({"bad"}))])
     assert caught.value.code == "part_failed"
@@ -210,7 +216,8 @@ def test_a_part_that_never_comes_up_ends_the_others(
         assert word in f"{caught.value.message} {caught.value.hint}"
     assert state(tmp_path)["phase"] == "failed"
     assert state(tmp_path)["failure"] == caught.value.message
-    assert len(starts(tmp_path, "bad")) == (0 if "command" in more else 3)
+    # not its own journal: on a slow machine it may be ended before it has written a line
+    assert caplog.text.count("bad started (process") == (0 if "command" in more else 3)
     assert starts(tmp_path, "late") == []
     assert not any(alive(pid) for name in ("good", "bad") for pid in starts(tmp_path, name))
 
@@ -325,9 +332,9 @@ def test_a_supervisor_that_is_told_to_end_or_killed_leaves_nothing(
         assert driver.stdout is not None
         assert driver.stdout.readline() == "ready\n"
         driver.send_signal(number)
-        status = driver.wait(timeout=20)
+        status = driver.wait(timeout=60)
     assert status == (-9 if number == signal.SIGKILL else 0)
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + 60
     pids = starts(tmp_path, "part")
     while any(map(alive, pids)) and time.monotonic() < ends:
         time.sleep(0.05)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from cubehub_tests.needs import chromium
 from cubehub_tests.platform import ARTEFACTS
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from cubehub_tests.platform import Whole
 
 PICTURES = ARTEFACTS / "browser"
+PATIENCE_MS = 60_000
+"""How long a page may take to show something. Playwright's own five seconds end a test where the machine is slow."""
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def leaves_this_machine(url: str) -> bool:
@@ -108,7 +111,7 @@ def open_window(browser: Browser, whole: Whole, *, width: int = 1440, height: in
         locale="en-GB",
         timezone_id="UTC",
     )
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(PATIENCE_MS)
     window = Window(whole, context.new_page())
 
     def guard(route: Route) -> None:
