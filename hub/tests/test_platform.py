@@ -39,6 +39,12 @@ def test_ports_are_chosen_once_and_kept(tmp_path: Path) -> None:
     assert first.issuer == f"http://127.0.0.1:{first.keycloak_port}/realms/cubehub"
 
 
+def test_a_chosen_port_is_none_that_a_connection_could_get(tmp_path: Path) -> None:
+    chosen = choose_platform(tmp_path / "ports.json", LOOPBACK, free_port(LOOPBACK, set()))
+    # the first that Linux gives, unless it was told otherwise
+    assert max(chosen.inner.values()) < 32768
+
+
 def test_a_kept_port_that_was_taken_is_replaced(tmp_path: Path) -> None:
     file = tmp_path / "ports.json"
     port = free_port(LOOPBACK, set())
