@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import time
 from pathlib import Path
@@ -15,6 +16,29 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs("packages", "memory-cgroup")]
 HOG = "import time; print('before', flush=True); time.sleep(1); hog = bytearray(400 * 2**20); print('after')"
 
 
+def request_message(number, kind, session, content):
+    header = {"msg_id": number, "msg_type": kind, "username": "u", "session": session,
+              "version": "5.3", "date": "2026-01-01T00:00:00Z"}  # fmt: skip
+    message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "buffers": []}
+    return json.dumps({**message, "channel": "shell"})
+
+
+async def answering(socket, session):
+    """Wait until the kernel answers, as Lab does: what is sent while it starts again can be lost."""
+    async with asyncio.timeout(90):
+        for attempt in itertools.count():
+            number = f"ping-{session}-{attempt}"
+            await socket.write_message(request_message(number, "kernel_info_request", session, {}))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    while True:
+                        raw = await socket.read_message()
+                        assert raw is not None, "closed while the kernel starts"
+                        message = json.loads(raw)
+                        if message["parent_header"].get("msg_id") == number and message["channel"] == "shell":
+                            return
+
+
 async def run_cell(jupyter, kernel_id, code, until, subprotocols=None, session="s1", connected=None):
     """Send a cell and collect what comes back until `until` says enough of (messages)."""
     url = f"{jupyter.url}api/kernels/{kernel_id}/channels?session_id={session}".replace("http", "ws", 1)
@@ -24,23 +48,19 @@ async def run_cell(jupyter, kernel_id, code, until, subprotocols=None, session="
     if connected is not None:
         connected()
     try:
-        header = {"msg_id": f"cell-{session}", "msg_type": "execute_request", "username": "u", "session": session,
-                  "version": "5.3", "date": "2026-01-01T00:00:00Z"}  # fmt: skip
-        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
         if code is not None:
-            message = {
-                "header": header,
-                "parent_header": {},
-                "metadata": {},
-                "content": content,
-                "buffers": [],
-            }
-            await socket.write_message(json.dumps({**message, "channel": "shell"}))
+            await answering(socket, session)
+            content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
+            await socket.write_message(
+                request_message(f"cell-{session}", "execute_request", session, content)
+            )
         async with asyncio.timeout(60):
             while not until(seen):
                 raw = await socket.read_message()
                 assert raw is not None, f"closed after {seen}"
-                seen.append(json.loads(raw))
+                message = json.loads(raw)
+                if not message["parent_header"].get("msg_id", "").startswith("ping-"):
+                    seen.append(message)
     finally:
         socket.close()
         while await socket.read_message() is not None:
