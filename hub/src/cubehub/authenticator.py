@@ -13,7 +13,7 @@ from cubehub_spawner.errors import DirectoryUnavailableError, UnknownAccountErro
 from oauthenticator.generic import GenericOAuthenticator
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 from traitlets import Any as AnyTrait
-from traitlets import Bool, Int, TraitError, Unicode, default, validate
+from traitlets import Bool, Int, List, TraitError, Unicode, default, validate
 
 from cubehub.hub_tokens import end_all_of, end_browser_logins, end_tokens, is_by_token
 from cubehub.known_accounts import KnownAccounts
@@ -92,6 +92,13 @@ class KeycloakAuthenticator(GenericOAuthenticator):
         Whoever gets the name of a deleted person gets none of their servers and tokens.
         """,
     )
+    more_handlers = List(
+        help="""
+        Pages and API of the Hub beside those of the log-in: pairs of a path below the Hub's and a handler class.
+
+        `JupyterHub.extra_handlers` does the same and is deprecated.
+        """
+    ).tag(config=True)
     userdata_from_id_token = Bool(
         default_value=False, config=True, help="Refused: an id token repeats the groups of the login."
     )
@@ -194,6 +201,10 @@ class KeycloakAuthenticator(GenericOAuthenticator):
     def _default_http_client(self) -> AsyncHTTPClient:
         # of its own: in the shared one, requests that hang would keep the Hub from talking to its proxy
         return AsyncHTTPClient(force_instance=True)
+
+    def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
+        """Give the handlers of the log-in, and those of `more_handlers`."""
+        return [*super().get_handlers(app), *self.more_handlers]
 
     # addresses
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,18 @@ def configure(c: Any, source: Path | None = None) -> None:
         # `cubehub up` looked whether it works; should it cease to, no server is better than an open one
         c.ProfileLocalSpawner.isolation = "bubblewrap"
     _services(c, data, platform, config, secrets)
+    _entitlements(c, config, directory)
+
+
+def _entitlements(c: Any, config: ConfigFolder, directory: KeycloakDirectory) -> None:
+    """Give the Hub the API by which running servers follow their person's group."""
+    from cubehub import entitlements  # noqa: PLC0415 - as above
+
+    grace = timedelta(seconds=config.operator_settings().entitlement.grace)
+    rules = entitlements.Rules(directory, str(config.path("profiles.yaml")), grace)
+    c.JupyterHub.custom_scopes = entitlements.SCOPES
+    c.KeycloakAuthenticator.more_handlers = entitlements.HANDLERS
+    c.JupyterHub.tornado_settings = {entitlements.SETTINGS_KEY: rules}
 
 
 def _addresses(c: Any, data: DataFolder, platform: Platform, secrets: Secrets) -> None:

@@ -60,6 +60,15 @@ class IdleSettings(_Strict):
     """How often servers are looked at; seconds."""
 
 
+class EntitlementSettings(_Strict):
+    """How fast a change of group reaches servers that run."""
+
+    check_every: Duration = Field(default=5)
+    """How often running servers are compared with Keycloak; seconds."""
+    grace: Duration = Field(default=86400)
+    """How long a running server keeps more memory than its person may have now; seconds."""
+
+
 class OperatorSettings(_Strict):
     """The content of `cubehub.yaml`."""
 
@@ -69,6 +78,8 @@ class OperatorSettings(_Strict):
     """Create one account per role with a generated password when the realm is new."""
     idle: IdleSettings = IdleSettings()
     """When unused servers are stopped."""
+    entitlement: EntitlementSettings = EntitlementSettings()
+    """When changes of group reach running servers."""
     spawn_timeout: Duration = Field(default=120)
     """How long a server may take to start; seconds."""
 

@@ -14,9 +14,11 @@ from traitlets import Any as AnyTrait
 from traitlets import Float, HasTraits, Unicode
 
 from cubehub_spawner import audit
-from cubehub_spawner.entitlement import Account, Grant, Refusal, decide
-from cubehub_spawner.errors import DirectoryUnavailableError, ProfileFileError, SpawnerError
+from cubehub_spawner.entitlement import Account, Grant, Refusal, decide, granted_profiles
+from cubehub_spawner.errors import DirectoryUnavailableError, ProfileFileError, ResizeError, SpawnerError
+from cubehub_spawner.notices import Board
 from cubehub_spawner.profiles import Profiles, load_profiles
+from cubehub_spawner.running import Pending
 
 if TYPE_CHECKING:
     import logging
@@ -52,6 +54,8 @@ class EntitledSpawner(HasTraits):
         cpu_limit: float | None
         cpu_guarantee: float | None
         active: bool
+        orm_spawner: Any
+        get_state: Any
 
     directory = AnyTrait(
         help="""Who is who: an object with `async lookup(username) -> Account`.
@@ -74,12 +78,45 @@ class EntitledSpawner(HasTraits):
 
     granted_bytes = 0
     """RAM that this server was granted, in bytes; counted against the person's other servers."""
+    granted_cpu = 0.0
+    """Cores it was granted."""
+    granted_storage = 0
+    """Size of the home that goes with the profile, in bytes."""
     granted_profile = ""
     """Name of the profile this server runs with."""
     granted_title = ""
     """The same, as people read it."""
     account_id = ""
     """The directory's id of the account that was granted it: another one may have had the name before."""
+    account_seen: Account | None = None
+    """The account as the last decision about this server saw it."""
+    wish: str | None = None
+    """The profile chosen by name for this server, or all that fitted beside others; None where it follows the best."""
+    pending_grant: Pending | None = None
+    """What the server should have and does not have yet."""
+    board_is_read = False
+    """Whether the server has ever asked for its notices."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.board = Board()
+
+    async def resize_server(self, memory_bytes: int, cpu: float) -> None:
+        """Change the limits of the running server in place; its processes go on. The same again changes nothing.
+
+        Raises
+        ------
+        NoRoomError
+            The machine or node has no room; nothing changed.
+        ResizeError
+            It could not be done; nothing changed.
+        """
+        del memory_bytes, cpu
+        raise ResizeError
+
+    async def memory_used(self) -> int | None:
+        """Tell how many bytes of its limit the running server uses; None where nobody knows."""
+        return None
 
     async def entitle(self) -> Grant:
         """Ask, decide, write the decision down and set the limits of this server.
@@ -103,12 +140,21 @@ class EntitledSpawner(HasTraits):
         self._write_audit(account, requested, decision)
         if isinstance(decision, Refusal):
             self.refuse(decision)
-        self.account_id = account.id if account else ""
-        self.granted_bytes = decision.memory_bytes
-        self.granted_profile, self.granted_title = decision.profile, decision.title
-        self.mem_limit, self.cpu_limit = decision.memory_bytes, decision.cpu
-        self.mem_guarantee = self.cpu_guarantee = None
+        assert account is not None  # noqa: S101 - without one the decision was a refusal
+        self.account_id, self.account_seen = account.id, account
+        best = granted_profiles(account, profiles)[0].name
+        self.wish = requested or (decision.profile if decision.profile != best else None)
+        self.pending_grant, self.board, self.board_is_read = None, Board(), False
+        self.take(decision)
         return decision
+
+    def take(self, grant: Grant) -> None:
+        """Note what this server has now."""
+        self.granted_bytes, self.granted_cpu = grant.memory_bytes, grant.cpu
+        self.granted_profile, self.granted_title = grant.profile, grant.title
+        self.granted_storage = grant.storage_bytes
+        self.mem_limit, self.cpu_limit = grant.memory_bytes, grant.cpu
+        self.mem_guarantee = self.cpu_guarantee = None
 
     def refuse(self, refusal: Refusal) -> NoReturn:
         """Show the person a refusal; the Hub logs one line and no traceback."""
@@ -172,40 +218,93 @@ class EntitledSpawner(HasTraits):
         ]
 
     def _write_audit(self, account: Account | None, requested: str | None, decision: Grant | Refusal) -> None:
+        asker = getattr(getattr(self.handler, "current_user", None), "name", None) or "hub"
+        if not self.write_audit(
+            event="start", asked_by=asker, account=account, requested=requested, decision=decision
+        ):
+            self.refuse(Refusal("audit_log", SpawnerError.default_message, SpawnerError.default_hint))
+
+    def write_audit(
+        self,
+        *,
+        event: str,
+        asked_by: str,
+        account: Account | None,
+        requested: str | None,
+        decision: Grant | Refusal,
+    ) -> bool:
+        """Write one decision down; False where that can't be done, and the log says why."""
         if not self.audit_log:
-            return
-        asker = getattr(getattr(self.handler, "current_user", None), "name", None)
+            return True
         line = audit.audit_line(
             when=datetime.now(UTC),
             username=self.user.name,
-            asked_by=asker or "hub",
+            asked_by=asked_by,
             server=self.name,
             requested=requested,
             account=account,
             decision=decision,
+            event=event,
         )
         try:
             audit.append(Path(self.audit_log), line)
         except OSError:
-            self.log.exception("The audit log %s can't be written, so no server is started", self.audit_log)
-            self.refuse(Refusal("audit_log", SpawnerError.default_message, SpawnerError.default_hint))
+            self.log.exception("The audit log %s can't be written", self.audit_log)
+            return False
+        return True
+
+    # ---- what a restarted Hub must know ---------------------------------------------------------------------------
 
     def grant_state(self) -> dict[str, Any]:
         """Write what a restarted Hub must know of the grant."""
         if not self.granted_bytes:
             return {}
+        seen = self.account_seen
         return {
             "granted_bytes": self.granted_bytes,
+            "granted_cpu": self.granted_cpu,
+            "granted_storage": self.granted_storage,
             "granted_profile": self.granted_profile,
             "granted_title": self.granted_title,
+            "account_id": self.account_id,
+            "account_seen": {"enabled": seen.enabled, "groups": sorted(seen.groups)} if seen else None,
+            "wish": self.wish,
+            "pending": self.pending_grant.as_state() if self.pending_grant else None,
+            "board": self.board.as_state(),
         }
 
     def load_grant_state(self, state: dict[str, Any]) -> None:
         """Read it back."""
         self.granted_bytes = int(state.get("granted_bytes", 0))
+        self.granted_cpu = float(state.get("granted_cpu", 0))
+        self.granted_storage = int(state.get("granted_storage", 0))
         self.granted_profile = state.get("granted_profile", "")
         self.granted_title = state.get("granted_title", "")
+        self.account_id = state.get("account_id", "")
+        if seen := state.get("account_seen"):
+            self.account_seen = Account(
+                self.user.name, self.account_id, seen["enabled"], frozenset(seen["groups"])
+            )
+        self.wish = state.get("wish")
+        if pending := state.get("pending"):
+            at = datetime.fromisoformat(pending["at"]) if pending["at"] else None
+            self.pending_grant = Pending(pending["profile"], pending["memory_bytes"], at)
+        self.board = Board.from_state(state.get("board"))
         self.mem_limit = self.granted_bytes or None
+
+    def save_grant(self) -> None:
+        """Put what changed into the Hub's database now, and wake whoever waits for it."""
+        if self.orm_spawner is not None:
+            self.orm_spawner.state = self.get_state()
+            self.user.db.commit()
+        self.board.wake()
+
+    def clear_state(self) -> None:
+        """Forget a server that has ended."""
+        super().clear_state()
+        self.granted_bytes, self.granted_cpu, self.granted_storage = 0, 0.0, 0
+        self.account_seen = self.wish = self.pending_grant = None
+        self.board.wake()
 
 
 def requested_profile(user_options: dict[str, Any] | None) -> str | None:

@@ -23,6 +23,7 @@ def audit_line(
     requested: str | None,
     account: Account | None,
     decision: Grant | Refusal,
+    event: str = "start",
 ) -> dict[str, Any]:
     """Say who asked for what and what came of it.
 
@@ -40,10 +41,13 @@ def audit_line(
         What the directory answered; None when it did not.
     decision : Grant or Refusal
         The outcome.
+    event : str
+        What it was about: ``start``, or for a server that runs ``resize``, ``announce`` (less is coming) or ``stop``.
     """
     memory = getattr(decision, "memory_bytes", None)
     return {
         "time": when.isoformat(timespec="milliseconds"),
+        "event": event,
         "user": username,
         "asked_by": asked_by,
         "server": server,
@@ -52,9 +56,12 @@ def audit_line(
         "groups": sorted(account.groups) if account else None,
         "profile": getattr(decision, "profile", None),
         "memory_bytes": memory,
-        "outcome": "refused" if memory is None else "granted",
+        "outcome": _REFUSED.get(event, "refused") if memory is None else "granted",
         "code": getattr(decision, "code", None),
     }
+
+
+_REFUSED = {"announce": "announced", "stop": "stopped"}
 
 
 def append(path: Path, line: dict[str, Any]) -> None:

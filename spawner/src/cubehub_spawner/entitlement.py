@@ -56,6 +56,18 @@ class Refusal:
     """What the person can do next."""
 
 
+def grant_of(profile: Profile) -> Grant:
+    """Write a profile out as what a server gets by it."""
+    return Grant(
+        profile=profile.name,
+        title=profile.title,
+        memory_bytes=profile.memory,
+        cpu=profile.cpu,
+        storage_bytes=profile.storage,
+        dask=profile.dask,
+    )
+
+
 def granted_profiles(account: Account, profiles: Profiles) -> list[Profile]:
     """List the profiles that an account's groups grant, best first.
 
@@ -125,14 +137,7 @@ def decide(
     used = sum(max(0, bytes_) for bytes_ in running)
     for profile in wanted:
         if used + profile.memory <= ceiling:
-            return Grant(
-                profile=profile.name,
-                title=profile.title,
-                memory_bytes=profile.memory,
-                cpu=profile.cpu,
-                storage_bytes=profile.storage,
-                dask=profile.dask,
-            )
+            return grant_of(profile)
     return Refusal(
         "memory_in_use",
         f"Your other servers already use {format_bytes(used)} of the {format_bytes(ceiling)} of memory "

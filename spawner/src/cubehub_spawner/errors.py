@@ -68,3 +68,19 @@ class AnotherAccountError(SpawnerError):
     code = "another_account"
     default_message = "Your user name belonged to another account before, whose server still runs."
     default_hint = "Ask your administrator to stop all servers of your user name, then try again."
+
+
+class NoRoomError(SpawnerError):
+    """The machine or node has no room for a server with a larger limit; the server keeps what it has."""
+
+    code = "no_room"
+    default_message = "This machine has no room for more memory now."
+    default_hint = "Stop servers that nobody needs, or try again later."
+
+
+class ResizeError(SpawnerError):
+    """The limit of a running server could not be changed; it is as it was."""
+
+    code = "resize_failed"
+    default_message = "The memory limit of a running server could not be changed."
+    default_hint = "Start the server again to give it the new limit."
