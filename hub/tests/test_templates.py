@@ -63,6 +63,16 @@ def test_a_refusal_says_why_however_long_it_took(pages: Environment) -> None:
         assert "Relaunch" not in text
 
 
+def test_a_refusal_of_the_form_says_why_above_the_form(pages: Environment) -> None:
+    user = SimpleNamespace(name="ana")
+    refused = shown(pages, "spawn.html", user=user, error_message="No group.", html_error_message=REFUSAL)
+    assert refused.startswith("No server was started No group. Try again")
+    assert refused.count("No group.") == 1
+    assert shown(pages, "spawn.html", user=user).startswith("Start your server")
+    odd = shown(pages, "spawn.html", user=user, error_message="Form is missing <b>.")
+    assert "Error: Form is missing <b>." in odd
+
+
 @pytest.mark.parametrize("failed", [True, False])
 def test_another_failed_start_is_left_to_jupyterhub(pages: Environment, failed: bool) -> None:
     text = shown(

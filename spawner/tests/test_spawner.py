@@ -1,10 +1,13 @@
 """The spawner's settings and state, without starting anything."""
 
 import ast
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from cubehub_spawner import ProfileLocalSpawner, _mixin
+from cubehub_spawner import ProfileLocalSpawner, _mixin, load_profiles
+from cubehub_spawner._form import profile_form
 from cubehub_spawner._mixin import requested_profile
 from cubehub_spawner.environment import server_environment
 from jupyterhub.spawner import LocalProcessSpawner
@@ -92,3 +95,38 @@ def test_state_survives_a_restart_of_the_hub():
     other.clear_state()
     assert other.get_state() == {}
     assert other.granted_bytes == 0, "a stopped server does not count against the others"
+
+
+def test_the_form_offers_a_choice_only_to_whoever_has_one_and_escapes_what_it_shows(tmp_path):
+    file = tmp_path / "profiles.yaml"
+    file.write_text(
+        """profiles:
+  a: {title: "<b>Small</b>", groups: [/a], memory: 1G, cpu: 1, storage: 1G}
+  b: {title: Large, groups: [/b], memory: 2G, cpu: 2, storage: 1G}
+"""
+    )
+    profiles = load_profiles(file)
+    assert profile_form(["/a"], profiles) == profile_form([], profiles) == ""
+    form = profile_form(["/a", "/b", "/x"], profiles)
+    assert form.index("Large") < form.index("&lt;b&gt;Small&lt;/b&gt;")
+    assert re.findall(r'value="(.*?)"( checked)?>', form) == [("", " checked"), ("a", "")]
+    assert "<b>" not in form
+
+
+def test_a_form_that_cannot_be_made_leaves_the_start_to_say_why(tmp_path):
+    spawner = ProfileLocalSpawner(profiles_file=str(tmp_path / "missing.yaml"))
+    spawner.user = SimpleNamespace(groups=[])
+    assert spawner.options_form(spawner) == ""
+
+
+@pytest.mark.parametrize(
+    ("posted", "kept"),
+    [
+        ({}, {}),
+        ({"profile": [""]}, {}),
+        ({"profile": ["premium"], "mem_limit": ["99G"]}, {"profile": "premium"}),
+        ({"profile": ["a", "b"]}, {"profile": "['a', 'b']"}),
+    ],
+)
+def test_of_a_form_only_the_wish_is_kept(posted, kept):
+    assert ProfileLocalSpawner().options_from_form(posted) == kept

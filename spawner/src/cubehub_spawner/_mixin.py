@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from jupyterhub.spawner import SpawnException
 from jupyterhub.utils import url_escape_path, url_path_join
 from traitlets import Any as AnyTrait
-from traitlets import Float, HasTraits, Unicode
+from traitlets import Float, HasTraits, Unicode, default
 
 from cubehub_spawner import audit
+from cubehub_spawner._form import profile_form
 from cubehub_spawner.entitlement import Account, Grant, Refusal, decide, granted_profiles
 from cubehub_spawner.errors import DirectoryUnavailableError, ProfileFileError, ResizeError, SpawnerError
 from cubehub_spawner.notices import Board
@@ -118,6 +119,23 @@ class EntitledSpawner(HasTraits):
         """Tell how many bytes of its limit the running server uses; None where nobody knows."""
         return None
 
+    @default("options_form")
+    def _mirror(self) -> Any:
+        """Show a choice to whoever has one, by the groups that the Hub remembers; the start asks anew."""
+
+        def form(spawner: EntitledSpawner) -> str:
+            try:
+                return profile_form([group.name for group in spawner.user.groups], self._profiles())
+            except ProfileFileError:
+                return ""  # the start itself refuses, and says why
+
+        return form
+
+    def options_from_form(self, formdata: dict[str, list[str]]) -> dict[str, Any]:
+        """Take the wish from a form; nothing else that was posted is kept."""
+        wish = requested_profile({"profile": formdata.get("profile")})
+        return {"profile": wish} if wish else {}
+
     async def entitle(self) -> Grant:
         """Ask, decide, write the decision down and set the limits of this server.
 
@@ -158,13 +176,16 @@ class EntitledSpawner(HasTraits):
 
     def refuse(self, refusal: Refusal) -> NoReturn:
         """Show the person a refusal; the Hub logs one line and no traceback."""
-        raise SpawnException(
+        error = SpawnException(
             f"{refusal.message} {refusal.hint}",
             reason=refusal.code,
             log_message=f"{refusal.code}: {refusal.message}",
             message_html=self.refusal_html(refusal),
             status_code=_status(refusal.code),
         )
+        # the page with the form looks for these instead, and would show the exception's name
+        error.jupyterhub_message, error.jupyterhub_html_message = error.message, error.message_html
+        raise error
 
     def refusal_html(self, refusal: Refusal) -> str:
         """Write the page's text, escaped, with a link to try again."""

@@ -21,6 +21,8 @@ from cubehub.local.platform import free_port, is_free
 from cubehub.resources import resource
 from cubehub.secrets import Secrets
 
+from cubehub_tests.relay import Relay
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
@@ -42,12 +44,14 @@ idle: {stop_after: 6h, check_every: 10m}
 spawn_timeout: 180s
 """
 REFRESH_S = 15
-# As an operator changes any trait; with the shipped minute, tests would mostly wait
-HUB = f"""\
+# As an operator changes any trait; with the shipped minute, tests would mostly wait. The Hub's questions about people
+# go through a relay that tests can break, while log-ins work and nobody waits for another start of Keycloak
+HUB = """\
 from cubehub import configure
 
 configure(c)
-c.KeycloakAuthenticator.auth_refresh_age = {REFRESH_S}
+c.KeycloakAuthenticator.auth_refresh_age = {refresh}
+c.ProfileLocalSpawner.directory._http.base_url = "http://127.0.0.1:{relay}"
 """
 # Listed from the start, built by nobody: a test puts it there while the server runs
 GROUP_CUBE = """
@@ -105,6 +109,8 @@ class Whole:
     """Command before `up`, `down` and the others."""
     scratch: Path | None = None
     """Folder to remove at the end."""
+    relay: Relay | None = None
+    """Between the Hub's directory and Keycloak."""
     known: set[psutil.Process] = field(default_factory=set)
     """Every process of the platform that was ever seen; one that later gets the same number is not it."""
 
@@ -126,10 +132,16 @@ class Whole:
         config.mkdir(parents=True, exist_ok=True)
         (config / "profiles.yaml").write_text(PROFILES)
         (config / "cubehub.yaml").write_text(SETTINGS)
-        (config / "jupyterhub_config.py").write_text(HUB)
+        kept = scratch / "relay-port"
+        if not kept.exists():
+            kept.write_text(str(free_port("127.0.0.1", {port, port + 1})))
+        relay = int(kept.read_text())
+        (config / "jupyterhub_config.py").write_text(HUB.format(refresh=REFRESH_S, relay=relay))
         (config / "cubes.yaml").write_text(resource("config", "cubes.yaml").read_text() + GROUP_CUBE)
         shutil.copytree(resource("config", "places"), config / "places", dirs_exist_ok=True)
-        return cls(scratch / "data", port, config, scratch=scratch)
+        whole = cls(scratch / "data", port, config, scratch=scratch)
+        whole.relay = Relay(relay, lambda: whole.ports["keycloak"])
+        return whole
 
     def __enter__(self) -> Self:
         return self
@@ -141,6 +153,8 @@ class Whole:
                 self.run("down", check=False, timeout_s=180)
         finally:
             self.end_leftovers()
+            if self.relay is not None:
+                self.relay.close()
             if self.scratch is not None and "CUBEHUB_TEST_KEEP" not in os.environ:
                 shutil.rmtree(self.scratch, ignore_errors=True)
 
