@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 3.0
 _RENEW_BEFORE_S = 30.0
+_PARENTS_FOR_S = 300.0
+"""How long it is remembered that a group above others has a slash in its name, or none."""
 _PAUSE_S = 0.2
 """Before the one repetition; a Keycloak that restarts drops pooled connections."""
 
@@ -40,7 +43,7 @@ class KeycloakDirectory:
     -----
     A look-up is two requests on pooled connections; nothing about people is kept between look-ups,
     since a spawn must see the groups of *now*. Only the service account's own token is kept, until
-    30 s before it ends. Use one instance in one event loop.
+    30 s before it ends, and which groups above others have a slash in their name. Use one instance in one event loop.
     """
 
     def __deepcopy__(self, memo: dict[int, object]) -> KeycloakDirectory:
@@ -69,6 +72,7 @@ class KeycloakDirectory:
         }
         self._token: str | None = None
         self._token_ends = 0.0
+        self._parents: dict[str, tuple[bool, float]] = {}
         self._signing_in = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -116,11 +120,40 @@ class KeycloakDirectory:
                 username=str(person["username"]),
                 id=str(person["id"]),
                 enabled=person.get("enabled") is True,
-                groups=frozenset(str(group["path"]) for group in _entries(groups)),
+                groups=await self._paths(_entries(groups)),
                 email=person.get("email"),
             )
         except KeyError as error:
             raise _unavailable("directory_error", f"Keycloak's answer lacks {error}") from error
+
+    async def _paths(self, groups: list[dict[str, Any]]) -> frozenset[str]:
+        """Give the paths of those groups in which each step is one group's name.
+
+        Notes
+        -----
+        Keycloak lets a group be *named* ``cubehub/premium``; its path then reads as that of the real one. A path
+        counts only where neither the group nor any above it has a slash in its name.
+        """
+        return frozenset([str(group["path"]) for group in groups if not await self._has_slash(group)])
+
+    async def _has_slash(self, group: dict[str, Any]) -> bool:
+        if "/" in group["name"]:
+            return True
+        parent = group.get("parentId")
+        if not parent:
+            # a group without parent has a path of one step, whatever Keycloak leaves out of a brief answer
+            return str(group["path"]).count("/") != 1
+        now = time.monotonic()
+        found, asked = self._parents.get(parent, (True, -math.inf))
+        if now - asked > _PARENTS_FOR_S:
+            answer = await self._get(f"{self._admin_path}/groups/{parent}", {})
+            if not isinstance(answer, dict) or "name" not in answer or "path" not in answer:
+                raise _unavailable(
+                    "directory_error", "Keycloak's answer about a group lacks its name or path"
+                )
+            found = await self._has_slash(answer)
+            self._parents[parent] = (found, now)
+        return found
 
     async def _get(self, path: str, query: dict[str, str]) -> Any:
         answer = await self._send("GET", path, params=query, headers=await self._authorization())

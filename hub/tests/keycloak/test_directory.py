@@ -10,7 +10,7 @@ from cubehub_spawner.entitlement import Account
 from cubehub_spawner.errors import DirectoryUnavailableError, UnknownAccountError
 
 ANA = {"id": "1", "username": "ana", "enabled": True, "email": "ana@example.org"}
-STANDARD = [{"id": "g", "name": "standard", "path": "/cubehub/standard"}]
+STANDARD = [{"id": "g", "name": "standard", "path": "/cubehub/standard", "parentId": "root"}]
 
 
 class Server:
@@ -22,6 +22,7 @@ class Server:
         self.expires_in = 300
         self.people, self.groups, self.login = [ANA], STANDARD, None
         self.refuse = set()
+        self.above = {"root": {"id": "root", "name": "cubehub", "path": "/cubehub"}}
 
     def __call__(self, request):
         path = request.url.path
@@ -34,6 +35,8 @@ class Server:
         self.calls.append(path.removeprefix("/admin/realms/cubehub"))
         if request.headers["authorization"].removeprefix("Bearer ") in self.refuse:
             return httpx.Response(401)
+        if "/groups/" in path:
+            return self.answer(self.above[path.rpartition("/")[2]])
         if path.endswith("/groups"):
             return self.answer(self.groups)
         assert request.url.params["exact"] == "true"
@@ -76,7 +79,33 @@ def test_an_account_is_what_keycloak_says(server):
     assert account == Account(
         "ana", "1", enabled=True, groups=frozenset({"/cubehub/standard"}), email="ana@example.org"
     )
-    assert server.calls == ["token", "/users", "/users/1/groups"]
+    assert server.calls == ["token", "/users", "/users/1/groups", "/groups/root"]
+
+
+def test_a_look_up_is_two_requests(server):
+    look_up(server, "ana", "ana", "ana")
+    assert server.calls == [
+        "token",
+        "/users",
+        "/users/1/groups",
+        "/groups/root",
+        *["/users", "/users/1/groups"] * 2,
+    ]
+
+
+@pytest.mark.parametrize(
+    "namesake",
+    [
+        {"id": "n", "name": "cubehub/premium", "path": "/cubehub/premium"},
+        {"id": "n", "name": "premium", "path": "/cubehub/premium", "parentId": "above"},
+        {"id": "n", "name": "premium", "path": "/cubehub/premium"},
+    ],
+)
+def test_a_group_named_as_the_path_of_another_is_not_that_one(server, namesake):
+    server.above["above"] = {"id": "above", "name": "a/b", "path": "/a/b", "parentId": "root"}
+    server.groups = [*STANDARD, namesake]
+    (account,) = look_up(server, "ana")
+    assert account.groups == {"/cubehub/standard"}
 
 
 def test_someone_in_no_group_is_someone(server):
@@ -108,7 +137,7 @@ def test_deleted_between_the_two_questions(server):
 def test_side_by_side_look_ups_sign_in_once(server):
     assert len(look_up(server, *["ana"] * 20)) == 20
     assert server.tokens == 1
-    assert len(server.calls) == 41
+    assert len(server.calls) == 1 + 2 * 20 + 1
 
 
 def test_a_token_near_its_end_is_renewed(server):

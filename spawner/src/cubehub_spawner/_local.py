@@ -20,9 +20,10 @@ from cubehub_spawner._folders import remove_folder
 from cubehub_spawner._mixin import EntitledSpawner
 from cubehub_spawner.enforcers._tree import eldest_child, end_tree, server_chain, started_at
 from cubehub_spawner.enforcers.base import Enforcer, kill
+from cubehub_spawner.enforcers.resize import resize, used_bytes
 from cubehub_spawner.entitlement import Refusal
 from cubehub_spawner.environment import server_environment
-from cubehub_spawner.errors import AnotherAccountError, NoEnforcerError, SpawnerError
+from cubehub_spawner.errors import AnotherAccountError, NoEnforcerError, ResizeError, SpawnerError
 from cubehub_spawner.isolation import (
     HOME_INSIDE,
     Isolation,
@@ -332,6 +333,31 @@ class ProfileLocalSpawner(EntitledSpawner, LocalProcessSpawner):
             kill(self._server_pid(), signal.SIGTERM)
             await self.wait_for_death(self.term_timeout)
         await self._release()
+
+    async def resize_server(self, memory_bytes: int, cpu: float) -> None:
+        """Write another limit into the running server's group; see `enforcers.resize`.
+
+        Notes
+        -----
+        Cores are not held on one machine; the number of threads that libraries were told stays until the next start.
+        """
+        del cpu
+        if not self.handle:
+            raise ResizeError("The server does not run.")
+        before = self.mem_limit or memory_bytes
+        await asyncio.to_thread(resize, self._enforcer(), self.handle, before, memory_bytes)
+
+    async def memory_used(self) -> int | None:
+        """Tell what the running server uses, without unused file contents."""
+        if not self.handle:
+            return None
+        try:
+            return await asyncio.to_thread(used_bytes, self._enforcer(), self.handle)
+        except (OSError, ValueError, SpawnerError):
+            return None
+
+    def _enforcer(self) -> Enforcer:
+        return enforcers.choose(Path(self.state_dir), enforcers.named([self.enforcer_name]))
 
     def _server_pid(self) -> int:
         """Find the server itself behind the watchdog and bubblewrap, neither of which passes a signal on."""

@@ -146,6 +146,7 @@ class EntitledSpawner(HasTraits):
         """
         account: Account | None = None
         requested = requested_profile(self.user_options)
+        self._forget_options()
         self.granted_bytes = 0
         decision: Grant | Refusal
         try:
@@ -173,6 +174,18 @@ class EntitledSpawner(HasTraits):
         self.granted_storage = grant.storage_bytes
         self.mem_limit, self.cpu_limit = grant.memory_bytes, grant.cpu
         self.mem_guarantee = self.cpu_guarantee = None
+
+    def _forget_options(self) -> None:
+        """Keep what was asked for out of the next start.
+
+        Notes
+        -----
+        The Hub uses the options of the last start for one that comes without. Somebody who once asked for a profile
+        would be refused at each start after having been moved to another.
+        """
+        if self.orm_spawner is not None:
+            self.orm_spawner.user_options = {}
+            self.user.db.commit()
 
     def refuse(self, refusal: Refusal) -> NoReturn:
         """Show the person a refusal; the Hub logs one line and no traceback."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 from typing_extensions import override
 
@@ -37,6 +38,11 @@ class CgroupEnforcer(Enforcer):
             raise
         return str(folder)
 
+    usage_file: ClassVar[str]
+    """The file with the bytes in use."""
+    limit_file: ClassVar[str]
+    """The file with the limit."""
+
     @override
     def command(self, handle: str, argv: list[str]) -> list[str]:
         return ["/bin/sh", "-c", _JOIN, "cubehub-join", f"{handle}/cgroup.procs", *argv]
@@ -66,6 +72,18 @@ class CgroupEnforcer(Enforcer):
             return False
         return True
 
+    @override
+    def usage(self, handle: str) -> int:
+        return _number(Path(handle) / self.usage_file)
+
+    @override
+    def droppable(self, handle: str) -> int:
+        return inactive_files(Path(handle))
+
+    @override
+    def around(self, handle: str) -> list[tuple[int, int]]:
+        return limits_around(Path(handle), self.limit_file, self.usage_file)
+
     def try_out(self) -> None:
         """Make a group, limit it and remove it.
 
@@ -89,3 +107,30 @@ def own_cgroup(controller: str) -> str | None:
         if controller in controllers.split(",") and (controller or controllers == ""):
             return path
     return None
+
+
+def inactive_files(folder: Path) -> int:
+    """Bytes of a cgroup that are unused file contents, its children's included."""
+    values = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
+    return int(values.get("total_inactive_file", values.get("inactive_file", 0)))
+
+
+def limits_around(folder: Path, limit_file: str, usage_file: str) -> list[tuple[int, int]]:
+    """List limit and use, without what would be dropped, of each cgroup above `folder` that has a limit."""
+    found = []
+    for parent in folder.parents:
+        try:
+            text = (parent / limit_file).read_text(encoding="ascii").strip()
+            # v1 writes "none" as the largest number of pages
+            if text != "max" and int(text) < _NO_LIMIT:
+                found.append((int(text), _number(parent / usage_file) - inactive_files(parent)))
+        except (OSError, ValueError):
+            break
+    return found
+
+
+def _number(file: Path) -> int:
+    return int(file.read_text(encoding="ascii"))
+
+
+_NO_LIMIT = 2**60

@@ -60,6 +60,16 @@ class Enforcer(ABC):
     def usage(self, handle: str) -> int:
         """Tell how many bytes the group uses now."""
 
+    def droppable(self, handle: str) -> int:
+        """Tell how many of those bytes are unused file contents, which the kernel drops first."""
+        del handle
+        return 0
+
+    def around(self, handle: str) -> list[tuple[int, int]]:
+        """List limit and use, in bytes, of each group around this one that has a limit."""
+        del handle
+        return []
+
     @abstractmethod
     def folder(self, handle: str) -> Path:
         """Tell the folder that holds the events file; it exists when the group's command begins."""

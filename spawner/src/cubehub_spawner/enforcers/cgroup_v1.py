@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from typing_extensions import override
-
 from cubehub_spawner.enforcers._cgroup import CgroupEnforcer, own_cgroup
 from cubehub_spawner.enforcers.base import CannotHoldError
 
@@ -18,6 +16,8 @@ class CgroupV1(CgroupEnforcer):
 
     name: ClassVar[str] = "cgroup_v1"
     inside: ClassVar[Path] = _ROOT
+    usage_file: ClassVar[str] = "memory.usage_in_bytes"
+    limit_file: ClassVar[str] = "memory.limit_in_bytes"
     events_file: ClassVar[str] = "memory.oom_control"
 
     @classmethod
@@ -43,7 +43,3 @@ class CgroupV1(CgroupEnforcer):
             (folder / "memory.swappiness").write_text("0", encoding="ascii")
         for file in files:
             file.write_text(str(memory_bytes), encoding="ascii")
-
-    @override
-    def usage(self, handle: str) -> int:
-        return int((Path(handle) / "memory.usage_in_bytes").read_text(encoding="ascii"))

@@ -8,8 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
-from typing_extensions import override
-
 from cubehub_spawner.enforcers._cgroup import CgroupEnforcer, own_cgroup
 from cubehub_spawner.enforcers.base import CannotHoldError
 
@@ -23,6 +21,8 @@ class CgroupV2(CgroupEnforcer):
 
     name: ClassVar[str] = "cgroup_v2"
     inside: ClassVar[Path] = _ROOT
+    usage_file: ClassVar[str] = "memory.current"
+    limit_file: ClassVar[str] = "memory.max"
     events_file: ClassVar[str] = "memory.events"
 
     @classmethod
@@ -51,10 +51,6 @@ class CgroupV2(CgroupEnforcer):
         (folder / "memory.max").write_text(str(memory_bytes), encoding="ascii")
         with suppress(FileNotFoundError):  # a kernel that does not account swap has no such file
             (folder / "memory.swap.max").write_text("0", encoding="ascii")
-
-    @override
-    def usage(self, handle: str) -> int:
-        return int((Path(handle) / "memory.current").read_text(encoding="ascii"))
 
 
 def candidate_bases(own: Path, root: Path, *, systemd: bool) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
+from cubehub_spawner.enforcers._cgroup import inactive_files, limits_around
 from cubehub_spawner.enforcers.base import CannotHoldError, Enforcer
 
 _ROOT = Path("/sys/fs/cgroup")
@@ -116,6 +117,14 @@ class SystemdScope(Enforcer):
     @override
     def usage(self, handle: str) -> int:
         return int((self.folder(handle) / "memory.current").read_text(encoding="ascii"))
+
+    @override
+    def droppable(self, handle: str) -> int:
+        return inactive_files(self.folder(handle))
+
+    @override
+    def around(self, handle: str) -> list[tuple[int, int]]:
+        return limits_around(self.folder(handle), "memory.max", "memory.current")
 
     @override
     def folder(self, handle: str) -> Path:
