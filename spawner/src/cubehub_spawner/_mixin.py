@@ -184,8 +184,7 @@ class EntitledSpawner(HasTraits):
         would be refused at each start after having been moved to another.
         """
         if self.orm_spawner is not None:
-            self.orm_spawner.user_options = {}
-            self.user.db.commit()
+            self.orm_spawner.user_options = {}  # the Hub commits, whatever comes of the start
 
     def refuse(self, refusal: Refusal) -> NoReturn:
         """Show the person a refusal; the Hub logs one line and no traceback."""
