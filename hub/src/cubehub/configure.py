@@ -145,6 +145,8 @@ def _servers(
 
 
 def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder, secrets: Secrets) -> None:
+    from cubehub.entitlements import READ_SCOPE  # noqa: PLC0415 - as above
+
     idle = config.operator_settings().idle
     c.JupyterHub.services = [
         _service("dask-gateway", platform.inner_url("gateway"), secrets.get("gateway-token")),
@@ -173,8 +175,12 @@ def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder
             "services": ["idle-culler"],
             "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
         },
-        # the gateway asks the Hub who sends a request, and which groups they are in
-        {"name": "gateway", "services": ["dask-gateway"], "scopes": ["read:users:name", "read:users:groups"]},
+        # the gateway asks the Hub who sends a request, and what they may have
+        {
+            "name": "gateway",
+            "services": ["dask-gateway"],
+            "scopes": ["read:users:name", "read:users:groups", READ_SCOPE],
+        },
         {"name": "user", "scopes": ["self", "access:services!service=dask-gateway"]},
         {
             "name": "server",

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import secrets
 import shutil
@@ -9,6 +10,24 @@ from support import Process, free_ports, get, require, wait_for
 
 REPO = Path(__file__).resolve().parents[3]
 PREFIX = "/services/dask-gateway"
+
+
+def entitled(profile, clusters, cores, memory_gib):
+    """What the Hub says of somebody with that budget."""
+    dask = {"clusters": clusters, "cores": cores, "memory": memory_gib * 2**30}
+    return {"profile": {"name": profile, "dask": dask}, "refusal": None}
+
+
+def not_entitled(code, message):
+    """What it says of somebody who may have nothing."""
+    return {"profile": None, "refusal": {"code": code, "message": message, "hint": "Ask your administrator."}}
+
+
+PEOPLE = {
+    "ana": entitled("standard", 1, 2, 1),
+    "petra": entitled("premium", 2, 4, 4),
+    "viktor": not_entitled("no_profile", "Your account is in no group that grants a notebook server."),
+}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -37,8 +56,11 @@ def hub(tmp_path_factory):
         "unused_port": unused,
         "gateway_token": secrets.token_hex(16),
         "admin_token": admin,
-        "groups": {"/cubehub/standard": {"users": ["ana"]}, "/cubehub/premium": {"users": ["petra"]}},
+        "accounts_token": secrets.token_hex(16),
+        "entitlements": str(folder / "entitlements.json"),
     }
+    entitlements = folder / "entitlements.json"
+    entitlements.write_text(json.dumps(PEOPLE))
     process = Process(
         [*jupyterhub_command(), "-f", Path(__file__).with_name("hub_config.py")],
         folder / "hub.log",
@@ -49,6 +71,17 @@ def hub(tmp_path_factory):
     class Hub:
         api_url = url
         gateway_token = settings["gateway_token"]
+        accounts_token = settings["accounts_token"]
+
+        @staticmethod
+        @contextlib.contextmanager
+        def says(name, answer):
+            """Let the Hub answer something else about a person for a while."""
+            entitlements.write_text(json.dumps({**PEOPLE, name: answer}))
+            try:
+                yield
+            finally:
+                entitlements.write_text(json.dumps(PEOPLE))
 
         @staticmethod
         def token(user):
@@ -69,12 +102,6 @@ def hub(tmp_path_factory):
 def gateway(hub, tmp_path):
     """Start a gateway as `cubehub up` does; returns a function so that a test may kill and start it again."""
     port, scheduler_port = free_ports(2)
-    profiles = tmp_path / "profiles.yaml"
-    profiles.write_text(
-        "profiles:\n"
-        "  standard: {groups: [/cubehub/standard], memory: 5G, dask: {clusters: 1, cores: 2, memory: 1G}}\n"
-        "  premium: {groups: [/cubehub/premium], memory: 10G, dask: {clusters: 2, cores: 4, memory: 4G}}\n"
-    )
     secret = tmp_path / "hub-secret"
     secret.write_text("nobody else reads this")
     config = tmp_path / "gateway.json"
@@ -87,7 +114,6 @@ def gateway(hub, tmp_path):
         "hub_api_token": hub.gateway_token,
         "scheduler_proxy_port": scheduler_port,
         "state_dir": str(tmp_path / "state"),
-        "profiles_yaml": str(profiles),
         "worker_env_prefix": sys.prefix,
         "read_only_paths": [],
     }

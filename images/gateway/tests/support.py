@@ -77,6 +77,9 @@ def free_ports(count):
     return ports
 
 
+WAIT_S = 10
+
+
 def get(url, token=None, method="GET", body=None, scheme="token"):
     """Status and JSON of an answer, whatever the status."""
     headers = {"Authorization": f"{scheme} {token}"} if token else {}
@@ -84,7 +87,7 @@ def get(url, token=None, method="GET", body=None, scheme="token"):
     assert url.startswith("http://127.0.0.1:")
     request = urllib.request.Request(url, headers=headers, method=method, data=data)  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310
             status, text = answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:

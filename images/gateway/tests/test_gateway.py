@@ -103,7 +103,7 @@ def test_limits_refuse_with_a_reason(hub, gateway):
     for url, method in [(clusters, "POST"), (f"{gateway.url}/api/v1/options", "GET")]:
         status, refusal = ask(viktor, method, url)
         assert status == 422
-        assert "in no group whose profile includes Dask" in refusal["error"]
+        assert "in no group that grants" in refusal["error"]
     assert get(clusters)[0] == 401
     assert ask("not-a-token")[0] == 401
 

@@ -86,7 +86,6 @@ def write_run_files(
             "hub_api_token": secrets.get("gateway-token"),
             "scheduler_proxy_port": platform.inner["gateway_scheduler"],
             "state_dir": str(data.gateway),
-            "profiles_yaml": str(config.path("profiles.yaml")),
             "worker_env_prefix": str(data.envs / "lab"),
             # not the published cubes: some are protected, and workers read them through the cube server as anyone does
             "read_only_paths": [str(resource("binder").resolve())],

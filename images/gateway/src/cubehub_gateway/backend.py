@@ -7,7 +7,9 @@ import ctypes
 import os
 import shutil
 import signal
+from collections import Counter
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from dask_gateway_server.backends.base import PublicException
 from dask_gateway_server.backends.local import UnsafeLocalBackend
 from dask_gateway_server.options import Float, Integer, Options
 from traitlets import Any as AnyTrait
+from traitlets import Integer as Integral
 from traitlets import List, Unicode
 
 from cubehub_gateway.asked import see_through
@@ -23,10 +26,11 @@ from cubehub_gateway.budget import (
     GIB,
     Budget,
     NoBudgetError,
-    budget_for,
     check_new_cluster,
+    within_machine,
     workers_within,
 )
+from cubehub_gateway.hub import READ_SCOPE, WRITE_SCOPE, HubApi, NotAllowedError, refused
 from cubehub_gateway.sandbox import (
     MemoryGroup,
     Sandbox,
@@ -42,6 +46,8 @@ if TYPE_CHECKING:
 
 SCHEDULER_MEMORY_BYTES = GIB
 _PR_SET_PDEATHSIG = 1
+_asked: ContextVar[Budget | None] = ContextVar("asked", default=None)
+"""The budget that the request in hand was given, so that its options are bounded by the same answer."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -64,11 +70,18 @@ class SandboxBackend(UnsafeLocalBackend):
     read_only_paths = List(Unicode(), help="Folders that clusters may read, e.g. the cubes.").tag(config=True)
     notes_directory = Unicode(help="Folder that notes which memory cgroups there are.").tag(config=True)
     identity_directory = Unicode(help="Folder for the passwd and group that sandboxes see.").tag(config=True)
-    budgets = AnyTrait([], help="Budgets as `load_budgets` gives them.").tag(config=True)
+    hub_api_url = Unicode(help="Address of the Hub's API, which is asked what a person may have.").tag(
+        config=True
+    )
+    hub_api_token = Unicode(help="The gateway's own token there.").tag(config=True)
+    machine_cores = Integral(help="No cluster gets more cores.").tag(config=True)
+    machine_memory = Integral(help="No cluster gets more memory; bytes.").tag(config=True)
 
     async def setup(self, app: web.Application) -> None:
         """Remove what a killed gateway left behind, then start."""
         app.router.add_get("/health", self._health)
+        app.router.add_get("/cubehub/clusters", self._count_clusters)
+        app.router.add_delete("/cubehub/users/{person}/clusters", self._stop_clusters)
         app.middlewares.append(see_through)
         self._sweep()
         write_identity(Path(self.identity_directory))
@@ -105,16 +118,52 @@ class SandboxBackend(UnsafeLocalBackend):
 
     # --- budgets ---
 
-    def _budget(self, user: Any) -> Budget:
+    @property
+    def hub(self) -> HubApi:
+        """The Hub's API."""
+        return HubApi(self.session, self.hub_api_url, self.hub_api_token)
+
+    async def _budget(self, user: Any) -> Budget:
+        """Ask the Hub, once for each request of a person's."""
+        known = _asked.get()
+        if known is not None:
+            return known
         try:
-            return budget_for(user.groups, self.budgets)
+            found = await self.hub.budget(user.name)
         except NoBudgetError as refusal:
+            if refusal.__cause__:
+                self.log.warning("No budget for %s: %r", user.name, refusal.__cause__)
             # An HTTP error, because the route that lists options passes others on as a bare 500.
-            raise web.HTTPUnprocessableEntity(reason=str(refusal)) from refusal
+            raise web.HTTPUnprocessableEntity(reason=" ".join(str(refusal).split())) from refusal
+        return within_machine(found, self.machine_cores, self.machine_memory)
+
+    # --- for the part of the platform that watches accounts ---
+
+    async def _count_clusters(self, request: web.Request) -> web.Response:
+        """Tell who has how many clusters."""
+        try:
+            await self.hub.check_service(request.headers.get("Authorization"), {READ_SCOPE, WRITE_SCOPE})
+        except NotAllowedError as error:
+            return refused(error)
+        people = Counter(cluster.username for cluster in self.db.list_clusters())
+        return web.json_response({"people": people})
+
+    async def _stop_clusters(self, request: web.Request) -> web.Response:
+        """Stop all clusters of a person, those that are starting too."""
+        try:
+            await self.hub.check_service(request.headers.get("Authorization"), {WRITE_SCOPE})
+        except NotAllowedError as error:
+            return refused(error)
+        clusters = self.db.list_clusters(username=request.match_info["person"])
+        for cluster in clusters:
+            await self.stop_cluster(cluster.name)
+        return web.json_response({"stopped": len(clusters)})
+
+    # --- options ---
 
     async def get_cluster_options(self, user: Any) -> Options:
         """Options whose bounds are the person's own budget; limits never come from the request."""
-        budget = self._budget(user)
+        budget = await self._budget(user)
         largest = budget.memory_bytes / GIB
 
         def limits(options: Any, _user: Any) -> dict[str, Any]:
@@ -143,13 +192,19 @@ class SandboxBackend(UnsafeLocalBackend):
 
     async def start_cluster(self, user: Any, cluster_options: dict[str, Any]) -> str:
         """Submit a cluster, unless the person has as many as the profile allows, or it would be unprotected."""
-        budget = self._budget(user)
+        budget = await self._budget(user)
         await self._check_sandbox()
         try:
+            # nothing is awaited from here until the cluster is noted: two requests at once see one another
             check_new_cluster(budget, len(self.db.list_clusters(username=user.name)))
         except NoBudgetError as refusal:
             raise PublicException(str(refusal)) from refusal
-        return await super().start_cluster(user, cluster_options)
+        asked = _asked.set(budget)
+        try:
+            name: str = await super().start_cluster(user, cluster_options)
+        finally:
+            _asked.reset(asked)
+        return name
 
     async def _check_sandbox(self) -> None:
         """Refuse where bubblewrap didn't work when it was tried, and doesn't now."""

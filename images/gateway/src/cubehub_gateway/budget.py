@@ -1,20 +1,11 @@
-"""Who may use how much of Dask: pure decisions over `profiles.yaml`, no server and no clock."""
+"""Who may use how much of Dask: pure decisions over what the Hub says of a person, no server and no clock."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
-
-import yaml
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
+from typing import Any
 
 GIB = 2**30
-_SUFFIXES = {"": 1, "K": 2**10, "M": 2**20, "G": GIB, "T": 2**40}
-_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<suffix>[KMGT]?)")
 
 
 class NoBudgetError(Exception):
@@ -27,60 +18,42 @@ class Budget:
 
     profile: str
     """Name of the profile in profiles.yaml."""
-    groups: frozenset[str]
-    """Group paths that grant the profile, e.g. `/cubehub/standard`."""
-    rank: int
-    """Memory of the profile's servers in bytes: someone in several groups gets the profile with the most."""
     clusters: int
-    """Clusters that may run at the same time; 0 where the profile has no Dask."""
-    cores: int = 0
+    """Clusters that may run at the same time."""
+    cores: int
     """Worker cores of one cluster."""
-    memory_bytes: int = 0
+    memory_bytes: int
     """Worker memory of one cluster."""
 
 
-def parse_size(value: int | str) -> int:
-    """Bytes in a size as profiles.yaml writes it: `8G` is 8 GiB, as JupyterHub reads it.
+def budget_of(entitlement: Any) -> Budget:
+    """Read the budget from the Hub's answer about what a person may have.
+
+    Parameters
+    ----------
+    entitlement
+        JSON of ``/hub/api/cubehub/users/NAME/entitlement``.
 
     Raises
     ------
+    NoBudgetError
+        The person may have nothing, or a profile without Dask.
     ValueError
-        When the text is no size.
+        The answer is not of that form.
     """
-    if isinstance(value, int):
-        return value
-    match = _SIZE.fullmatch(value.strip().upper())
-    if match is None:
-        raise ValueError(f"{value!r} is no size; write for example 8G (8 GiB)")
-    return int(float(match["number"]) * _SUFFIXES[match["suffix"]])
-
-
-def load_budgets(path: Path) -> list[Budget]:
-    """Read the Dask budget of every profile in profiles.yaml.
-
-    Raises
-    ------
-    ValueError
-        When an entry lacks a key or a size can't be read; the text names the profile.
-    """
-    profiles = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("profiles", {})
-    budgets = []
-    for name, profile in profiles.items():
-        dask = profile.get("dask") or {"clusters": 0, "cores": 0, "memory": 0}
-        try:
-            budgets.append(
-                Budget(
-                    profile=name,
-                    groups=frozenset(profile["groups"]),
-                    rank=parse_size(profile["memory"]),
-                    clusters=int(dask["clusters"]),
-                    cores=int(dask["cores"]),
-                    memory_bytes=parse_size(dask["memory"]),
-                )
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: the dask budget of profile {name!r} can't be read: {error}") from error
-    return budgets
+    try:
+        if refusal := entitlement["refusal"]:
+            raise NoBudgetError(f"{refusal['message']} {refusal['hint']}")
+        profile = entitlement["profile"]
+        dask = profile["dask"]
+        budget = Budget(str(profile["name"]), int(dask["clusters"]), int(dask["cores"]), int(dask["memory"]))
+    except (KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"an entitlement lacks or has a wrong {error}") from error
+    if budget.clusters < 1 or budget.cores < 1 or budget.memory_bytes < 1:
+        raise NoBudgetError(
+            f"Your profile {budget.profile!r} includes no Dask. Ask an administrator for a larger one."
+        )
+    return budget
 
 
 def within_machine(budget: Budget, cores: int, memory_bytes: int) -> Budget:
@@ -88,30 +61,6 @@ def within_machine(budget: Budget, cores: int, memory_bytes: int) -> Budget:
     return replace(
         budget, cores=min(budget.cores, cores), memory_bytes=min(budget.memory_bytes, memory_bytes)
     )
-
-
-def budget_for(groups: Iterable[str], budgets: Sequence[Budget]) -> Budget:
-    """Choose the budget of the profile that `groups` grant.
-
-    Raises
-    ------
-    NoBudgetError
-        When they grant none, or one without Dask.
-    """
-    groups = set(groups)
-    granted = [budget for budget in budgets if budget.groups & groups]
-    if not granted:
-        raise NoBudgetError(
-            "Your account is in no group whose profile includes Dask. "
-            "Ask an administrator to add you to one, then log in again."
-        )
-    # max() keeps the first of equals, as profiles.yaml promises.
-    budget = max(granted, key=lambda budget: budget.rank)
-    if not budget.clusters:
-        raise NoBudgetError(
-            f"Your profile {budget.profile!r} includes no Dask. Ask an administrator for a larger one."
-        )
-    return budget
 
 
 def workers_within(budget: Budget, cores: int, memory_bytes: int) -> int:

@@ -11,7 +11,6 @@ from typing import Any
 
 from cubehub_gateway.auth import HubAuthenticator
 from cubehub_gateway.backend import SandboxBackend, die_with_parent
-from cubehub_gateway.budget import load_budgets, within_machine
 from cubehub_gateway.sandbox import Sandbox, probe_sandbox
 
 IDLE_TIMEOUT_S = 600
@@ -61,11 +60,9 @@ def _apply(c: Any, settings: dict[str, Any]) -> None:
     c.SandboxBackend.identity_directory = str(Path(settings["state_dir"], "identity"))
     c.SandboxBackend.worker_environment = str(environment)
     c.SandboxBackend.read_only_paths = settings.get("read_only_paths", [])
-    cores, memory_bytes = _machine()
-    c.SandboxBackend.budgets = [
-        within_machine(budget, cores, memory_bytes)
-        for budget in load_budgets(Path(settings["profiles_yaml"]))
-    ]
+    c.SandboxBackend.hub_api_url = settings["hub_api_url"].rstrip("/")
+    c.SandboxBackend.hub_api_token = settings["hub_api_token"]
+    c.SandboxBackend.machine_cores, c.SandboxBackend.machine_memory = _machine()
     c.SandboxBackend.sandbox = _sandbox(settings)
     c.SandboxBackend.inherited_environment = ["LANG", "LC_ALL"]
     # All clusters must be gone within the ten seconds the Hub waits for a service.
