@@ -145,7 +145,7 @@ def _servers(
 
 
 def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder, secrets: Secrets) -> None:
-    from cubehub.entitlements import READ_SCOPE  # noqa: PLC0415 - as above
+    from cubehub.entitlements import READ_SCOPE, WRITE_SCOPE  # noqa: PLC0415 - as above
 
     idle = config.operator_settings().idle
     c.JupyterHub.services = [
@@ -154,6 +154,7 @@ def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder
         _service("catalogue", platform.inner_url("catalogue"), secrets.get("catalogue-token")),
         _service("console", platform.inner_url("console"), secrets.get("console-token")),
         {"name": "cubehub-up", "api_token": secrets.get("up-token")},
+        {"name": "accounts", "api_token": secrets.get("accounts-token")},
         {
             "name": "idle-culler",
             "command": [
@@ -181,6 +182,7 @@ def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder
             "services": ["dask-gateway"],
             "scopes": ["read:users:name", "read:users:groups", READ_SCOPE],
         },
+        {"name": "accounts", "services": ["accounts"], "scopes": [WRITE_SCOPE]},
         {"name": "user", "scopes": ["self", "access:services!service=dask-gateway"]},
         {
             "name": "server",

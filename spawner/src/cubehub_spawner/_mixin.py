@@ -131,6 +131,11 @@ class EntitledSpawner(HasTraits):
 
         return form
 
+    @default("apply_user_options")
+    def _hear_nothing(self) -> Any:
+        """Apply none: what is heard of them is read at the start. The Hub would warn of each that it does not know."""
+        return lambda _spawner, _options: None
+
     def options_from_form(self, formdata: dict[str, list[str]]) -> dict[str, Any]:
         """Take the wish from a form; nothing else that was posted is kept."""
         wish = requested_profile({"profile": formdata.get("profile")})

@@ -53,7 +53,13 @@ class Case:
     @property
     def person(self) -> str:
         """Name of the account it is tried with."""
-        kind = "rotated" if self.keycloak == "new keys" else "fault" if self.keycloak != "up" else self.state
+        kind = (
+            "rotated"
+            if self.keycloak == "new keys"
+            else "fault"
+            if self.keycloak != "up"
+            else self.state.replace(" ", "-")
+        )
         return f"m-{kind}-{self.group}"
 
     @property
@@ -67,7 +73,8 @@ class Case:
     @property
     def grants(self) -> bool:
         """Whether it must succeed: somebody entitled is not to be refused either."""
-        wishes_premium = self.way in ("form forged", "link", "token forged", "admin, named server")
+        # a link's wish that is refused falls back to a start without a wish
+        wishes_premium = self.way in ("form forged", "token forged", "admin, named server")
         refused = self.way == "second server" or (wishes_premium and self.group == "standard")
         return self.allowed_bytes > 0 and not refused
 

@@ -357,6 +357,8 @@ def running_whole() -> Iterator[Whole]:
         if not (whole.data / "version.json").exists() or not whole.status()["running"]:
             whole.up()
         yield whole
+        if whole.relay is not None:
+            whole.relay.close()
         return
     with Whole.make() as whole:
         whole.up()
