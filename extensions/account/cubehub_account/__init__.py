@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["_jupyter_server_extension_points"]
+__all__ = ["_jupyter_labextension_paths", "_jupyter_server_extension_points"]
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
     return [{"module": "cubehub_account"}]
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "labextension", "dest": "@cubehub/account"}]
 
 
 def _link_jupyter_server_extension(serverapp: Any) -> None:
@@ -19,5 +23,7 @@ def _link_jupyter_server_extension(serverapp: Any) -> None:
 
 
 def _load_jupyter_server_extension(serverapp: Any) -> None:
-    """Say in the log that it is on."""
-    serverapp.log.info("cubehub_account: a kernel that is stopped for memory says so in its notebook")
+    """Add the routes, begin to ask the Hub for news, and say in the log that it is on."""
+    from cubehub_account.extension import load  # noqa: PLC0415 - as above
+
+    load(serverapp)

@@ -6,8 +6,11 @@ import os
 import shlex
 from typing import Any
 
+from cubehub_account.hub_link import HubLink
 from cubehub_account.memory import ledger
 from cubehub_account.provisioner import first_to_go
+from cubehub_account.routes import add_routes
+from cubehub_account.state import state
 
 
 def link(serverapp: Any) -> None:
@@ -29,3 +32,18 @@ def link(serverapp: Any) -> None:
     shell = settings.get("shell_command") or [os.environ.get("SHELL") or "/bin/sh"]
     command = shlex.split(shell) if isinstance(shell, str) else list(shell)
     serverapp.terminado_settings = {**settings, "shell_command": first_to_go(command)}
+
+
+def load(serverapp: Any) -> None:
+    """Give the pages of the server what they ask, and ask the Hub for news as long as it runs.
+
+    Parameters
+    ----------
+    serverapp : jupyter_server.serverapp.ServerApp
+        The server, with its web application made.
+    """
+    add_routes(serverapp)
+    hub = HubLink(state().news, serverapp.log)
+    if hub.possible:
+        serverapp.io_loop.add_callback(hub.run)
+    serverapp.log.info("cubehub_account: a kernel that is stopped for memory says so in its notebook")

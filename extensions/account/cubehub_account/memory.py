@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,6 +60,7 @@ class Ledger:
         self._seen = oom_kills(path) or 0
         self._unexplained: list[float] = []
         self._deaths: WeakKeyDictionary[object, bool] = WeakKeyDictionary()
+        self._told: WeakSet[object] = WeakSet()
 
     def look(self) -> None:
         """See whether there were kills; called every few seconds, while any kernel runs."""
@@ -90,6 +91,13 @@ class Ledger:
     def started(self, kernel: object) -> None:
         """Forget the death of a kernel that runs again."""
         self._deaths.pop(kernel, None)
+        self._told.discard(kernel)
+
+    def is_first(self, kernel: object) -> bool:
+        """Tell whether this is the first question of its kind about the kernel's last death."""
+        first = kernel not in self._told
+        self._told.add(kernel)
+        return first
 
     def ran_out(self, kernel: object) -> bool:
         """Tell whether the kernel's last death was for want of memory."""

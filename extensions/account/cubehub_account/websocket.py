@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,7 +16,8 @@ from jupyter_server.services.kernels.connection.base import (
 )
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 
-from cubehub_account.memory import Limits, ledger, reason
+from cubehub_account.memory import ledger, reason
+from cubehub_account.state import state
 
 
 @dataclass
@@ -129,7 +129,11 @@ class ReasonedKernelWebsocket(ZMQChannelsWebsocketConnection):
         iopub = self.channels.get("iopub")
         if iopub is not None and not iopub.closed():
             iopub.flush()  # what the kernel still said comes before why it stopped
-        text = reason(Limits.from_environment(os.environ), self._notebook())
+        limits, notebook = state().limits(), self._notebook()
+        text = reason(limits, notebook)
+        if ledger().is_first(kernel):  # each page that shows the notebook has a connection of its own
+            first, _, rest = text.partition("\n")
+            state().say_stopped(first, rest, self.kernel_id)
         self.log.warning("Kernel %s: %s", self.kernel_id, text.partition("\n")[0])
         parent = extract_header(_asked_of(kernel).header)
         message = self.session.msg("stream", {"name": "stderr", "text": text}, parent=parent or None)

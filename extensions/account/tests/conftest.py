@@ -30,6 +30,7 @@ def lab_python():
     sources = [
         ROOM / "pyproject.toml",
         *ROOM.glob("cubehub_account/*.py"),
+        *ROOM.glob("cubehub_account/labextension/built-from"),
         *ROOM.glob("jupyter_server_config.d/*"),
     ]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:12]

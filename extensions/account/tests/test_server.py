@@ -5,6 +5,8 @@ import contextlib
 import itertools
 import json
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,29 @@ def test_the_cell_that_ran_out_says_why_and_the_server_lives(jupyter, call):
 
     again = asyncio.run(run_cell(jupyter, kernel, "print(3 + 4)", answered, session="s2"))
     assert not reasons(again)
+
+
+def test_the_page_is_told_use_limit_and_which_kernel_was_stopped(jupyter, call, memory_group):
+    found = call("GET", "cubehub/account/status")
+    assert found["memory_bytes"] == 300 * 2**20
+    assert 10 * 2**20 < found["used_bytes"] < 300 * 2**20
+    assert (found["title"], found["notices"], found["ended"]) == ("Standard", [], None)
+    kernel = new_session(call)
+    asyncio.run(run_cell(jupyter, kernel, HOG, restarted))
+    [notice] = call("GET", "cubehub/account/status")["notices"]
+    assert (notice["kernel"], notice["code"]) == (kernel, "kernel_stopped")
+    assert "flood.ipynb" in notice["message"]
+    assert "close notebooks" in notice["hint"]
+    enforcer, handle = memory_group
+    enforcer.limit(handle, 400 * 2**20)
+    assert call("GET", "cubehub/account/status")["memory_bytes"] == 400 * 2**20, "as it is now, not as it was"
+
+
+def test_nobody_is_told_without_logging_in(jupyter):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{jupyter.url}cubehub/account/status", timeout=10)  # noqa: S310 - our own
+    assert refused.value.code == 403
+    refused.value.close()
 
 
 def test_a_cell_that_allocates_in_one_call_is_told_too(jupyter, call):

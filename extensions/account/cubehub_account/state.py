@@ -1,0 +1,76 @@
+"""What one server process knows for its pages: use, limit, profile, home and news."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from cubehub_account.home import HomeCounter
+from cubehub_account.hub_link import News
+from cubehub_account.memory import Limits
+from cubehub_account.usage import read_usage
+
+
+@dataclass
+class State:
+    """The one of a server."""
+
+    news: News = field(default_factory=News)
+    home: HomeCounter = field(default_factory=lambda: HomeCounter(os.path.expanduser("~")))  # noqa: PTH111 - a text
+    _own_ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def limits(self) -> Limits:
+        """Give limit and profile as they are now: both can change while the server runs."""
+        told = Limits.from_environment(os.environ)
+        title = self.news.server.get("title") or told.profile
+        return Limits(read_usage().memory_bytes or told.memory_bytes, str(title))
+
+    def status(self) -> dict[str, Any]:
+        """Write down what the status bar shows."""
+        usage, home, server = read_usage(), self.home.size(), self.news.server
+        return {
+            "used_bytes": usage.used_bytes,
+            "memory_bytes": usage.memory_bytes,
+            "profile": server.get("profile") or os.environ.get("CUBEHUB_PROFILE", ""),
+            "title": self.limits().profile,
+            "home_bytes": home.bytes if home else None,
+            "home_complete": home.complete if home else True,
+            "storage_bytes": server.get("storage_bytes"),
+            "hub_url": _hub_home(),
+            "notices": self.news.notices,
+            "ended": self.news.ended,
+        }
+
+    def say_stopped(self, message: str, hint: str, kernel_id: str) -> None:
+        """Note that a kernel was stopped for memory, for the page to say instead of its own guess."""
+        self.news.add(
+            {
+                "id": f"kernel-{next(self._own_ids)}",
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "level": "warning",
+                "code": "kernel_stopped",
+                "message": message,
+                "hint": hint,
+                "kernel": kernel_id,
+            }
+        )
+
+
+def _hub_home() -> str:
+    """Address of the Hub's own pages, as browsers reach it."""
+    base = os.environ.get("JUPYTERHUB_BASE_URL", "/")
+    return f"{os.environ.get('JUPYTERHUB_HOST', '')}{base}hub/home"
+
+
+_state: State | None = None
+
+
+def state() -> State:
+    """Give the one state of this server process."""
+    global _state  # noqa: PLW0603 - one server process has one
+    if _state is None:
+        _state = State()
+    return _state

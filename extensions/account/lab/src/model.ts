@@ -1,0 +1,115 @@
+// What the pages show, worked out without a page: numbers to words, and which notices are new.
+
+/** One sentence for a person, with what they can do. */
+export interface INotice {
+  id: number | string;
+  time: string;
+  level: 'info' | 'warning' | 'error';
+  code: string;
+  message: string;
+  hint: string;
+  /** Of the kernel that was stopped, where it is about one. */
+  kernel?: string;
+}
+
+/** What the server answers; sizes in bytes, null where nobody knows. */
+export interface IStatus {
+  used_bytes: number | null;
+  memory_bytes: number | null;
+  profile: string;
+  title: string;
+  home_bytes: number | null;
+  home_complete: boolean;
+  storage_bytes: number | null;
+  hub_url: string;
+  notices: INotice[];
+  ended: INotice | null;
+}
+
+export type Level = 'ok' | 'high' | 'full' | 'unknown';
+
+/** Share of the limit from which on the item turns amber, and red. */
+export const HIGH = 0.8;
+export const FULL = 0.95;
+
+const UNITS: [string, number][] = [
+  ['TiB', 2 ** 40],
+  ['GiB', 2 ** 30],
+  ['MiB', 2 ** 20],
+  ['KiB', 2 ** 10]
+];
+
+/** Write a size as people read it: `5 GiB`, `2.1 GiB`, `300 MiB`. */
+export function formatBytes(bytes: number): string {
+  for (const [unit, size] of UNITS) {
+    if (bytes >= size) {
+      const count = bytes / size;
+      return `${count >= 100 ? Math.round(count) : Math.round(count * 10) / 10} ${unit}`;
+    }
+  }
+  return `${bytes} B`;
+}
+
+/** Write use and limit with one unit where they share it: `2.1 / 5 GiB`. */
+export function formatPair(used: number, limit: number): string {
+  const [a, b] = [formatBytes(used), formatBytes(limit)];
+  const [number, unit] = a.split(' ');
+  return b.endsWith(` ${unit}`) ? `${number} / ${b}` : `${a} / ${b}`;
+}
+
+/** What the item in the status bar says. */
+export interface ISummary {
+  text: string;
+  /** The same in words, for those who do not see the bar. */
+  label: string;
+  /** Filled share of the bar, 0 to 1. */
+  share: number;
+  level: Level;
+}
+
+export function summarise(status: IStatus): ISummary {
+  const { used_bytes: used, memory_bytes: limit, title } = status;
+  const profile = title ? ` · ${title}` : '';
+  if (used === null || limit === null || limit <= 0) {
+    const text = used === null ? 'RAM unknown' : `RAM ${formatBytes(used)}`;
+    return { text: text + profile, label: `${text}${profile}, no limit known`, share: 0, level: 'unknown' };
+  }
+  const share = Math.min(1, used / limit);
+  const level = share >= FULL ? 'full' : share >= HIGH ? 'high' : 'ok';
+  const percent = Math.round(share * 100);
+  const warning = level === 'full' ? ', almost at the limit' : level === 'high' ? ', getting full' : '';
+  return {
+    text: `RAM ${formatPair(used, limit)}${profile}`,
+    label: `Memory of your whole server: ${formatBytes(used)} of ${formatBytes(limit)}, ${percent} %${warning}${title ? `, profile ${title}` : ''}`,
+    share,
+    level
+  };
+}
+
+/** What the server holds in files. */
+export function describeHome(status: IStatus): string {
+  if (status.home_bytes === null) {
+    return 'being counted …';
+  }
+  const size = `${status.home_complete ? '' : 'more than '}${formatBytes(status.home_bytes)}`;
+  return status.storage_bytes ? `${size} of ${formatBytes(status.storage_bytes)}` : size;
+}
+
+/** Tell one saying of a notice from another: ids begin anew with each start of a server. */
+export function keyOf(notice: INotice): string {
+  return `${notice.id}@${notice.time}`;
+}
+
+/** The notices that were not said yet, oldest first; what has a dialog of its own is left out. */
+export function fresh(notices: INotice[], seen: ReadonlySet<string>): INotice[] {
+  return notices.filter(notice => notice.level !== 'error' && !notice.kernel && !seen.has(keyOf(notice)));
+}
+
+/** The newest reason why a kernel was stopped that was not shown yet. */
+export function reasonFor(
+  notices: INotice[],
+  kernel: string,
+  seen: ReadonlySet<string>
+): INotice | undefined {
+  return notices.filter(notice => notice.kernel === kernel && !seen.has(keyOf(notice))).pop();
+}

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { describeHome, formatBytes, formatPair, fresh, keyOf, reasonFor, summarise } from '../lib/model.js';
+
+const GIB = 2 ** 30;
+const status = more => ({
+  used_bytes: 2.1 * GIB, memory_bytes: 5 * GIB, profile: 'standard', title: 'Standard', home_bytes: null,
+  home_complete: true, storage_bytes: null, hub_url: '/hub/home', notices: [], ended: null, ...more
+});
+const notice = more => ({ id: 1, time: 't', level: 'info', code: 'x', message: 'm', hint: 'h', ...more });
+
+test('sizes as people read them', () => {
+  assert.equal(formatBytes(5 * GIB), '5 GiB');
+  assert.equal(formatBytes(768 * 2 ** 20), '768 MiB');
+  assert.equal(formatBytes(1.5 * GIB), '1.5 GiB');
+  assert.equal(formatBytes(12), '12 B');
+  assert.equal(formatPair(2.1 * GIB, 5 * GIB), '2.1 / 5 GiB');
+  assert.equal(formatPair(300 * 2 ** 20, 5 * GIB), '300 MiB / 5 GiB');
+});
+
+test('the item says use, limit and profile, and how tight it is', () => {
+  const found = summarise(status());
+  assert.equal(found.text, 'RAM 2.1 / 5 GiB · Standard');
+  assert.match(found.label, /whole server: 2.1 GiB of 5 GiB, 42 %, profile Standard/);
+  assert.equal(found.level, 'ok');
+  assert.equal(summarise(status({ used_bytes: 4 * GIB })).level, 'high');
+  assert.equal(summarise(status({ used_bytes: 4.8 * GIB })).level, 'full');
+  assert.match(summarise(status({ used_bytes: 4.8 * GIB })).label, /almost at the limit/);
+  assert.equal(summarise(status({ used_bytes: 9 * GIB })).share, 1);
+});
+
+test('what is not known is not made up', () => {
+  assert.equal(summarise(status({ used_bytes: null })).text, 'RAM unknown · Standard');
+  assert.equal(summarise(status({ memory_bytes: null, title: '' })).text, 'RAM 2.1 GiB');
+  assert.equal(summarise(status({ memory_bytes: 0 })).level, 'unknown');
+});
+
+test('the home is counted, exactly or not', () => {
+  assert.equal(describeHome(status()), 'being counted …');
+  assert.equal(describeHome(status({ home_bytes: GIB, storage_bytes: 10 * GIB })), '1 GiB of 10 GiB');
+  assert.equal(describeHome(status({ home_bytes: GIB, home_complete: false })), 'more than 1 GiB');
+});
+
+test('each notice is said once, and a later server may use its number again', () => {
+  const seen = new Set([keyOf(notice())]);
+  assert.deepEqual(fresh([notice(), notice({ id: 2 }), notice({ time: 'later' })], seen).map(keyOf), ['2@t', '1@later']);
+  assert.deepEqual(fresh([notice({ id: 3, level: 'error' }), notice({ id: 'k', kernel: 'abc' })], new Set()), []);
+});
+
+test('the reason of a kernel is the newest that was not shown', () => {
+  const notices = [notice({ id: 'a', kernel: 'x' }), notice({ id: 'b', kernel: 'x' }), notice({ id: 'c', kernel: 'y' })];
+  assert.equal(reasonFor(notices, 'x', new Set()).id, 'b');
+  assert.equal(reasonFor(notices, 'x', new Set(['b@t'])).id, 'a');
+  assert.equal(reasonFor(notices, 'z', new Set()), undefined);
+});

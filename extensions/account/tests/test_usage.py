@@ -1,0 +1,133 @@
+"""What the status bar shows, from files as each enforcer leaves them."""
+
+import os
+
+import pytest
+from cubehub_account.home import HomeCounter, count
+from cubehub_account.hub_link import News
+from cubehub_account.state import State
+from cubehub_account.usage import Usage, read_usage
+
+MIB = 2**20
+
+
+def environ(folder, **more):
+    return {"CUBEHUB_MEMORY_EVENTS": str(folder / "events"), **more}
+
+
+def write(folder, **files):
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+
+
+def test_cgroup_v2(tmp_path):
+    write(
+        tmp_path,
+        memory__max=f"{500 * MIB}\n",
+        memory__current=f"{200 * MIB}\n",
+        memory__stat=f"anon 1\ninactive_file {50 * MIB}\n",
+    )
+    assert read_usage(environ(tmp_path, MEM_LIMIT="1")) == Usage(150 * MIB, 500 * MIB)
+
+
+def test_cgroup_v1(tmp_path):
+    write(
+        tmp_path,
+        memory__limit_in_bytes=str(500 * MIB),
+        memory__usage_in_bytes=str(200 * MIB),
+        memory__stat=f"inactive_file 7\ntotal_inactive_file {50 * MIB}\n",
+    )
+    assert read_usage(environ(tmp_path)) == Usage(150 * MIB, 500 * MIB)
+
+
+def test_the_watchdog_tells_its_limit_and_the_processes_their_use(tmp_path):
+    write(tmp_path, limit=str(500 * MIB))
+    found = read_usage(environ(tmp_path))
+    assert found.memory_bytes == 500 * MIB
+    assert found.used_bytes > MIB, "this process alone has that"
+
+
+@pytest.mark.parametrize("limit", ["max\n", str(2**63 - 4096), "rubbish"])
+def test_without_a_limit_there_the_one_of_the_start_is_taken(tmp_path, limit):
+    name = "memory__max" if limit == "max\n" else "memory__limit_in_bytes"
+    write(tmp_path, **{name: limit}, memory__stat="x 1\n", memory__current=str(MIB))
+    assert read_usage(environ(tmp_path, MEM_LIMIT=str(9 * MIB))) == Usage(MIB, 9 * MIB)
+
+
+def test_a_home_is_counted_without_links_twice_and_without_following_any(tmp_path):
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "big").write_bytes(os.urandom(4 * MIB))
+    (home / "a").write_bytes(os.urandom(MIB))
+    os.link(home / "a", home / "again")
+    (home / "link").symlink_to(elsewhere)
+    (home / "sub").mkdir()
+    (home / "sub" / "b").write_bytes(os.urandom(MIB))
+    found = count(str(home))
+    assert found.complete
+    assert 2 * MIB <= found.bytes < 3 * MIB
+    assert not count(str(home), most=2).complete
+
+
+def test_counting_holds_nobody_up_and_is_done_now_and_then(tmp_path):
+    now = [0.0]
+    counter = HomeCounter(str(tmp_path), lambda: now[0])
+    assert counter.size() is None
+    counter.thread.join(30)
+    before = counter.size()
+    (tmp_path / "new").write_bytes(os.urandom(MIB))
+    assert counter.size() == before
+    now[0] = 1000.0
+    counter.size()
+    counter.thread.join(30)
+    assert counter.size().bytes >= before.bytes + MIB
+    assert HomeCounter(str(tmp_path / "missing")).size() is None
+
+
+@pytest.mark.parametrize(
+    "rubbish", [None, [], "x", {"notices": 3.5}, {"notices": [7, {"id": "x"}], "server": []}]
+)
+def test_what_is_no_news_is_ignored(rubbish):
+    news = News()
+    try:
+        news.take(rubbish)
+    except TypeError:
+        pytest.fail(f"{rubbish!r} is not survived")
+    assert (news.notices, news.server, news.last_id) == ([], {}, 0)
+
+
+def notice(number, level="info"):
+    return {"id": number, "time": "t", "level": level, "code": "x", "message": "m", "hint": "h"}
+
+
+def test_news_are_kept_in_order_and_an_end_is_remembered():
+    news = News()
+    news.take({"notices": [notice(1), notice(2)], "server": {"title": "Premium"}})
+    news.take({"notices": [], "server": {"title": "Premium"}})
+    assert (news.last_id, len(news.notices), news.ended) == (2, 2, None)
+    news.take({"notices": [notice(3, "error")], "server": {}})
+    assert news.ended["id"] == 3
+    for number in range(4, 300):
+        news.take({"notices": [notice(number)]})
+    assert len(news.notices) == 100
+
+
+def test_the_profile_follows_the_hub_and_the_limit_the_machine(tmp_path, monkeypatch):
+    write(tmp_path, memory__max=str(300 * MIB), memory__current="5", memory__stat="")
+    for name, value in environ(
+        tmp_path, MEM_LIMIT=str(MIB), CUBEHUB_PROFILE_TITLE="Standard", CUBEHUB_PROFILE="standard"
+    ).items():
+        monkeypatch.setenv(name, value)
+    state = State(home=HomeCounter(str(tmp_path)))
+    assert (state.limits().profile, state.limits().memory_bytes) == ("Standard", 300 * MIB)
+    write(tmp_path, memory__max=str(600 * MIB))
+    state.news.take({"server": {"profile": "premium", "title": "Premium", "storage_bytes": 7}})
+    assert (state.limits().profile, state.limits().memory_bytes) == ("Premium", 600 * MIB)
+    status = state.status()
+    assert (status["profile"], status["memory_bytes"], status["storage_bytes"]) == ("premium", 600 * MIB, 7)
+    state.say_stopped("The kernel of a.ipynb was stopped.", "Do this.", "k")
+    state.say_stopped("The kernel of a.ipynb was stopped.", "Do this.", "k")
+    ids = [one["id"] for one in state.status()["notices"]]
+    assert ids == ["kernel-1", "kernel-2"]
+    state.home.thread.join(30)
