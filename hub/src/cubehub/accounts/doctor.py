@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from cubehub_spawner.entitlement import format_bytes
 
 from cubehub.accounts.people import write_moment
+from cubehub.findings import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,21 +15,6 @@ if TYPE_CHECKING:
 
     from cubehub.accounts.people import Person
     from cubehub.accounts.rules import Rules
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that explains what a person gets."""
-
-    level: str
-    """``ok``, ``note`` or ``problem``."""
-    code: str
-    message: str
-    hint: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        """Write it as JSON."""
-        return asdict(self)
 
 
 def diagnose(
