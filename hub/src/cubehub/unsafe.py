@@ -18,7 +18,6 @@ LONGEST_REFRESH_S = 300
 """As long as an access token of the realm lives."""
 _MUST_BE_ON = {
     "auth_refresh_strict": "starts by API and by administrators go on with groups of an earlier log-in",
-    "refresh_pre_spawn": "a start does not ask whether the log-in still holds",
     "enable_auth_state": "log-ins are not refreshed, so that they outlive a suspension",
     "manage_groups": "groups of the Hub no longer follow Keycloak's",
 }

@@ -46,9 +46,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Moves and suspends people; lets what runs follow.")
     parser.add_argument("--config", required=True, type=Path)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    # these would write a line for each request of each round
+    # these would write a line for each request of each round, or for each that was refused
     for name in ("httpx", "httpcore", "tornado.access"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.ERROR)
     content = json.loads(parser.parse_args().config.read_text())
     asyncio.run(_serve(AccountsSettings.model_validate(content)))
 

@@ -327,7 +327,8 @@ def make_app(prefix: str, actions: Actions, reconciler: Reconciler) -> Applicati
     user = rf"{api}/users/([^/]+)"
     return Application(
         [
-            (rf"(?:{prefix}|{api})/health", HealthHandler, made),
+            # the Hub asks at the root whether a service answers at all
+            (rf"{prefix}(?:|/|/health|/api/health)", HealthHandler, made),
             (rf"{api}/users", UsersHandler, made),
             (user, UserHandler, made),
             (rf"{user}/move", MoveHandler, made),

@@ -107,12 +107,11 @@ def has_access(name: str, snapshot: Snapshot) -> bool:
 
 
 def _differs(one: Running, snapshot: Snapshot, granting: frozenset[str]) -> bool:
-    if one.seen is None:
+    if one.seen is None or not has_access(one.name, snapshot):
+        # whatever was seen: while somebody without access has a server, it is not done
         return True
     enabled, groups = one.seen
-    found = snapshot.members.get(one.name.lower())
-    if found is None:
-        return enabled and bool(groups & granting)
-    return (found.enabled, found.groups) != (enabled, groups & granting) or (
-        one.account_id is not None and one.account_id != found.id
-    )
+    found = snapshot.members[one.name.lower()]
+    if one.account_id is not None and one.account_id != found.id:
+        return True
+    return (found.enabled, found.groups) != (enabled, groups & granting)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from cubehub.accounts.keycloak import KeycloakAdmin
 
-_NOT_SENT_BACK = ("access", "credentials", "groups", "realmRoles", "clientRoles", "federatedIdentities")
-"""What a user's representation has that an update must not set."""
+_SENT_BACK = ("username", "email", "firstName", "lastName")
+"""What an update with attributes would clear; all else stays as it is where it is left out."""
 
 
 @dataclass(frozen=True)
@@ -208,11 +208,12 @@ class Membership:
         *,
         enabled: bool | None = None,
     ) -> None:
-        """Change attributes, and switch on or off, in one request that sends all else back as it was.
+        """Change attributes, and switch on or off, in one request.
 
         Notes
         -----
-        An update replaces all attributes, names and e-mail among them, once it has any.
+        An update replaces all attributes, names and e-mail among them, once it has any. `enabled` is sent only
+        where it is to change: an administrator may have switched the account off since it was read.
         """
         found = await self._keycloak.get(f"users/{who.id}")
         if not isinstance(found, dict):
@@ -223,8 +224,7 @@ class Membership:
                 attributes.pop(name, None)
             else:
                 attributes[name] = [value]
-        body = {key: value for key, value in found.items() if key not in _NOT_SENT_BACK}
-        body["attributes"] = attributes
+        body = {key: found[key] for key in _SENT_BACK if key in found} | {"attributes": attributes}
         if enabled is not None:
             body["enabled"] = enabled
         if not await self._keycloak.change("PUT", f"users/{who.id}", body):

@@ -131,7 +131,10 @@ class Hub(_Neighbour):
             return None
         if not answer.is_success:
             raise self._odd(answer)
-        found: dict[str, Any] = answer.json()
+        try:
+            found: dict[str, Any] = answer.json()
+        except ValueError as error:
+            raise self._odd(answer) from error
         return found
 
 

@@ -9,7 +9,6 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from cubehub.checkup import check_up
 from cubehub.cli.common import data_option, existing, json_option
 from cubehub.cli.service import service
 from cubehub.cli.status import gather
@@ -29,6 +28,9 @@ def doctor(user: str | None, data: Path, *, as_json: bool) -> None:
     if user is not None:
         found = service(data).user("GET", user, "doctor")
     else:
+        # it reads the Hub's packages, which takes longer than all else here
+        from cubehub.checkup import check_up  # noqa: PLC0415
+
         folder = existing(data)
         found = {"findings": [one.as_json() for one in check_up(folder, gather(folder))]}
     if as_json:
