@@ -15,13 +15,14 @@ from cubehub_tests.platform import Whole
 from cubehub_tests.servers import Account, Kernel
 
 pytestmark = [pytest.mark.whole, pytest.mark.chaos]
-SUPERVISED = ("keycloak", "catalogue", "cubes", "gateway", "console", "hub")
+SUPERVISED = ("keycloak", "catalogue", "cubes", "gateway", "console", "accounts", "hub")
 DOORS = {
     "keycloak": None,
     "catalogue": "/services/catalogue/",
     "cubes": "/services/cubes/datasets",
     "gateway": "/services/dask-gateway/health",
     "console": "/services/console/",
+    "accounts": "/services/accounts/health",
     "hub": "/hub/api",
 }
 

@@ -8,7 +8,7 @@ import pytest
 from cubehub_tests.platform import Outcome, Whole
 
 pytestmark = pytest.mark.whole
-PARTS = {"keycloak", "catalogue", "cubes", "gateway", "console", "hub"}
+PARTS = {"keycloak", "catalogue", "cubes", "gateway", "console", "accounts", "hub"}
 
 
 def said(outcome: Outcome, status: int, code: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cubehub.errors import BadInputError
 from cubehub.examples import welcome
+from cubehub.keycloak.permissions import ADMIN_GROUP
 from cubehub.keycloak.realm import DIRECTORY_CLIENT, DIRECTORY_SECRET, HUB_CLIENT, HUB_SECRET
 from cubehub.local.data_folder import DataFolder, read_json
 from cubehub.local.parts import read_only_paths
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from cubehub.secrets import Secrets
 
 LANDING = "/services/console/"
+CLI_SERVICE = "cubehub-cli"
+CLI_TOKEN = "cli-token"  # noqa: S105 - the name of the file, not the secret
 
 
 def configure(c: Any, source: Path | None = None) -> None:
@@ -145,7 +148,7 @@ def _servers(
 
 
 def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder, secrets: Secrets) -> None:
-    from cubehub.entitlements import READ_SCOPE, WRITE_SCOPE  # noqa: PLC0415 - as above
+    from cubehub.entitlements import READ_SCOPE, WRITE_SCOPE  # noqa: PLC0415 - needs the Hub's packages
 
     idle = config.operator_settings().idle
     c.JupyterHub.services = [
@@ -153,8 +156,10 @@ def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder
         _service("cubes", platform.inner_url("cubes"), secrets.get("cubes-token")),
         _service("catalogue", platform.inner_url("catalogue"), secrets.get("catalogue-token")),
         _service("console", platform.inner_url("console"), secrets.get("console-token")),
+        _service("accounts", platform.inner_url("accounts"), secrets.get("accounts-token")),
         {"name": "cubehub-up", "api_token": secrets.get("up-token")},
-        {"name": "accounts", "api_token": secrets.get("accounts-token")},
+        # for `cubehub users` and `cubehub doctor` on this machine: whoever can read the secret is the operator
+        {"name": CLI_SERVICE, "api_token": secrets.get(CLI_TOKEN)},
         {
             "name": "idle-culler",
             "command": [
@@ -176,13 +181,16 @@ def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder
             "services": ["idle-culler"],
             "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
         },
-        # the gateway asks the Hub who sends a request, and what they may have
+        # the gateway asks the Hub who sends a request, which groups they are in, and what they may have now
         {
             "name": "gateway",
             "services": ["dask-gateway"],
             "scopes": ["read:users:name", "read:users:groups", READ_SCOPE],
         },
         {"name": "accounts", "services": ["accounts"], "scopes": [WRITE_SCOPE]},
+        {"name": "cubehub-cli", "services": [CLI_SERVICE], "scopes": [WRITE_SCOPE]},
+        # JupyterHub's own role for administrators can't be given scopes of ours; the group's members have both
+        {"name": "cubehub-administrators", "groups": [ADMIN_GROUP], "scopes": [WRITE_SCOPE]},
         {"name": "user", "scopes": ["self", "access:services!service=dask-gateway"]},
         {
             "name": "server",

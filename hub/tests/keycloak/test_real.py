@@ -14,9 +14,18 @@ import psutil
 import pytest
 from cubehub.authenticator import KeycloakAuthenticator
 from cubehub.directory import KeycloakDirectory
+from cubehub.keycloak.attributes import SUSPENDED, UNTIL, UNTIL_PROFILE
 from cubehub.keycloak.errors import ProvisionError
 from cubehub.keycloak.provision import provision
-from cubehub.keycloak.realm import CUBES_CLIENT, DIRECTORY_CLIENT, DIRECTORY_SECRET, HUB_SECRET, REALM
+from cubehub.keycloak.realm import (
+    ACCOUNTS_CLIENT,
+    ACCOUNTS_SECRET,
+    CUBES_CLIENT,
+    DIRECTORY_CLIENT,
+    DIRECTORY_SECRET,
+    HUB_SECRET,
+    REALM,
+)
 from cubehub.keycloak.server import BOOTSTRAP_SECRET
 from cubehub_spawner.errors import DirectoryUnavailableError, UnknownAccountError
 from cubehub_tests.needs import chromium
@@ -47,21 +56,23 @@ def ids(keycloak):
         paths = ("/cubehub", "/cubehub/standard", "/cubehub/premium", "/cubehub/admin", "/elsewhere")
         return SimpleNamespace(
             ana=api.get("users", username="ana", exact=True)[0]["id"],
+            adam=api.get("users", username="adam", exact=True)[0]["id"],
+            management=api.client("realm-management")["id"],
             hub=api.client("cubehub-hub")["id"],
             **{path.rsplit("/", 1)[1]: api.group(path)["id"] for path in paths},
         )
 
 
 class As:
-    """The admin API as the directory's own account."""
+    """The admin API as one of the platform's own accounts."""
 
-    def __init__(self, keycloak):
+    def __init__(self, keycloak, client_id=DIRECTORY_CLIENT, secret=DIRECTORY_SECRET):
         answer = httpx.post(
             f"{keycloak.realm_url}/protocol/openid-connect/token",
             data={
                 "grant_type": "client_credentials",
-                "client_id": DIRECTORY_CLIENT,
-                "client_secret": keycloak.secrets.get(DIRECTORY_SECRET),
+                "client_id": client_id,
+                "client_secret": keycloak.secrets.get(secret),
             },
         )
         self.base = f"{keycloak.url}/admin/realms/{REALM}"
@@ -74,6 +85,11 @@ class As:
 @pytest.fixture
 def directory_account(keycloak):
     return As(keycloak)
+
+
+@pytest.fixture
+def accounts_account(keycloak):
+    return As(keycloak, ACCOUNTS_CLIENT, ACCOUNTS_SECRET)
 
 
 class TestPeople:
@@ -132,13 +148,63 @@ class TestDirectory:
     def test_keycloak_decides_about_case(self, keycloak):
         assert look_up(keycloak, "ANA")[0].username == "ana"
 
-    def test_groups_outside_are_seen_and_a_move_counts_at_once(self, keycloak, ids, directory_account):
-        assert directory_account("PUT", f"/users/{ids.ana}/groups/{ids.premium}") == 204
+    def test_groups_outside_are_seen_and_a_move_counts_at_once(self, keycloak, ids, accounts_account):
+        assert accounts_account("PUT", f"/users/{ids.ana}/groups/{ids.premium}") == 204
         try:
-            assert look_up(keycloak, "ana")[0].groups == {"/cubehub/standard", "/cubehub/premium"}
+            with keycloak.admin() as api:
+                api.put(f"users/{ids.ana}/groups/{ids.elsewhere}", None)
+            expected = {"/cubehub/standard", "/cubehub/premium", "/elsewhere"}
+            assert look_up(keycloak, "ana")[0].groups == expected
         finally:
-            assert directory_account("DELETE", f"/users/{ids.ana}/groups/{ids.premium}") == 204
+            with keycloak.admin() as api:
+                api.delete(f"users/{ids.ana}/groups/{ids.elsewhere}")
+            assert accounts_account("DELETE", f"/users/{ids.ana}/groups/{ids.premium}") == 204
         assert look_up(keycloak, "ana")[0].groups == {"/cubehub/standard"}
+
+    def test_a_group_that_only_has_the_path_of_another_grants_nothing(self, keycloak, ids):
+        made = []
+        with keycloak.admin() as api:
+            try:
+                # the paths of the first two and of the child look like those of groups below /cubehub
+                for name in ("cubehub/premium", "cubehub/eu"):
+                    api.post("groups", {"name": name})
+                    found = api.get("groups", search=name, exact=True)
+                    made.append(next(group["id"] for group in found if group["name"] == name))
+                below = api.post(f"groups/{made[1]}/children", {"name": "premium"})["id"]
+                made.append(api.post(f"groups/{ids.premium}/children", {"name": "spring"})["id"])
+                for group in (made[0], below, made[2]):
+                    api.put(f"users/{ids.ana}/groups/{group}", None)
+                paths = {group["path"] for group in api.get(f"users/{ids.ana}/groups")}
+                assert paths == {
+                    "/cubehub/premium",
+                    "/cubehub/eu/premium",
+                    "/cubehub/premium/spring",
+                    "/cubehub/standard",
+                }
+                expected = {"/cubehub/standard", "/cubehub/premium/spring"}
+                assert look_up(keycloak, "ana", "ana")[1].groups == expected
+            finally:
+                for group in made:
+                    api.delete(f"groups/{group}")
+
+    def test_a_renamed_group_grants_under_its_new_name(self, keycloak, ids):
+        async def around():
+            secret = keycloak.secrets.get(DIRECTORY_SECRET)
+            async with KeycloakDirectory(keycloak.url, REALM, DIRECTORY_CLIENT, secret) as directory:
+                with keycloak.admin() as api:
+                    found = [(await directory.lookup("ana")).groups]
+                    try:
+                        api.put(f"groups/{ids.cubehub}", {"name": "platform"})
+                        found.append((await directory.lookup("ana")).groups)
+                    finally:
+                        api.put(f"groups/{ids.cubehub}", {"name": "cubehub"})
+                    return [*found, (await directory.lookup("ana")).groups]
+
+        assert asyncio.run(around()) == [
+            {"/cubehub/standard"},
+            {"/platform/standard"},
+            {"/cubehub/standard"},
+        ]
 
     def test_a_suspended_account_is_seen_as_such(self, keycloak, ids):
         with keycloak.admin() as api:
@@ -160,49 +226,136 @@ class TestDirectory:
             look_up(keycloak, "ana", **change)
         assert caught.value.code == code
 
+    def test_new_keys_of_the_realm_go_unnoticed_and_a_disabled_client_does_not(self, keycloak):
+        async def around():
+            secret = keycloak.secrets.get(DIRECTORY_SECRET)
+            async with KeycloakDirectory(keycloak.url, REALM, DIRECTORY_CLIENT, secret) as directory:
+                await directory.lookup("ana")
+                with keycloak.admin() as api:
+                    keys = [one for one in api.get("components") if one.get("name") == "rsa-generated"]
+                    for one in keys:
+                        api.delete(f"components/{one['id']}")
+                    assert keys
+                    assert (await directory.lookup("ana")).username == "ana"
+                    client = api.client(DIRECTORY_CLIENT)
+                    api.put(f"clients/{client['id']}", client | {"enabled": False})
+                    try:
+                        with pytest.raises(DirectoryUnavailableError) as caught:
+                            await directory.lookup("ana")
+                    finally:
+                        api.put(f"clients/{client['id']}", client | {"enabled": True})
+                return caught.value.code
 
-class TestNarrowAccount:
-    def test_it_may_read_people_and_groups(self, directory_account, ids):
-        for path in (
-            f"/users/{ids.ana}/groups",
-            f"/groups/{ids.standard}/members",
-            "/group-by-path/cubehub/premium",
-        ):
-            assert directory_account("GET", path) == 200
+        assert asyncio.run(around()) == "directory_denied"
+
+
+READS = (
+    "/users/{ana}/groups",
+    "/groups/{standard}/members",
+    "/group-by-path/cubehub/premium",
+    "/users?search=a",
+)
+NOTHING_OF = [
+    ("POST", "/groups", {"name": "x"}),
+    ("POST", "/groups/{cubehub}/children", {"name": "x"}),
+    ("PUT", "/groups/{standard}", {"name": "x"}),
+    ("DELETE", "/groups/{standard}", None),
+    ("POST", "/groups/{standard}/role-mappings/realm", []),
+    ("PUT", "/users/{ana}/groups/{cubehub}", None),
+    ("PUT", "/users/{ana}/groups/{elsewhere}", None),
+    ("PUT", "/users/{ana}/groups/{admin}", None),
+    ("DELETE", "/users/{adam}/groups/{admin}", None),
+    ("POST", "/users", {"username": "somebody", "groups": ["/cubehub/admin"]}),
+    ("PUT", "/users/{adam}", {"enabled": False}),
+    ("PUT", "/users/{adam}/reset-password", {"type": "password", "value": "x" * 20}),
+    ("PUT", "/users/{adam}", {"credentials": [{"type": "password", "value": "x" * 20}]}),
+    ("POST", "/users/{adam}/logout", None),
+    ("DELETE", "/users/{adam}", None),
+    ("POST", "/users/{ana}/role-mappings/realm", []),
+    ("POST", "/users/{ana}/role-mappings/clients/{management}", []),
+    ("GET", "/clients", None),
+    ("GET", "/clients/{hub}", None),
+    ("GET", "/clients/{hub}/client-secret", None),
+    ("GET", "/roles", None),
+    ("PUT", "", {"registrationAllowed": True}),
+    ("DELETE", "", None),
+    ("GET", "/components", None),
+    ("GET", "/events", None),
+    ("POST", "/partial-export?exportClients=true", None),
+]
+"""What neither of the platform's accounts may do."""
+NOTHING_OF_DIRECTORY = [
+    ("PUT", "/users/{ana}/groups/{premium}", None),
+    ("DELETE", "/users/{ana}/groups/{standard}", None),
+    ("POST", "/users", {"username": "somebody"}),
+    ("DELETE", "/users/{ana}", None),
+    ("PUT", "/users/{ana}", {"enabled": False}),
+    ("PUT", "/users/{ana}", {"attributes": {}}),
+    ("PUT", "/users/{ana}/reset-password", {"type": "password", "value": "x" * 20}),
+    ("POST", "/users/{ana}/logout", None),
+]
+"""What the directory's may not do besides."""
+
+
+class TestNarrowAccounts:
+    @pytest.mark.parametrize("path", READS)
+    def test_they_may_read_people_and_groups(self, directory_account, accounts_account, ids, path):
+        assert directory_account("GET", path.format(**vars(ids))) == 200
+        assert accounts_account("GET", path.format(**vars(ids))) == 200
+
+    @pytest.mark.parametrize(("method", "path", "content"), NOTHING_OF + NOTHING_OF_DIRECTORY)
+    def test_the_directory_changes_nothing(self, keycloak, directory_account, ids, method, path, content):
+        assert directory_account(method, path.format(**vars(ids)), content) == 403
+        assert look_up(keycloak, "ana")[0].groups == {"/cubehub/standard"}
+
+    @pytest.mark.parametrize(("method", "path", "content"), NOTHING_OF)
+    def test_the_accounts_service_makes_nobody_an_administrator(
+        self, keycloak, accounts_account, ids, method, path, content
+    ):
+        assert accounts_account(method, path.format(**vars(ids)), content) == 403
+        ana, adam = look_up(keycloak, "ana", "adam")
+        assert ana.groups == {"/cubehub/standard"}
+        assert adam.enabled
+        assert adam.groups == {"/cubehub/admin", "/cubehub/premium"}
 
     @pytest.mark.parametrize(
         ("method", "path", "content"),
-        [
-            ("POST", "/groups", {"name": "x"}),
-            ("POST", "/groups/{cubehub}/children", {"name": "x"}),
-            ("PUT", "/groups/{standard}", {"name": "x"}),
-            ("DELETE", "/groups/{standard}", None),
-            ("POST", "/groups/{standard}/role-mappings/realm", []),
-            ("PUT", "/users/{ana}/groups/{cubehub}", None),
-            ("PUT", "/users/{ana}/groups/{elsewhere}", None),
-            ("PUT", "/users/{ana}/groups/{admin}", None),
-            ("POST", "/users", {"username": "x"}),
-            ("DELETE", "/users/{ana}", None),
-            ("PUT", "/users/{ana}", {"enabled": False}),
-            ("PUT", "/users/{ana}", {"groups": ["/cubehub/admin"]}),
-            ("PUT", "/users/{ana}/reset-password", {"type": "password", "value": "x" * 20}),
-            ("POST", "/users/{ana}/logout", None),
-            ("POST", "/users/{ana}/role-mappings/realm", []),
-            ("GET", "/clients", None),
-            ("GET", "/clients/{hub}", None),
-            ("GET", "/clients/{hub}/client-secret", None),
-            ("GET", "/roles", None),
-            ("GET", "", None),
-            ("PUT", "", {"registrationAllowed": True}),
-            ("DELETE", "", None),
-            ("GET", "/components", None),
-            ("GET", "/events", None),
-            ("POST", "/partial-export?exportClients=true", None),
-        ],
+        [*NOTHING_OF, *NOTHING_OF_DIRECTORY, *(("GET", path, None) for path in READS)],
     )
-    def test_it_may_do_nothing_else(self, keycloak, directory_account, ids, method, path, content):
-        assert directory_account(method, path.format(**vars(ids)), content) == 403
-        assert look_up(keycloak, "ana")[0].groups == {"/cubehub/standard"}
+    def test_other_people_of_the_realm_got_nothing_by_it(self, keycloak, ids, method, path, content):
+        with keycloak.admin() as api:
+            # an account without any role, which can ask the admin API as anybody in the realm can
+            if api.client("nobody-special") is None:
+                api.post(
+                    "clients",
+                    {"clientId": "nobody-special", "secret": "s" * 20, "serviceAccountsEnabled": True},
+                )
+        keycloak.secrets.path("nobody-special").write_text("s" * 20)
+        try:
+            other = As(keycloak, "nobody-special", "nobody-special")
+        finally:
+            keycloak.secrets.path("nobody-special").unlink()
+        assert other(method, path.format(**vars(ids)), content) == 403
+
+    def test_nobody_it_makes_gets_a_role(self, keycloak, accounts_account):
+        roles = {"clientRoles": {"realm-management": ["realm-admin"]}, "realmRoles": ["offline_access"]}
+        assert accounts_account("POST", "/users", {"username": "made-up", **roles}) == 201
+        with keycloak.admin() as api:
+            made = api.get("users", username="made-up", exact=True)[0]["id"]
+            mapped = api.get(f"users/{made}/role-mappings")
+            api.delete(f"users/{made}")
+        assert [role["name"] for role in mapped["realmMappings"]] == ["default-roles-cubehub"]
+        assert "clientMappings" not in mapped
+
+    def test_what_keycloak_cannot_withhold_from_it_is_known(self, keycloak, accounts_account):
+        # should Keycloak learn to, this fails, and the permission can be made narrower
+        with keycloak.admin() as api:
+            made = api.post("users", {"username": "victim", "enabled": True})
+            assert made is None
+            victim = api.get("users", username="victim", exact=True)[0]["id"]
+        password = {"type": "password", "value": "Some-Words-42-Long", "temporary": False}
+        assert accounts_account("PUT", f"/users/{victim}/reset-password", password) == 204
+        assert accounts_account("DELETE", f"/users/{victim}") == 204
 
     def test_it_is_nothing_in_the_master_realm(self, keycloak):
         headers = As(keycloak).headers
@@ -215,8 +368,8 @@ class TestProvision:
         assert keycloak.provision() == []
         assert keycloak.accounts == before
 
-    def test_a_new_address_reaches_the_clients_and_nobody_else(self, keycloak, ids, directory_account):
-        directory_account("PUT", f"/users/{ids.ana}/groups/{ids.premium}")
+    def test_a_new_address_reaches_the_clients_and_nobody_else(self, keycloak, ids, accounts_account):
+        accounts_account("PUT", f"/users/{ids.ana}/groups/{ids.premium}")
         elsewhere = "http://127.0.0.1:10"
         try:
             changes = []
@@ -230,16 +383,72 @@ class TestProvision:
             assert look_up(keycloak, "ana")[0].groups == {"/cubehub/standard", "/cubehub/premium"}
         finally:
             keycloak.provision()
-            directory_account("DELETE", f"/users/{ids.ana}/groups/{ids.premium}")
+            accounts_account("DELETE", f"/users/{ids.ana}/groups/{ids.premium}")
 
-    def test_a_new_profile_group_can_be_filled_after_the_next_start(self, keycloak, ids, directory_account):
+    def test_a_new_profile_group_can_be_filled_after_the_next_start(self, keycloak, ids, accounts_account):
         with keycloak.admin() as api:
             large = api.post(f"groups/{ids.cubehub}/children", {"name": "large"})["id"]
-            assert directory_account("PUT", f"/users/{ids.ana}/groups/{large}") == 403
-            assert len(keycloak.provision()) == 2
-            assert directory_account("PUT", f"/users/{ids.ana}/groups/{large}") == 204
-            assert directory_account("DELETE", f"/users/{ids.ana}/groups/{large}") == 204
-            assert directory_account("PUT", f"/users/{ids.ana}/groups/{ids.admin}") == 403
+            assert accounts_account("PUT", f"/users/{ids.ana}/groups/{large}") == 403
+            assert len(keycloak.provision()) == 1
+            assert accounts_account("PUT", f"/users/{ids.ana}/groups/{large}") == 204
+            assert accounts_account("DELETE", f"/users/{ids.ana}/groups/{large}") == 204
+            assert accounts_account("PUT", f"/users/{ids.ana}/groups/{ids.admin}") == 403
+
+    def test_a_realm_of_an_earlier_cubehub_is_brought_up_to_date(self, keycloak, ids):
+        with keycloak.admin() as api:
+            # as it was: no accounts client, the directory's account with the permissions to move people
+            api.delete(f"clients/{api.client(ACCOUNTS_CLIENT)['id']}")
+            account = api.get(f"clients/{api.client(DIRECTORY_CLIENT)['id']}/service-account-user")["id"]
+            mapped = f"users/{account}/role-mappings/clients/{ids.management}"
+            role = api.get(f"clients/{ids.management}/roles/view-users")
+            httpx.request(
+                "DELETE",
+                f"{keycloak.url}/admin/realms/{REALM}/{mapped}",
+                json=[role],
+                headers={"Authorization": f"Bearer {api._access()}"},
+            ).raise_for_status()
+            profile = api.get("users/profile")
+            profile["attributes"] = [
+                one for one in profile["attributes"] if not one["name"].startswith("cubehub_")
+            ]
+            api.put("users/profile", profile)
+            authz = f"clients/{api.client('admin-permissions')['id']}/authz/resource-server"
+            for kind, path in (("permission", "permission/scope"), ("policy", "policy/user")):
+                for one in api.get(f"{authz}/{kind}", first=0, max=50):
+                    if one["name"].startswith("cubehub"):
+                        api.delete(f"{authz}/{path}/{one['id']}")
+            policy = api.post(
+                f"{authz}/policy/user",
+                {
+                    "name": "cubehub: the directory's service account",
+                    "users": [account],
+                    "logic": "POSITIVE",
+                },
+            )["id"]
+            api.post(
+                f"{authz}/permission/scope",
+                {
+                    "name": "cubehub: look people up and move them",
+                    "resourceType": "Users",
+                    "resources": [],
+                    "scopes": ["view", "manage-group-membership"],
+                    "policies": [policy],
+                },
+            )
+        assert look_up(keycloak, "viktor")[0].username == "viktor"
+        assert keycloak.provision()
+        assert keycloak.provision() == []
+        assert look_up(keycloak, "ana")[0].groups == {"/cubehub/standard"}
+        renewed = As(keycloak, ACCOUNTS_CLIENT, ACCOUNTS_SECRET)
+        assert renewed("PUT", f"/users/{ids.ana}/groups/{ids.premium}") == 204
+        assert renewed("DELETE", f"/users/{ids.ana}/groups/{ids.premium}") == 204
+        assert As(keycloak)("PUT", f"/users/{ids.ana}/groups/{ids.premium}") == 403
+
+    def test_people_neither_see_nor_change_what_is_noted_about_them(self, keycloak):
+        with keycloak.admin() as api:
+            declared = {one["name"]: one["permissions"] for one in api.get("users/profile")["attributes"]}
+        for name in (UNTIL, UNTIL_PROFILE, SUSPENDED):
+            assert declared[name] == {"view": ["admin"], "edit": ["admin"]}
 
     def test_secrets_of_another_start_are_told_apart(self, keycloak, secrets):
         with pytest.raises(ProvisionError, match="does not accept CubeHub's own service account") as caught:
@@ -285,16 +494,16 @@ class TestAuthenticator:
 
         return self.run(keycloak, action)
 
-    def test_a_refresh_sees_the_groups_of_now(self, keycloak, ids, directory_account):
+    def test_a_refresh_sees_the_groups_of_now(self, keycloak, ids, accounts_account):
         tokens = keycloak.sign_in("ana")
         assert self.refresh(keycloak, tokens)["groups"] == ["/cubehub/standard"]
-        assert directory_account("DELETE", f"/users/{ids.ana}/groups/{ids.standard}") == 204
+        assert accounts_account("DELETE", f"/users/{ids.ana}/groups/{ids.standard}") == 204
         try:
             model = self.refresh(keycloak, tokens)
             assert model["groups"] == []
             assert model["admin"] is False
         finally:
-            directory_account("PUT", f"/users/{ids.ana}/groups/{ids.standard}")
+            accounts_account("PUT", f"/users/{ids.ana}/groups/{ids.standard}")
 
     def test_logging_out_ends_the_session_at_once(self, keycloak):
         tokens = keycloak.sign_in("ana")
@@ -330,7 +539,7 @@ class TestServer:
     def test_no_secret_is_in_the_log_or_the_process_list(self, keycloak):
         keycloak.sign_in("ana")
         known = [path.read_text() for path in keycloak.secrets.folder.iterdir()]
-        assert len(known) == 7
+        assert len(known) == 8
         log = keycloak.server.log.read_text()
         command = " ".join(psutil.Process(keycloak.process.pid).cmdline())
         assert not [secret for secret in known if secret in log or secret in command]
@@ -341,8 +550,8 @@ class TestServer:
         assert process.children() == []
 
     @pytest.mark.parametrize(("how", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-    def test_a_restart_keeps_everything(self, keycloak, ids, directory_account, how, status):
-        assert directory_account("PUT", f"/users/{ids.ana}/groups/{ids.premium}") == 204
+    def test_a_restart_keeps_everything(self, keycloak, ids, accounts_account, how, status):
+        assert accounts_account("PUT", f"/users/{ids.ana}/groups/{ids.premium}") == 204
         assert keycloak.stop(how) == status
         with pytest.raises(DirectoryUnavailableError):
             look_up(keycloak, "ana")
@@ -351,7 +560,10 @@ class TestServer:
         assert look_up(keycloak, "ana")[0].groups == {"/cubehub/standard", "/cubehub/premium"}
         keycloak.sign_in("ana")
         # the account's token is of the Keycloak before
-        assert As(keycloak)("DELETE", f"/users/{ids.ana}/groups/{ids.premium}") == 204
+        assert (
+            As(keycloak, ACCOUNTS_CLIENT, ACCOUNTS_SECRET)("DELETE", f"/users/{ids.ana}/groups/{ids.premium}")
+            == 204
+        )
 
 
 @pytest.mark.browser

@@ -2,7 +2,7 @@ import json
 
 import pytest
 from cubehub.keycloak.provision import DEMO_ACCOUNTS, accounts_text
-from cubehub.keycloak.realm import DIRECTORY_SECRET, HUB_SECRET, client, render_realm
+from cubehub.keycloak.realm import ACCOUNTS_SECRET, DIRECTORY_SECRET, HUB_SECRET, client, render_realm
 
 PUBLIC = "http://127.0.0.1:8000"
 
@@ -43,6 +43,7 @@ def test_each_client_can_do_one_thing(realm):
         "cubehub-hub": (True, False, False),
         "cubehub-cubes": (True, False, True),
         "cubehub-directory": (False, True, False),
+        "cubehub-accounts": (False, True, False),
     }
     for entry in realm["clients"]:
         assert not entry["directAccessGrantsEnabled"]
@@ -56,6 +57,7 @@ def test_each_client_can_do_one_thing(realm):
 def test_secrets_are_the_machines_own(realm, secrets):
     assert client(realm, "cubehub-hub")["secret"] == secrets.get(HUB_SECRET)
     assert client(realm, "cubehub-directory")["secret"] == secrets.get(DIRECTORY_SECRET)
+    assert client(realm, "cubehub-accounts")["secret"] == secrets.get(ACCOUNTS_SECRET)
     assert "secret" not in client(realm, "cubehub-cubes")
 
 

@@ -1,11 +1,11 @@
-"""What the directory's service account may do: look people up, move them below /cubehub, nothing else."""
+"""What the platform's two service accounts may do in Keycloak: one looks people up, the other moves and suspends them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from cubehub.keycloak.errors import ProvisionError
-from cubehub.keycloak.realm import DIRECTORY_CLIENT
+from cubehub.keycloak.realm import ACCOUNTS_CLIENT, DIRECTORY_CLIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,69 +14,123 @@ if TYPE_CHECKING:
 
 ROOT_GROUP = "/cubehub"
 ADMIN_GROUP = "/cubehub/admin"
-_POLICY = "cubehub: the directory's service account"
+_READER_ROLE = "view-users"
+_ACCOUNTS = "cubehub: the accounts service"
+_NOT_ACCOUNTS = "cubehub: anyone but the accounts service"
+_OUTDATED = (
+    "cubehub: look people up and move them",
+    "cubehub: see the groups",
+    "cubehub: list the members",
+    "cubehub: fill the groups",
+)
+"""Permissions that the directory's account had when it also moved people."""
+_OUTDATED_POLICY = "cubehub: the directory's service account"
 
 
-def narrow_directory(api: AdminApi, log: Callable[[str], None]) -> None:
-    """Give the service account its few permissions, for the groups that are below /cubehub now.
+def allow_reading(api: AdminApi, log: Callable[[str], None]) -> None:
+    """Let the directory's service account see people and groups, and change nothing.
 
     Notes
     -----
-    Keycloak's fine-grained admin permissions are used, since the role ``manage-users`` would also
-    let it make groups, delete people and reset passwords. A move needs both: the person's
-    ``manage-group-membership`` and the group's ``manage-membership``. The second is granted for the
-    groups below /cubehub only, and not for the administrators': whoever steals this account's secret
-    can change a profile, but make nobody an administrator.
+    It has Keycloak's own read-only role, not fine-grained permissions: Keycloak's permissions for *all users* are
+    unanimous, so one that is granted to the accounts service alone would take the directory's away.
+    """
+    account = _service_account(api, DIRECTORY_CLIENT)
+    management = api.client("realm-management")
+    if management is None:
+        raise ProvisionError("The realm lacks its client realm-management.", "Restore it from a backup.")
+    mapped = f"users/{account}/role-mappings/clients/{management['id']}"
+    if not any(role["name"] == _READER_ROLE for role in api.get(mapped)):
+        api.post(mapped, [api.get(f"clients/{management['id']}/roles/{_READER_ROLE}")])
+        log("the directory's service account may read people and groups")
+
+
+def allow_moving(api: AdminApi, log: Callable[[str], None]) -> None:
+    """Give the accounts service its few permissions, for the groups that are below /cubehub now.
+
+    Notes
+    -----
+    Keycloak's fine-grained admin permissions are used, since the role ``manage-users`` would also let it make
+    groups, give roles and change administrators. A move needs the person's ``manage-group-membership`` and the
+    group's ``manage-membership``; the second is granted for the groups below /cubehub only, and not for the
+    administrators': it can make nobody an administrator. To suspend, to end sessions and to write attributes
+    Keycloak knows one permission, ``manage``, which also sets passwords and makes and deletes people (measured
+    with 26.7: what withholds ``reset-password`` leaves the way over the person's representation). It is granted
+    for everyone and denied for the members of the administrators' group, so whoever steals this account's secret
+    can take over people, but no administrator, no role, no client and no group.
     """
     holder = api.client("admin-permissions")
-    directory = api.client(DIRECTORY_CLIENT)
-    if holder is None or directory is None:
+    if holder is None:
         raise ProvisionError(
-            "The realm lacks fine-grained admin permissions or the client of the directory.",
-            "Keep adminPermissionsEnabled and the client cubehub-directory in realm.json.",
+            "The realm lacks fine-grained admin permissions.",
+            "Keep adminPermissionsEnabled in realm.json.",
         )
     authz = f"clients/{holder['id']}/authz/resource-server"
-    account = api.get(f"clients/{directory['id']}/service-account-user")
-    policy = _ensure_policy(api, authz, account["id"], log)
+    account = _service_account(api, ACCOUNTS_CLIENT)
+    _remove_outdated(api, authz, log)
+    mine = _ensure_policy(api, authz, _ACCOUNTS, account, "POSITIVE", log)
+    others = _ensure_policy(api, authz, _NOT_ACCOUNTS, account, "NEGATIVE", log)
     root = api.group(ROOT_GROUP)
     below = api.get(f"groups/{root['id']}/children", max=1000)
+    admins = [group["id"] for group in below if group["path"] == ADMIN_GROUP]
     fillable = [group["id"] for group in below if group["path"] != ADMIN_GROUP]
-    grants: tuple[tuple[str, str, list[str], list[str]], ...] = (
-        ("cubehub: look people up and move them", "Users", [], ["view", "manage-group-membership"]),
+    everyone = ["view", "manage", "manage-group-membership"]
+    # both at once hold for nobody; the second alone would *grant* it to everybody else in the realm
+    nobody = [mine, others]
+    grants: tuple[tuple[str, str, list[str], list[str], list[str]], ...] = (
+        # first, so that there is no moment in which administrators could be changed
+        ("cubehub: leave administrators alone", "Groups", admins, ["manage-members"], nobody),
+        ("cubehub: find, move and suspend people", "Users", [], everyone, [mine]),
         # all groups, not those of today: the members of a group made later must not be refused until the next start
-        ("cubehub: see the groups", "Groups", [], ["view"]),
-        (
-            "cubehub: list the members",
-            "Groups",
-            [root["id"], *(group["id"] for group in below)],
-            ["view-members"],
-        ),
-        ("cubehub: fill the groups", "Groups", fillable, ["manage-membership"]),
+        ("cubehub: look at groups and members", "Groups", [], ["view", "view-members"], [mine]),
+        ("cubehub: change members", "Groups", fillable, ["manage-membership"], [mine]),
     )
-    for name, kind, resources, scopes in grants:
+    for name, kind, resources, scopes, policies in grants:
         content = {
             "name": name,
             "resourceType": kind,
             "resources": resources,
             "scopes": scopes,
-            "policies": [policy],
+            "policies": policies,
             "decisionStrategy": "UNANIMOUS",
             "logic": "POSITIVE",
         }
         _ensure_permission(api, f"{authz}/permission/scope", content, log)
 
 
-def _ensure_policy(api: AdminApi, authz: str, account_id: str, log: Callable[[str], None]) -> str:
+def _service_account(api: AdminApi, client_id: str) -> str:
+    client = api.client(client_id)
+    if client is None:
+        raise ProvisionError(
+            f"The realm lacks the client {client_id}.", f"Keep the client {client_id} in realm.json."
+        )
+    return str(api.get(f"clients/{client['id']}/service-account-user")["id"])
+
+
+def _remove_outdated(api: AdminApi, authz: str, log: Callable[[str], None]) -> None:
+    for name in _OUTDATED:
+        found = _named(api, f"{authz}/permission/scope", name)
+        if found is not None:
+            api.delete(f"{authz}/permission/scope/{found['id']}")
+            log(f"took back “{name}”")
+    found = _named(api, f"{authz}/policy/user", _OUTDATED_POLICY)
+    if found is not None:
+        api.delete(f"{authz}/policy/user/{found['id']}")
+
+
+def _ensure_policy(
+    api: AdminApi, authz: str, name: str, account_id: str, logic: str, log: Callable[[str], None]
+) -> str:
     path = f"{authz}/policy/user"
-    content = {"name": _POLICY, "users": [account_id], "logic": "POSITIVE"}
-    found = _named(api, path, _POLICY)
+    content = {"name": name, "users": [account_id], "logic": logic}
+    found = _named(api, path, name)
     if found is None:
-        log("made the policy for the directory's service account")
+        log(f"made the policy “{name}”")
         return str(api.post(path, content)["id"])
     if found.get("users") != [account_id]:
         # the client was deleted and made anew, so its account is another
         api.put(f"{path}/{found['id']}", found | content)
-        log("brought the policy for the directory's service account up to date")
+        log(f"brought the policy “{name}” up to date")
     return str(found["id"])
 
 

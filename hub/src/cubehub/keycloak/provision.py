@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cubehub.keycloak.admin import AdminApi
-from cubehub.keycloak.permissions import narrow_directory
+from cubehub.keycloak.attributes import declare_attributes
+from cubehub.keycloak.permissions import allow_moving, allow_reading
 from cubehub.keycloak.realm import (
+    ACCOUNTS_CLIENT,
     CUBES_CLIENT,
     DEFAULT_ROLE,
     DIRECTORY_CLIENT,
@@ -109,13 +111,16 @@ def provision(
     realm = render_realm(public_url, keycloak_url, secrets, source)
     with AdminApi(keycloak_url, BOOTSTRAP_CLIENT, secrets.get(BOOTSTRAP_SECRET), REALM) as api:
         if api.realm_exists():
-            for client_id in (HUB_CLIENT, CUBES_CLIENT, DIRECTORY_CLIENT):
+            for client_id in (HUB_CLIENT, CUBES_CLIENT, DIRECTORY_CLIENT, ACCOUNTS_CLIENT):
                 _update_client(api, client(realm, client_id), log)
         else:
             people = _with_passwords(secrets) if demo_accounts else []
             api.create_realm(realm | {"users": [_representation(person) for person in people]})
             log(f"made the realm {REALM} with {len(people)} demo accounts")
-        narrow_directory(api, log)
+        declare_attributes(api, log)
+        # in this order, so that a realm of an earlier CubeHub can be asked at every moment
+        allow_reading(api, log)
+        allow_moving(api, log)
     people = _known(secrets)
     if people:
         write_private(

@@ -18,10 +18,12 @@ REALM = "cubehub"
 HUB_CLIENT = "cubehub-hub"
 CUBES_CLIENT = "cubehub-cubes"
 DIRECTORY_CLIENT = "cubehub-directory"
+ACCOUNTS_CLIENT = "cubehub-accounts"
 DEFAULT_ROLE = "default-roles-cubehub"
 """What every account has; `realm.json` says what that is."""
 HUB_SECRET = "keycloak-hub-client"  # noqa: S105 - the name of the file, not the secret
 DIRECTORY_SECRET = "keycloak-directory-client"  # noqa: S105
+ACCOUNTS_SECRET = "keycloak-accounts-client"  # noqa: S105
 
 
 def render_realm(
@@ -36,7 +38,7 @@ def render_realm(
     keycloak_url
         Keycloak's own address; plain HTTP is accepted only if it is this machine.
     secrets
-        Hold the secrets of the clients for the hub and the directory.
+        Hold the secrets of the clients for the hub, the directory and the accounts service.
     source
         An operator's own realm description; the shipped `config/realm.json` without one.
 
@@ -50,6 +52,7 @@ def render_realm(
         "ssl_required": "none" if _is_loopback(keycloak_url) else "external",
         "hub_secret": secrets.get(HUB_SECRET),
         "directory_secret": secrets.get(DIRECTORY_SECRET),
+        "accounts_secret": secrets.get(ACCOUNTS_SECRET),
     }
     text = (source or resource("config", "realm.json")).read_text()
     realm = _fill(json.loads(text), values)

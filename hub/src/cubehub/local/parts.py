@@ -8,6 +8,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cubehub.keycloak.realm import ACCOUNTS_CLIENT, ACCOUNTS_SECRET, REALM
 from cubehub.local.data_folder import write_json
 from cubehub.local.environments import base_python
 from cubehub.local.platform import LOOPBACK
@@ -101,6 +102,21 @@ def write_run_files(
             "profiles_yaml": str(config.path("profiles.yaml")),
             "cubes_yaml": str(cubes_yaml),
         },
+        "accounts": {
+            "address": LOOPBACK,
+            "port": platform.inner["accounts"],
+            "prefix": "/services/accounts",
+            "hub_api_url": platform.hub_api_url,
+            "hub_api_token": secrets.get("accounts-token"),
+            "gateway_url": f"{platform.inner_url('gateway')}/services/dask-gateway",
+            "keycloak_url": platform.keycloak_url,
+            "realm": REALM,
+            "client_id": ACCOUNTS_CLIENT,
+            "client_secret": secrets.get(ACCOUNTS_SECRET),
+            "profiles_yaml": str(config.path("profiles.yaml")),
+            "audit_log": str(data.logs / "audit.jsonl"),
+            "check_every_s": config.operator_settings().entitlement.check_every,
+        },
         "hub": {
             "data": str(data.root),
             "run_id": data.run_id,
@@ -139,6 +155,7 @@ def build_parts(
             str(config.path("dask_gateway_config.py")),
         ],
         "console": [sys.executable, "-m", "cubehub.console", "--config", str(files["console"])],
+        "accounts": [sys.executable, "-m", "cubehub.accounts", "--config", str(files["accounts"])],
     }
     prefixes = {"gateway": "/services/dask-gateway/api/health"}
     parts = [

@@ -33,6 +33,7 @@ INNER = (
     "gateway",
     "gateway_scheduler",
     "console",
+    "accounts",
 )
 """Parts that listen on loopback only and are reached through the Hub's proxy (or by their neighbours)."""
 

@@ -1,0 +1,68 @@
+"""The profiles file, with the order of each profile's groups, which decides where a move leads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import yaml
+from cubehub_spawner.entitlement import Account, granted_profiles
+from cubehub_spawner.profiles import load_profiles
+
+from cubehub.accounts.errors import RefusedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cubehub_spawner.profiles import Profiles
+
+    from cubehub.accounts.people import Person
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Who gets what by which group."""
+
+    profiles: Profiles
+    groups: dict[str, tuple[str, ...]]
+    """Group paths of each profile, in the order of the file."""
+
+    @property
+    def granting(self) -> frozenset[str]:
+        """Paths of all groups that grant a profile."""
+        return frozenset(path for paths in self.groups.values() for path in paths)
+
+    def target(self, name: str) -> str:
+        """Path of the group that a move to a profile leads into: its first.
+
+        Raises
+        ------
+        RefusedError
+            There is no such profile.
+        """
+        if name not in self.groups:
+            raise RefusedError(
+                f"There is no profile {name!r}.",
+                f"Profiles: {', '.join(self.groups)}.",
+                code="unknown_profile",
+            )
+        return self.groups[name][0]
+
+    def granted(self, person: Person) -> list[str]:
+        """Names of the profiles that a person's groups grant, best first, also while they are suspended."""
+        account = Account(person.username, person.id, enabled=True, groups=person.groups)
+        return [profile.name for profile in granted_profiles(account, self.profiles)]
+
+
+def read_rules(path: Path) -> Rules:
+    """Read the profiles file.
+
+    Raises
+    ------
+    ProfileFileError
+        It can't be used.
+    """
+    profiles = load_profiles(path)
+    # `Profile.groups` is a set; what was validated is read again for its order
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))["profiles"]
+    return Rules(profiles, {name: tuple(content[name]["groups"]) for name in profiles.profiles})

@@ -1,0 +1,438 @@
+"""The accounts service against a real Keycloak, with a Hub and a gateway that note what they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from cubehub.accounts.actions import Actions
+from cubehub.accounts.api import make_app
+from cubehub.accounts.keycloak import KeycloakAdmin
+from cubehub.accounts.membership import Membership
+from cubehub.accounts.neighbours import Gateway, Hub
+from cubehub.accounts.reconciler import Reconciler
+from cubehub.accounts.rules import read_rules
+from cubehub.keycloak.realm import ACCOUNTS_CLIENT, ACCOUNTS_SECRET, REALM
+from cubehub.resources import resource
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from pathlib import Path
+
+    from cubehub_tests.keycloak import RunningKeycloak
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+PROFILES = resource("config", "profiles.yaml")
+API = "/services/accounts/api/users"
+WRITE, READ = "custom:cubehub:users", "custom:cubehub:read:users"
+TOKENS = {
+    "adams": {"kind": "user", "name": "adam", "scopes": [WRITE, READ]},
+    "clis": {"kind": "service", "name": "cubehub-cli", "scopes": [WRITE, READ]},
+    "readers": {"kind": "service", "name": "reader", "scopes": [READ]},
+    "anas": {"kind": "user", "name": "ana", "scopes": ["self"]},
+    "teachers": {"kind": "user", "name": "t", "scopes": [f"{WRITE}!user=ana", f"{READ}!user=ana"]},
+    "groups": {"kind": "user", "name": "g", "scopes": [f"{READ}!group=/cubehub/premium"]},
+}
+
+
+@dataclass
+class Neighbours:
+    """A Hub and a gateway: what they would answer, and what they were told."""
+
+    people: list[dict[str, Any]] = field(default_factory=list)
+    clusters: dict[str, int] = field(default_factory=dict)
+    access: dict[str, str] = field(default_factory=dict)
+    applied: list[str] = field(default_factory=list)
+    fails: bool = False
+
+    def runs(self, name: str, *groups: str, pending: Any = None) -> None:
+        server = {"name": "", "profile": "standard", "title": "Standard", "memory_bytes": 5, "ready": True}
+        self.people.append(
+            {
+                "name": name,
+                "account_id": None,
+                "seen": {"enabled": True, "groups": list(groups)},
+                "servers": [server | {"pending": pending}],
+            }
+        )
+
+    def app(self) -> Application:
+        world = self
+
+        class Servers(RequestHandler):
+            def get(self) -> None:
+                self.finish({"people": world.people})
+
+        class Apply(RequestHandler):
+            def post(self, name: str) -> None:
+                if world.fails:
+                    self.set_status(503)
+                    self.finish({"code": "directory_error", "message": "Away.", "hint": "Wait."})
+                    return
+                world.applied.append(name)
+                self.finish({"access": world.access.get(name, "granted"), "actions": []})
+
+        class User(RequestHandler):
+            def get(self) -> None:
+                token = self.request.headers["Authorization"].removeprefix("token ")
+                if token not in TOKENS:
+                    self.set_status(403)
+                self.finish(TOKENS.get(token, {}))
+
+        class Clusters(RequestHandler):
+            def get(self) -> None:
+                self.finish({"people": world.clusters})
+
+            def delete(self, name: str) -> None:
+                self.finish({"stopped": world.clusters.pop(name, 0)})
+
+        return Application(
+            [
+                ("/hub/api/cubehub/servers", Servers),
+                ("/hub/api/cubehub/users/(.*)/apply", Apply),
+                ("/hub/api/user", User),
+                ("/gateway/cubehub/clusters", Clusters),
+                ("/gateway/cubehub/users/(.*)/clusters", Clusters),
+            ]
+        )
+
+
+@dataclass
+class World:
+    """Everything together, in one event loop."""
+
+    keycloak: RunningKeycloak
+    neighbours: Neighbours
+    actions: Actions
+    reconciler: Reconciler
+    http: httpx.AsyncClient
+    audit: Path
+
+    async def ask(self, method: str, path: str, bearer: str = "clis", **more: Any) -> tuple[int, Any]:
+        answer = await self.http.request(
+            method, API + path, headers={"Authorization": f"token {bearer}"}, **more
+        )
+        return answer.status_code, answer.json()
+
+    async def round(self, now: datetime | None = None) -> list[str]:
+        """Compare once, wait for all of it, and give whom the Hub was told to apply."""
+        self.neighbours.applied.clear()
+        await self.reconciler.round(now or datetime.now(UTC))
+        await self.reconciler.finish()
+        return sorted(self.neighbours.applied)
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.audit.read_text().splitlines()]
+
+
+@contextlib.asynccontextmanager
+async def listening(app: Application) -> AsyncIterator[str]:
+    server = HTTPServer(app)
+    sockets = bind_sockets(0, "127.0.0.1")
+    server.add_sockets(sockets)
+    try:
+        yield f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
+    finally:
+        server.stop()
+        await server.close_all_connections()
+
+
+def run(
+    keycloak: RunningKeycloak,
+    tmp_path: Path,
+    test: Callable[[World], Coroutine[Any, Any, None]],
+    secret: str | None = None,
+) -> None:
+    async def inside() -> None:
+        neighbours = Neighbours()
+        admin = KeycloakAdmin(
+            keycloak.url, REALM, ACCOUNTS_CLIENT, secret or keycloak.secrets.get(ACCOUNTS_SECRET)
+        )
+        async with listening(neighbours.app()) as beside:
+            hub, gateway = Hub(f"{beside}/hub/api", "own"), Gateway(f"{beside}/gateway", "own")
+            audit = tmp_path / "audit.jsonl"
+            actions = Actions(Membership(admin), hub, gateway, PROFILES, audit)
+            reconciler = Reconciler(actions, 5)
+            app = make_app("/services/accounts", actions, reconciler)
+            async with (
+                contextlib.AsyncExitStack() as stack,
+                listening(app) as url,
+                httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http,
+            ):
+                for one in (admin, hub, gateway):
+                    stack.push_async_callback(one.aclose)
+                await test(World(keycloak, neighbours, actions, reconciler, http, audit))
+
+    asyncio.run(inside())
+
+
+@pytest.fixture(autouse=True)
+def as_before(keycloak: RunningKeycloak) -> Iterator[None]:
+    """Put ana back."""
+    with keycloak.admin() as api:
+        ana = api.get("users", username="ana", exact=True)[0]
+        yield
+        api.put(f"users/{ana['id']}", ana | {"enabled": True, "attributes": {}})
+        for group in api.get(f"users/{ana['id']}/groups"):
+            api.delete(f"users/{ana['id']}/groups/{group['id']}")
+        api.put(f"users/{ana['id']}/groups/{api.group('/cubehub/standard')['id']}", None)
+
+
+def test_a_move_takes_all_profile_groups_and_no_other(keycloak: RunningKeycloak, tmp_path: Path) -> None:
+    with keycloak.admin() as api:
+        if not api.get("groups", search="elsewhere"):
+            api.post("groups", {"name": "elsewhere"})
+        ana = api.get("users", username="ana", exact=True)[0]["id"]
+        api.put(f"users/{ana}/groups/{api.group('/elsewhere')['id']}", None)
+
+    async def test(world: World) -> None:
+        status, said = await world.ask("POST", "/ANA/move", "adams", json={"profile": "premium"})
+        assert status == 200, said
+        assert said["user"]["groups"] == ["/cubehub/premium", "/elsewhere"]
+        assert (said["user"]["profile"], said["user"]["until"]) == ("premium", None)
+        assert said["reached"] == {"access": "granted", "actions": [], "clusters_stopped": 0, "problems": []}
+        assert world.neighbours.applied == ["ana"]
+        line = world.lines()[0]
+        assert (line["event"], line["user"], line["asked_by"]) == ("move", "ana", "adam")
+        assert (line["from"], line["to"], line["outcome"]) == (["standard"], "premium", "begun")
+        # again: nothing to do, and no error
+        assert (await world.ask("POST", "/ana/move", json={"profile": "premium"}))[0] == 200
+
+    run(keycloak, tmp_path, test)
+
+
+def test_a_move_for_a_time_goes_back_by_itself(keycloak: RunningKeycloak, tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        now = datetime.now(UTC)
+        for days in (1, 14):
+            until = (now + timedelta(days=days)).isoformat()
+            status, said = await world.ask("POST", "/ana/move", json={"profile": "premium", "until": until})
+            assert status == 200, said
+            # a second move for a time does not make the first one's profile the one to go back to
+            assert (said["user"]["profile"], said["user"]["until_profile"]) == ("premium", "standard")
+        person = await world.actions.membership.find("ana", read_rules(PROFILES).granting)
+        assert (person.email, person.full_name) == ("ana@example.org", "Ana Analyst")
+        await world.round(now + timedelta(days=13))
+        assert (await world.ask("GET", "/ana"))[1]["profile"] == "premium"
+        assert await world.round(now + timedelta(days=14, seconds=1)) == ["ana"]
+        back = (await world.ask("GET", "/ana"))[1]
+        assert (back["profile"], back["until"], back["until_profile"]) == ("standard", None, None)
+        line = world.lines()[-1]
+        assert (line["asked_by"], line["from"], line["to"]) == ("cubehub-accounts", ["premium"], "standard")
+        assert await world.round(now + timedelta(days=15)) == []
+
+    run(keycloak, tmp_path, test)
+
+
+def test_suspension_ends_everything_and_keeps_the_rest(keycloak: RunningKeycloak, tmp_path: Path) -> None:
+    keycloak.sign_in("ana")
+    with keycloak.admin() as api:
+        ana = api.get("users", username="ana", exact=True)[0]["id"]
+        assert api.get(f"users/{ana}/sessions")
+
+    async def test(world: World) -> None:
+        world.neighbours.access["ana"] = "ended"
+        world.neighbours.clusters = {"ana": 2, "petra": 1}
+        status, said = await world.ask("POST", "/ana/suspend", json={"reason": " left  us "})
+        assert status == 200, said
+        assert (said["user"]["enabled"], said["user"]["suspended"]) == (False, "left us")
+        assert said["user"]["email"] == "ana@example.org"
+        assert said["reached"]["clusters_stopped"] == 2
+        assert world.neighbours.clusters == {"petra": 1}
+        with keycloak.admin() as api:
+            assert api.get(f"users/{ana}/sessions") == []
+        with pytest.raises(PermissionError):
+            keycloak.sign_in("ana")
+        status, said = await world.ask("POST", "/ana/resume", "adams", json={})
+        assert status == 200, said
+        assert (said["user"]["enabled"], said["user"]["suspended"]) == (True, None)
+        assert said["user"]["groups"] == ["/cubehub/standard"]
+        assert (await world.ask("POST", "/ana/resume", json={}))[1]["code"] == "not_suspended"
+        assert [line["event"] for line in world.lines()] == ["suspend", "resume"]
+        assert world.lines()[0]["reason"] == "left us"
+
+    run(keycloak, tmp_path, test)
+    keycloak.sign_in("ana")
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "status", "code"),
+    [
+        ("adam/move", {"profile": "standard"}, 409, "administrator"),
+        ("adam/suspend", {"reason": "x"}, 409, "administrator"),
+        ("ana/move", {"profile": "huge"}, 409, "unknown_profile"),
+        ("ana/move", {"profile": "premium", "until": "2020-01-01T00:00:00Z"}, 400, "until_past"),
+        ("ana/move", {"profile": "premium", "until": "2999-01-01T00:00:00Z"}, 400, "until_past"),
+        ("ana/move", {"profile": "premium", "until": "2027-01-01T00:00:00"}, 400, "bad_input"),
+        ("ana/move", {"profile": "premium", "memory": "1T"}, 400, "bad_input"),
+        ("ana/move", {}, 400, "bad_input"),
+        ("ana/move", [], 400, "bad_input"),
+        ("ana/suspend", {"reason": "  "}, 400, "bad_input"),
+        ("ana/suspend", {"reason": "a\x1b[2J"}, 400, "bad_input"),
+        ("ana/suspend", {"reason": "a" * 501}, 400, "bad_input"),
+        ("ana/resume", {"x": 1}, 400, "bad_input"),
+        ("nobody/move", {"profile": "premium"}, 404, "unknown_account"),
+        ("an*/move", {"profile": "premium"}, 404, "unknown_account"),
+    ],
+)
+def test_refusals_change_nothing(
+    keycloak: RunningKeycloak, tmp_path: Path, action: str, body: Any, status: int, code: str
+) -> None:
+    async def test(world: World) -> None:
+        answered, said = await world.ask("POST", f"/{action}", json=body)
+        assert (answered, said["code"]) == (status, code), said
+        assert said["message"]
+        assert not world.audit.exists()
+        assert (await world.ask("GET", "/ana"))[1]["groups"] == ["/cubehub/standard"]
+
+    run(keycloak, tmp_path, test)
+
+
+def test_a_token_reaches_whom_its_scopes_name(keycloak: RunningKeycloak, tmp_path: Path) -> None:
+    move = {"json": {"profile": "standard"}}
+
+    async def test(world: World) -> None:
+        for token in ("nobodys", "anas"):
+            for method, path in (("GET", ""), ("GET", "/ana"), ("POST", "/ana/move"), ("GET", "/ana/doctor")):
+                status, said = await world.ask(method, path, token, **(move if method == "POST" else {}))
+                assert (status, said["code"]) == (403, "forbidden")
+        answer = await world.http.get(API, headers={"Cookie": "jupyterhub-session-id=clis"})
+        assert answer.status_code == 403
+        assert (await world.ask("GET", "/ana", "readers"))[0] == 200
+        assert (await world.ask("POST", "/ana/move", "readers", **move))[0] == 403
+        assert (await world.ask("POST", "/ana/move", "teachers", **move))[0] == 200
+        # whether others exist is not told either
+        for name in ("petra", "nobody"):
+            assert (await world.ask("POST", f"/{name}/move", "teachers", **move))[0] == 403
+        assert [one["name"] for one in (await world.ask("GET", "", "teachers"))[1]["users"]] == ["ana"]
+        listed = (await world.ask("GET", "", "groups"))[1]["users"]
+        assert [one["name"] for one in listed] == ["adam", "petra"]
+        assert (await world.ask("GET", "/petra", "groups"))[0] == 200
+        assert (await world.ask("GET", "/ana", "groups"))[0] == 403
+
+    run(keycloak, tmp_path, test)
+
+
+def test_people_are_listed_page_by_page(keycloak: RunningKeycloak, tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        found, first = [], 0
+        while True:
+            _, page = await world.ask("GET", "", params={"first": first, "max": 3})
+            found += [(one["name"], one["profile"]) for one in page["users"]]
+            first += 3
+            if not page["more"]:
+                break
+        expected = {("adam", "premium"), ("ana", "standard"), ("petra", "premium"), ("viktor", None)}
+        assert expected <= set(found)
+        assert len(found) == len(set(found))
+        for text, names in (("nalys", ["ana"]), ("PETRA", ["petra"]), ("no-such", [])):
+            _, page = await world.ask("GET", "", params={"search": text})
+            assert [one["name"] for one in page["users"]] == names
+        for wrong in ({"first": "-1"}, {"max": "101"}, {"max": "x"}):
+            assert (await world.ask("GET", "", params=wrong))[0] == 400
+
+    run(keycloak, tmp_path, test)
+
+
+def test_a_group_that_only_has_the_path_of_another_counts_nowhere(
+    keycloak: RunningKeycloak, tmp_path: Path
+) -> None:
+    with keycloak.admin() as api:
+        ana = api.get("users", username="ana", exact=True)[0]["id"]
+        api.post("groups", {"name": "cubehub/premium"})
+        fake = next(one["id"] for one in api.get("groups", search="cubehub/premium") if "/" in one["name"])
+        api.put(f"users/{ana}/groups/{fake}", None)
+
+    async def test(world: World) -> None:
+        person = (await world.ask("GET", "/ana"))[1]
+        assert (person["profile"], person["groups"]) == ("standard", ["/cubehub/standard"])
+        granting = read_rules(PROFILES).granting
+        members = (await world.actions.membership.snapshot(granting)).members
+        assert members["ana"].groups == {"/cubehub/standard"}
+        found = (await world.ask("GET", "/ana/doctor"))[1]["findings"]
+        assert "group_lookalike" in {one["code"] for one in found}
+
+    try:
+        run(keycloak, tmp_path, test)
+    finally:
+        with keycloak.admin() as api:
+            api.delete(f"groups/{fake}")
+
+
+def test_without_the_audit_log_nothing_is_changed(keycloak: RunningKeycloak, tmp_path: Path) -> None:
+    (tmp_path / "audit.jsonl").mkdir()
+
+    async def test(world: World) -> None:
+        status, said = await world.ask("POST", "/ana/move", json={"profile": "premium"})
+        assert (status, said["code"]) == (503, "audit_failed")
+        assert (await world.ask("GET", "/ana"))[1]["groups"] == ["/cubehub/standard"]
+
+    run(keycloak, tmp_path, test)
+
+
+def test_a_hub_that_fails_is_told_and_tried_again(keycloak: RunningKeycloak, tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        world.neighbours.fails = True
+        status, said = await world.ask("POST", "/ana/move", json={"profile": "premium"})
+        assert status == 200
+        assert said["user"]["profile"] == "premium"
+        assert [one["code"] for one in said["reached"]["problems"]] == ["directory_error"]
+        world.neighbours.runs("ana", "/cubehub/standard")
+        assert await world.round() == []
+        world.neighbours.fails = False
+        assert await world.round() == ["ana"]
+
+    run(keycloak, tmp_path, test)
+
+
+def test_rounds_find_what_others_changed(keycloak: RunningKeycloak, tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        told = world.neighbours
+        told.runs("ana", "/cubehub/standard")
+        told.runs("petra", "/cubehub/premium", pending={"at": None})
+        now = datetime.now(UTC)
+        # the first round lets everybody follow, as numbers may differ where groups do not
+        assert await world.round(now) == ["ana", "petra"]
+        assert await world.round(now + timedelta(seconds=5)) == ["petra"]
+        assert await world.round(now + timedelta(seconds=10)) == []
+        assert await world.round(now + timedelta(seconds=21)) == ["petra"]
+        told.people.pop()
+        with keycloak.admin() as api:
+            ana = api.get("users", username="ana", exact=True)[0]
+            api.put(f"users/{ana['id']}/groups/{api.group('/cubehub/premium')['id']}", None)
+            assert await world.round() == ["ana"]
+            api.put(f"users/{ana['id']}", ana | {"enabled": False})
+            keycloak_sessions = api.get(f"users/{ana['id']}/sessions")
+        assert keycloak_sessions is not None
+        told.access["ana"], told.clusters = "ended", {"ana": 1, "petra": 1}
+        assert "ana" in await world.round()
+        assert told.clusters == {"petra": 1}
+        # gone, so that nothing is left to end: log-ins are ended once, not in each round
+        told.people.clear()
+        await world.round()
+        assert await world.round() == []
+
+    run(keycloak, tmp_path, test)
+
+
+def test_nothing_ends_while_keycloak_cannot_tell(keycloak: RunningKeycloak, tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        world.neighbours.runs("ana", "/elsewhere")
+        world.neighbours.clusters = {"ana": 1, "viktor": 1}
+        assert await world.round() == []
+        assert world.neighbours.clusters == {"ana": 1, "viktor": 1}
+        assert world.reconciler.state["problems"] == {"round": "directory_denied"}
+        assert (await world.http.get("/services/accounts/health")).status_code == 200
+        status, said = await world.ask("POST", "/ana/move", json={"profile": "premium"})
+        assert (status, said["code"]) == (503, "directory_denied")
+
+    run(keycloak, tmp_path, test, secret="wrong")
