@@ -1,11 +1,14 @@
 """The audit log: whole lines or an error."""
 
+import fcntl
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 from cubehub_spawner import audit
+from cubehub_spawner.audit_check import verify
 
 
 def test_each_decision_is_one_line(tmp_path):
@@ -46,4 +49,125 @@ def test_a_line_that_is_cut_is_an_error(tmp_path):
     audit.append(tmp_path / "audit.jsonl", {"user": "next"})
     cut, whole = (tmp_path / "audit.jsonl").read_text().splitlines()
     assert cut.startswith('{"user":"xxx')
-    assert json.loads(whole) == {"user": "next"}
+    assert json.loads(whole) == {"user": "next", "seq": 1, "prev": audit.START}
+    report = verify(tmp_path / "audit.jsonl")
+    assert (report.whole, report.lines, report.cut) == (True, 1, 1)
+
+
+@pytest.fixture
+def log(tmp_path):
+    file = tmp_path / "audit.jsonl"
+    for number in range(6):
+        audit.append(file, {"user": f"u{number}", "memory_bytes": 5})
+    return file
+
+
+def lines(file):
+    return file.read_bytes().splitlines(keepends=True)
+
+
+def troubles(file, expected=None):
+    return [trouble.message for trouble in verify(file, expected).troubles]
+
+
+def test_what_was_written_is_whole(log):
+    report = verify(log)
+    assert (report.whole, report.lines, report.first, report.head) == (True, 6, 1, audit.read_head(log))
+    assert verify(log, report.head).whole
+    audit.append(log, {})
+    assert verify(log, report.head).whole, "an earlier end is still there"
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda text: [*text[:2], text[2].replace(b"u2", b"uX"), *text[3:]], r"\(line 3\) was changed"),
+        (lambda text: [*text[:2], *text[3:]], "line 4 follows line 2"),
+        (lambda text: [*text[:3], text[1], *text[3:]], "line 2 follows line 3"),
+        (lambda text: text[:4], "its end is missing"),
+        (lambda text: [*text[:5], text[5].replace(b"u5", b"uX")], r"last line \(line 6\) was changed"),
+        (lambda text: text[2:], "lines 1 to 2 are missing at the beginning"),
+        (lambda text: [*text[:3], b"rubbish\n", *text[4:]], "line 5 follows line 3"),
+        (lambda text: text[:0], "log ends with line 0"),
+    ],
+)
+def test_each_kind_of_harm_is_named_with_its_place(log, harm, said):
+    log.write_bytes(b"".join(harm(lines(log))))
+    assert re.search(said, "; ".join(troubles(log)))
+
+
+def test_a_log_made_anew_is_told_by_an_end_that_was_written_down(log):
+    written_down = verify(log).head
+    audit.head_file(log).unlink()
+    log.unlink()
+    for _ in range(6):
+        audit.append(log, {"user": "forged"})
+    assert verify(log).whole
+    assert troubles(log, written_down) == ["line 6 is not the one that was written down"]
+
+
+def test_what_a_crash_left_half_done_is_mended(log):
+    before = audit.head_file(log).read_bytes()
+    audit.append(log, {"user": "after"})
+    audit.head_file(log).write_bytes(before)  # the line was written, its head was not
+    assert verify(log).whole
+    with log.open("ab") as opened:
+        opened.write(b'{"user":"cut')  # power went
+    audit.append(log, {"user": "next"})
+    report = verify(log)
+    assert (report.whole, report.lines, report.cut) == (True, 8, 1)
+    audit.head_file(log).write_bytes(b"")
+    audit.append(log, {"user": "without a head"})
+    assert verify(log).lines == 9
+    assert verify(log).whole
+
+
+def test_a_log_without_chain_is_gone_on_with(tmp_path):
+    file = tmp_path / "audit.jsonl"
+    file.write_text('{"user":"old"}\n{"user":"older"}\n')
+    audit.append(file, {"user": "new"})
+    report = verify(file)
+    assert (report.whole, report.before_chain, report.lines) == (True, 2, 1)
+
+
+def test_the_chain_goes_over_files_and_says_what_went(tmp_path, monkeypatch):
+    monkeypatch.setattr(audit, "LARGEST_BYTES", 600)
+    monkeypatch.setattr(audit, "KEPT_FILES", 3)
+    file = tmp_path / "audit.jsonl"
+    for number in range(60):
+        audit.append(file, {"user": f"u{number}"})
+    assert [one.name for one in audit.files(file)] == [
+        "audit.jsonl.3", "audit.jsonl.2", "audit.jsonl.1", "audit.jsonl",
+    ]  # fmt: skip
+    report = verify(file)
+    assert report.whole, report.troubles
+    assert report.first > 1
+    gone = [json.loads(line) for one in audit.files(file) for line in one.read_text().splitlines()]
+    assert {"log_rotated"} == {line["event"] for line in gone if "event" in line}
+    assert max(line.get("dropped_through", 0) for line in gone) == report.first - 1
+    (tmp_path / "audit.jsonl.2").unlink()
+    assert any("missing or doubled" in message for message in troubles(file))
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from cubehub_spawner import audit
+for number in range(150): audit.append(Path(sys.argv[1]), {"user": f"{sys.argv[2]}-{number}"})
+"""
+
+
+def test_two_processes_write_one_chain(tmp_path):
+    file = tmp_path / "audit.jsonl"
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(file), name]) for name in "abc"]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    report = verify(file)
+    assert (report.whole, report.lines) == (True, 450)
+
+
+def test_a_log_that_another_process_holds_is_an_error(log, monkeypatch):
+    monkeypatch.setattr(audit, "_PATIENCE_S", 0.05)
+    with audit.head_file(log).open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(OSError, match="another process holds"):
+            audit.append(log, {})

@@ -1,0 +1,77 @@
+"""`cubehub audit` as an administrator uses it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from click.testing import CliRunner
+from cubehub.cli import load_commands
+from cubehub.local.data_folder import DataFolder
+from cubehub_spawner import audit
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = DataFolder(tmp_path / "data")
+    folder.prepare()
+    return folder
+
+
+@pytest.fixture
+def log(data):
+    file = data.logs / "audit.jsonl"
+    for hours, user in ((100, "ana"), (3, "petra"), (1, "ana"), (0, "[red]\x1b[2Jx")):
+        when = (NOW - timedelta(hours=hours)).isoformat()
+        audit.append(
+            file,
+            {"time": when, "event": "start", "user": user, "asked_by": "hub", "server": "", "profile": "standard",
+             "outcome": "granted", "code": None},
+        )  # fmt: skip
+    return file
+
+
+def run(data, *words):
+    return CliRunner().invoke(load_commands(), ["audit", *words, "--data", str(data.root)])
+
+
+def test_a_whole_record_tells_its_head_to_be_compared_later(data, log):
+    ran = run(data, "verify")
+    assert ran.exit_code == 0, ran.output
+    assert "4 lines from number 1" in ran.stdout
+    head = ran.stdout.split("head ")[1].strip()
+    audit.append(log, {})
+    assert run(data, "verify", "--expect-head", head).exit_code == 0
+    found = json.loads(run(data, "verify", "--json").stdout)
+    assert (found["whole"], found["lines"]) == (True, 5)
+
+
+def test_a_changed_record_is_named_with_its_place(data, log):
+    log.write_text(log.read_text().replace("petra", "pedro"))
+    ran = run(data, "verify")
+    assert ran.exit_code == 1
+    assert "audit.jsonl, line 3: the line before it (line 2) was changed" in ran.stderr
+    assert "hint: Keep the files as they are" in ran.stderr
+
+
+@pytest.mark.parametrize("head", ["", "5", "5:xyz", f"{10**29}:{0:064}"])
+def test_what_is_no_head_is_bad_input(data, log, head):
+    assert log.exists()
+    ran = run(data, "verify", "--expect-head", head)
+    assert ran.exit_code == 2
+    assert "no head of the record" in ran.stderr
+
+
+def test_decisions_are_shown_and_move_no_cursor(data, log):
+    assert log.exists()
+    ran = run(data, "show", "--since", "2h")
+    assert ran.exit_code == 0, ran.output
+    assert "petra" not in ran.stdout
+    assert "\x1b[2J" not in ran.stdout
+    assert "[red]" in ran.stdout
+    assert "ana" in ran.stdout
+    found = json.loads(run(data, "show", "--user", "ana", "--since", "52w", "--json").stdout)
+    assert len(found) == 2
+    assert "Nothing was decided about nobody" in run(data, "show", "--user", "nobody").stdout
+    assert run(data, "show", "--since", "soon").exit_code == 2
