@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,11 @@ def test_a_hub_that_fails_is_told_and_tried_again(keycloak: RunningKeycloak, tmp
     run(keycloak, tmp_path, test)
 
 
-def test_rounds_find_what_others_changed(keycloak: RunningKeycloak, tmp_path: Path) -> None:
+def test_rounds_find_what_others_changed(
+    keycloak: RunningKeycloak, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "cubehub.accounts")
+
     async def test(world: World) -> None:
         told = world.neighbours
         told.runs("ana", "/cubehub/standard")
@@ -68,6 +73,8 @@ def test_rounds_find_what_others_changed(keycloak: RunningKeycloak, tmp_path: Pa
         assert await world.round() == []
 
     run(keycloak, tmp_path, test)
+    # one line for what changed, not one for each round
+    assert [line for line in caplog.messages if "ana" in line] == ["ana: access ended, 1 Dask clusters ended"]
 
 
 class Cut(httpx.AsyncHTTPTransport):
