@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -102,6 +103,16 @@ def load_profiles(path: Path | str) -> Profiles:
         When the file can't be read or understood; names the file, the line and the value.
     """
     path = Path(path)
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise ProfileFileError(f"{path}: {error.strerror or error}") from error
+    return _load(path, (facts.st_mtime_ns, facts.st_size, facts.st_ino))
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path, _version: tuple[int, int, int]) -> Profiles:
+    """Read the file once for each version of it: YAML takes longer to read than all else that a decision needs."""
     try:
         text = path.read_text(encoding="utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)

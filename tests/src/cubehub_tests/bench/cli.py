@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DOCUMENT = REPOSITORY / "docs/reference/benchmarks.md"
-BENCHES = {"up": "how long the platform takes to start, and what it needs when idle"}
+BENCHES = {
+    "up": "how long the platform takes to start, and what it needs when idle",
+    "spawn": "what entitlement adds to the start of a server",
+}
 """Each is a module beside this one with a function ``measure(*, quick: bool) -> list[Case]``."""
 
 
