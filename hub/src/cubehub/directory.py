@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_TIMEOUT_S = 3.0
-_RENEW_BEFORE_S = 30.0
+_TRY_S = 3.0
+"""For one try of one request."""
+_BUDGET_S = 8.0
+"""For a whole look-up: a token, its requests, their repetition. Less than the spawner waits for it."""
 _AT_ONCE = 16
 """Look-ups that go on at the same time. A class that starts together waits in a line; all at once, each would take
 longer than the time-out."""
+_RENEW_BEFORE_S = 30.0
 _PARENTS_FOR_S = 300.0
 """How long it is remembered that a group above others has a slash in its name, or none."""
 _PAUSE_S = 0.2
@@ -44,7 +47,9 @@ class KeycloakDirectory:
 
     Notes
     -----
-    A look-up is two requests on pooled connections; nothing about people is kept between look-ups,
+    A look-up is two requests on pooled connections and takes 8 s at most, whatever Keycloak does. Where it
+    does not answer the one that asks for a token, all that wait for that token are told at once: a crowd does not
+    queue up behind a Keycloak that hangs. Nothing about people is kept between look-ups,
     since a spawn must see the groups of *now*. Only the service account's own token is kept, until
     30 s before it ends, and which groups above others have a slash in their name. Use one instance in one event loop.
     """
@@ -64,8 +69,15 @@ class KeycloakDirectory:
     ) -> None:
         # trust_env would send the secret through a proxy that the machine has set
         self._http = httpx.AsyncClient(
-            base_url=keycloak_url.rstrip("/"), timeout=_TIMEOUT_S, trust_env=False, transport=transport
+            base_url=keycloak_url.rstrip("/"),
+            # a crowd waits for a free connection as long as for all else
+            timeout=httpx.Timeout(_TRY_S, pool=_BUDGET_S),
+            limits=httpx.Limits(max_connections=_AT_ONCE, max_keepalive_connections=_AT_ONCE),
+            trust_env=False,
+            transport=transport,
         )
+        self._realm = realm
+        self._client_id = client_id
         self._token_path = f"/realms/{realm}/protocol/openid-connect/token"
         self._admin_path = f"/admin/realms/{realm}"
         self._login = {
@@ -78,6 +90,8 @@ class KeycloakDirectory:
         self._parents: dict[str, tuple[bool, float]] = {}
         self._signing_in = asyncio.Lock()
         self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._silent_at = -math.inf
+        self._silence = ""
 
     async def __aenter__(self) -> Self:
         return self
@@ -105,10 +119,18 @@ class KeycloakDirectory:
             Keycloak answered, and has nobody of that name.
         DirectoryUnavailableError
             It could not be asked. ``code`` tells why: ``directory_unreachable``, ``directory_timeout``,
-            ``directory_error`` (it failed) or ``directory_denied`` (the service account was revoked).
+            ``directory_error`` (it failed), ``directory_denied`` (the service account was revoked),
+            ``directory_forbidden`` (it lacks a permission), ``directory_token_refused`` (Keycloak does not accept
+            a token that it has just given) or ``directory_realm_missing``.
         """
         async with self._gate:
-            return await self._lookup(username)
+            try:
+                async with asyncio.timeout(_BUDGET_S):
+                    return await self._lookup(username)
+            except TimeoutError as error:
+                raise self._silent(
+                    "directory_timeout", f"Keycloak's answers took more than {_BUDGET_S:g} s"
+                ) from error
 
     async def _lookup(self, username: str) -> Account:
         found = await self._get(
@@ -168,16 +190,26 @@ class KeycloakDirectory:
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             # Keycloak lost its sessions or keys, as after a restore; one new token settles whether that was all
             self._token = None
+            _log.info("Keycloak no longer accepts the token of %s; asking for a new one", self._client_id)
             answer = await self._send("GET", path, params=query, headers=await self._authorization())
-        if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-            raise _unavailable("directory_denied", f"Keycloak refused the look-up ({answer.status_code})")
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise _unavailable(
+                "directory_token_refused", f"Keycloak refused a new token of {self._client_id}"
+            )
+        if answer.status_code == httpx.codes.FORBIDDEN:
+            reason = f"{self._client_id} may not read {path}; `cubehub up` gives it the role at its start"
+            raise _unavailable("directory_forbidden", reason)
         if answer.status_code == httpx.codes.NOT_FOUND and "/users/" in path:
             # deleted between the two requests
             raise UnknownAccountError
         return _content(answer)
 
     async def _authorization(self) -> dict[str, str]:
+        came = time.monotonic()
         async with self._signing_in:
+            if self._silent_at > came:
+                # while this one waited for its turn; the log has it already
+                raise _told(self._silence)
             if self._token is None or time.monotonic() > self._token_ends - _RENEW_BEFORE_S:
                 asked = time.monotonic()
                 answer = await self._send("POST", self._token_path, data=self._login)
@@ -187,9 +219,10 @@ class KeycloakDirectory:
                     httpx.codes.FORBIDDEN,
                 ):
                     self._token = None
-                    raise _unavailable(
-                        "directory_denied", f"Keycloak refused the login ({answer.status_code})"
-                    )
+                    reason = f"Keycloak refused the login of {self._client_id} ({answer.status_code}: {_reason(answer)})"
+                    raise _unavailable("directory_denied", reason)
+                if answer.status_code == httpx.codes.NOT_FOUND:
+                    raise _unavailable("directory_realm_missing", f"Keycloak has no realm {self._realm}")
                 content = _content(answer)
                 try:
                     self._token = str(content["access_token"])
@@ -199,21 +232,28 @@ class KeycloakDirectory:
             return {"Authorization": f"Bearer {self._token}"}
 
     async def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
+        failed: httpx.HTTPError | None = None
         for last in (False, True):
             try:
-                return await self._http.request(method, path, **more)
-            except httpx.TimeoutException as error:
-                raise _unavailable(
-                    "directory_timeout", f"Keycloak did not answer within {_TIMEOUT_S:g} s"
-                ) from error
+                answer = await self._http.request(method, path, **more)
             except httpx.HTTPError as error:
-                if last:
-                    reason = f"Keycloak can't be reached: {error}"
-                    raise _unavailable("directory_unreachable", reason) from error
-            await asyncio.sleep(_PAUSE_S)
-        raise AssertionError  # the second time round returns or raises
+                failed = error
+                if not last:
+                    await asyncio.sleep(_PAUSE_S)
+            else:
+                return answer
+        if isinstance(failed, httpx.TimeoutException):
+            raise self._silent("directory_timeout", f"Keycloak did not answer within {_TRY_S:g} s, twice")
+        raise self._silent("directory_unreachable", f"Keycloak can't be reached: {failed}")
+
+    def _silent(self, code: str, reason: str) -> DirectoryUnavailableError:
+        """Note that Keycloak did not answer, and give the error for it."""
+        self._silent_at = time.monotonic()
+        self._silence = code
+        return _unavailable(code, reason)
 
 
+_IN_VAIN = "Trying again will not help. Tell your administrator, who finds the reason in the Hub's log."
 _TEXTS = {
     "directory_unreachable": (
         "Your account could not be checked: the account service can't be reached.",
@@ -231,15 +271,43 @@ _TEXTS = {
         "Your account could not be checked: the account service does not accept the platform's own login.",
         "Trying again will not help. Tell your administrator, who should look at the client cubehub-directory in Keycloak.",
     ),
+    "directory_forbidden": (
+        "Your account could not be checked: the account service no longer lets the platform look.",
+        _IN_VAIN,
+    ),
+    "directory_token_refused": (
+        "Your account could not be checked: the account service does not accept a pass that it has just given.",
+        _IN_VAIN,
+    ),
+    "directory_realm_missing": (
+        "Your account could not be checked: the account service has lost the platform's accounts.",
+        _IN_VAIN,
+    ),
 }
+
+
+def _told(code: str) -> DirectoryUnavailableError:
+    error = DirectoryUnavailableError(*_TEXTS[code])
+    error.code = code
+    return error
 
 
 def _unavailable(code: str, reason: str) -> DirectoryUnavailableError:
     """Translate a cause for the person; the operator's log gets the reason."""
     _log.warning("Directory: %s (%s)", reason, code)
-    error = DirectoryUnavailableError(*_TEXTS[code])
-    error.code = code
-    return error
+    return _told(code)
+
+
+def _reason(answer: httpx.Response) -> str:
+    """Give Keycloak's own words for a refusal; they hold nothing that was sent."""
+    try:
+        said = answer.json()
+    except ValueError:
+        return answer.reason_phrase
+    for key in ("error_description", "error"):
+        if isinstance(said, dict) and said.get(key):
+            return str(said[key])[:200]
+    return answer.reason_phrase
 
 
 def _content(answer: httpx.Response) -> Any:

@@ -163,7 +163,7 @@ def test_a_token_that_keycloak_forgot_is_replaced_once(server):
 
 def test_an_account_service_that_refuses_every_token(server):
     server.refuse = {f"t{number}" for number in range(9)}
-    assert refused(server).code == "directory_denied"
+    assert refused(server).code == "directory_token_refused"
     assert server.tokens == 2
 
 
@@ -173,19 +173,19 @@ def test_an_account_service_that_refuses_every_token(server):
         ("login", httpx.Response(401, json={"error": "unauthorized_client"}), "directory_denied", 1),
         ("login", httpx.Response(400, json={"error": "invalid_client"}), "directory_denied", 1),
         ("login", httpx.Response(503), "directory_error", 1),
-        ("login", httpx.Response(404), "directory_error", 1),
+        ("login", httpx.Response(404), "directory_realm_missing", 1),
         ("login", {"no": "token"}, "directory_error", 1),
         ("login", httpx.ConnectError("refused"), "directory_unreachable", 2),
-        ("login", httpx.ConnectTimeout("slow"), "directory_timeout", 1),
-        ("people", httpx.Response(403), "directory_denied", 2),
+        ("login", httpx.ConnectTimeout("slow"), "directory_timeout", 2),
+        ("people", httpx.Response(403), "directory_forbidden", 2),
         ("people", httpx.Response(500), "directory_error", 2),
         ("people", httpx.Response(404), "directory_error", 2),
         ("people", httpx.Response(200, text="<html>"), "directory_error", 2),
         ("people", {"not": "a list"}, "directory_error", 2),
         ("people", [{"username": "ana"}], "directory_error", 2),
         ("people", httpx.RemoteProtocolError("closed"), "directory_unreachable", 3),
-        ("people", httpx.ReadTimeout("slow"), "directory_timeout", 2),
-        ("groups", httpx.Response(403), "directory_denied", 3),
+        ("people", httpx.ReadTimeout("slow"), "directory_timeout", 3),
+        ("groups", httpx.Response(403), "directory_forbidden", 3),
         ("groups", httpx.Response(502), "directory_error", 3),
         ("groups", [{"name": "pathless"}], "directory_error", 3),
         ("groups", httpx.ReadError("reset"), "directory_unreachable", 4),
@@ -201,6 +201,57 @@ def test_every_failure_has_its_code_and_text(server, caplog, where, what, code, 
     assert code in caplog.text
     for secret in ("s3cret", "t1"):
         assert secret not in f"{error.message} {error.hint} {caplog.text}"
+
+
+def test_every_code_has_words_of_its_own():
+    texts = list(module._TEXTS.values())
+    assert len({message for message, _ in texts}) == len(texts) == 7
+
+
+def test_a_keycloak_that_trickles_is_given_up(server, monkeypatch):
+    monkeypatch.setattr(module, "_BUDGET_S", 0.1)
+
+    class Slow(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            await asyncio.sleep(0.06)
+            return server(request)
+
+    async def run():
+        async with KeycloakDirectory("http://kc", "cubehub", "d", "s", transport=Slow()) as directory:
+            await directory.lookup("ana")
+
+    with pytest.raises(DirectoryUnavailableError) as caught:
+        asyncio.run(run())
+    assert caught.value.code == "directory_timeout"
+
+
+def test_a_crowd_does_not_queue_up_behind_a_keycloak_that_is_silent(server, caplog):
+    server.login = httpx.ConnectTimeout("slow")
+
+    async def run():
+        transport = httpx.MockTransport(server)
+        async with KeycloakDirectory("http://kc", "cubehub", "d", "s", transport=transport) as directory:
+            asked = (directory.lookup("ana") for _ in range(200))
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    errors = asyncio.run(run())
+    assert {error.code for error in errors} == {"directory_timeout"}
+    assert server.calls == ["token", "token"]
+    assert caplog.text.count("directory_timeout") == 1
+
+
+def test_whoever_comes_later_asks_again(server):
+    server.login = httpx.ConnectTimeout("slow")
+
+    async def run():
+        transport = httpx.MockTransport(server)
+        async with KeycloakDirectory("http://kc", "cubehub", "d", "s", transport=transport) as directory:
+            with pytest.raises(DirectoryUnavailableError):
+                await directory.lookup("ana")
+            server.login = None
+            return await directory.lookup("ana")
+
+    assert asyncio.run(run()).username == "ana"
 
 
 def test_one_dropped_connection_is_overcome(server):

@@ -226,6 +226,15 @@ class TestDirectory:
             look_up(keycloak, "ana", **change)
         assert caught.value.code == code
 
+    def test_a_realm_that_is_gone_is_said(self, keycloak):
+        async def run():
+            async with KeycloakDirectory(keycloak.url, "gone", DIRECTORY_CLIENT, "x") as directory:
+                await directory.lookup("ana")
+
+        with pytest.raises(DirectoryUnavailableError) as caught:
+            asyncio.run(run())
+        assert caught.value.code == "directory_realm_missing"
+
     def test_new_keys_of_the_realm_go_unnoticed_and_a_disabled_client_does_not(self, keycloak):
         async def around():
             secret = keycloak.secrets.get(DIRECTORY_SECRET)
