@@ -1,11 +1,11 @@
-"""One JSON line for each decision."""
+"""One JSON line for each decision, in a log that shows when lines are missing or were changed."""
 
 from __future__ import annotations
 
-import errno
-import json
-import os
 from typing import TYPE_CHECKING, Any
+
+from cubehub_spawner._chain import append_line
+from cubehub_spawner._chain_check import Finding, Report, lines, read_head, verify
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -65,22 +65,20 @@ _REFUSED = {"announce": "announced", "stop": "stopped"}
 
 
 def append(path: Path, line: dict[str, Any]) -> None:
-    """Add a line to the log in one write, so that two writers don't mix theirs; the file is made 0600.
+    """Add a line to the log, numbered and with the hash of the one before; its files are made 0600.
+
+    Notes
+    -----
+    Several processes may write. At 10 MiB the file is put aside and a new one goes on with the chain; ten are kept.
+    What is left of a line that could not be written whole (a full disk, a power cut) stays, and the next one follows
+    on a line of its own.
 
     Raises
     ------
     OSError
         The line is not, or not whole, in the file.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    text = json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n"
-    data = text.encode("utf-8", "backslashreplace")
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        end = os.fstat(descriptor).st_size
-        if end and os.pread(descriptor, 1, end - 1) != b"\n":  # the last one was cut; this one stays readable
-            data = b"\n" + data
-        if os.write(descriptor, data) != len(data):  # the disk became full in the middle of it
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-    finally:
-        os.close(descriptor)
+    append_line(path, line)
+
+
+__all__ = ["Finding", "Report", "append", "audit_line", "lines", "read_head", "verify"]
