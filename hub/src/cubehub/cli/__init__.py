@@ -98,9 +98,18 @@ def cubehub() -> None:
 
 def load_commands() -> click.Group:
     """Give the `cubehub` command with all its subcommands; they need the server half."""
-    from cubehub.cli import cubes, doctor, logs, status, up, users  # noqa: PLC0415 - so that a missing extra gets a message
+    from cubehub.cli import audit, cubes, doctor, logs, status, up, users  # noqa: PLC0415 - so that a missing extra gets a message
 
-    for command in (up.up, status.down, status.status, doctor.doctor, users.users, logs.logs, cubes.cubes):
+    for command in (
+        up.up,
+        status.down,
+        status.status,
+        doctor.doctor,
+        users.users,
+        logs.logs,
+        audit.audit,
+        cubes.cubes,
+    ):
         cubehub.add_command(command)
     return cubehub
 
