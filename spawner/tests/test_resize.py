@@ -77,6 +77,51 @@ def test_what_was_refused_succeeds_after_the_change_in_the_same_process(enforcer
     assert server.hold(280) == ["refused", "110"], "the new limit holds"
 
 
+FORKS = """
+import os, signal, sys, time
+children = []
+for _ in range(4):
+    pid = os.fork()
+    if not pid:
+        hog = bytearray({0} << 18); hog[::4096] = b"x" * len(hog[::4096]); time.sleep(1); os._exit(0)
+    children.append(pid)
+ended = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+print("held" if ended == [0, 0, 0, 0] else "refused")
+"""
+SETSID = """
+import os, sys, time
+away = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        hog = bytearray({0} << 20); hog[::4096] = b"x" * len(hog[::4096]); time.sleep(1)
+        os.write(away[1], b"held"); os._exit(0)
+    os._exit(0)
+os.close(away[1]); os.wait()
+print(os.read(away[0], 10).decode() or "refused")
+"""
+
+
+@pytest.mark.parametrize("code", [FORKS, SETSID], ids=["forks", "setsid"])
+def test_forks_and_children_of_their_own_session_have_the_new_limit_too(enforcer, tmp_path, code):
+    group = enforcer.create(f"cubehub-resize-tree-{tmp_path.name}", LIMIT)
+
+    def tried(mib):
+        command = [sys.executable, "-c", code.replace("{0}", str(mib))]
+        ran = subprocess.run(enforcer.command(group, command), capture_output=True, text=True, check=False)
+        return ran.stdout.strip() or "refused"
+
+    try:
+        assert tried(200) == "refused"
+        resize(enforcer, group, MORE)
+        assert tried(200) == "held"
+        assert tried(400) == "refused"
+        resize(enforcer, group, LIMIT)
+        assert tried(200) == "refused"
+    finally:
+        assert enforcer.remove(group)
+
+
 def test_less_is_refused_while_more_is_in_use_and_ends_nothing(enforcer, server):
     resize(enforcer, server.handle, MORE)
     assert server.hold(110) == ["held", "110"]
