@@ -82,9 +82,10 @@ class HubLink:
         """Ask until cancelled; a Hub without such news is left alone."""
         pause_s = _FIRST_PAUSE_S
         while True:
+            wait_s = _WAIT_S if self.news.server else 0  # profile and sizes are wanted at once
             try:
                 answer = await self._client.fetch(
-                    f"{self._url}/cubehub/notices?after={self.news.last_id}&wait={_WAIT_S}",
+                    f"{self._url}/cubehub/notices?after={self.news.last_id}&wait={wait_s}",
                     headers={"Authorization": f"token {self._token}"},
                     request_timeout=_ANSWERS_WITHIN_S,
                     connect_timeout=10,

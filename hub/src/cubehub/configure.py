@@ -17,6 +17,7 @@ from cubehub.local.parts import read_only_paths
 from cubehub.local.platform import LOOPBACK, REALM, Platform, is_loopback
 from cubehub.local.processes import PART_MARK, SERVER_MARK
 from cubehub.local.proxy import proxy_command
+from cubehub.quiet import quieten_rounds
 from cubehub.resources import resource
 from cubehub.settings import ConfigFolder
 
@@ -69,6 +70,7 @@ def configure(c: Any, source: Path | None = None) -> None:
         # `cubehub up` looked whether it works; should it cease to, no server is better than an open one
         c.ProfileLocalSpawner.isolation = "bubblewrap"
     _services(c, data, platform, config, secrets)
+    quieten_rounds()
     _entitlements(c, config, directory)
 
 

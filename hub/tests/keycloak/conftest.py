@@ -20,3 +20,15 @@ def secrets(tmp_path: Path) -> Secrets:
 def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningKeycloak]:
     with running_keycloak(tmp_path_factory.mktemp("keycloak")) as running:
         yield running
+
+
+@pytest.fixture
+def ana_as_before(keycloak: RunningKeycloak) -> Iterator[None]:
+    """Put ana back."""
+    with keycloak.admin() as api:
+        ana = api.get("users", username="ana", exact=True)[0]
+        yield
+        api.put(f"users/{ana['id']}", ana | {"enabled": True, "attributes": {}})
+        for group in api.get(f"users/{ana['id']}/groups"):
+            api.delete(f"users/{ana['id']}/groups/{group['id']}")
+        api.put(f"users/{ana['id']}/groups/{api.group('/cubehub/standard')['id']}", None)

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from cubehub.keycloak.errors import ProvisionError
 from cubehub.keycloak.provision import DEMO_ACCOUNTS, accounts_text
 from cubehub.keycloak.realm import ACCOUNTS_SECRET, DIRECTORY_SECRET, HUB_SECRET, client, render_realm
 
@@ -52,6 +53,11 @@ def test_each_client_can_do_one_thing(realm):
             assert entry["attributes"]["pkce.code.challenge.method"] == "S256"
             # an administrator's token for a client must not open the admin API
             assert entry["fullScopeAllowed"] is False
+
+
+def test_a_client_that_an_older_description_lacks_is_named():
+    with pytest.raises(ProvisionError, match="cubehub-accounts"):
+        client({"clients": [{"clientId": "cubehub-hub"}]}, "cubehub-accounts")
 
 
 def test_secrets_are_the_machines_own(realm, secrets):

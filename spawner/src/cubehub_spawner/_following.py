@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from cubehub_spawner._mixin import EntitledSpawner
     from cubehub_spawner.profiles import Profiles
 
-_DELIVERY_S = 1.5
-"""How long a server that is to be stopped may take to pick up the reason."""
+_DELIVERY_S = 5.0
+"""How long a server that is to be stopped may take to pick up the reason, and its pages, which ask every three seconds."""
 
 
 @dataclass(frozen=True)

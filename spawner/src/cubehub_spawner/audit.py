@@ -1,13 +1,19 @@
-"""One JSON line for each decision, in a log that shows when lines are missing or were changed."""
+"""One JSON line for each decision; each line holds the digest of the one before, so that none can be changed or taken out unseen."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cubehub_spawner._chain import append_line
-from cubehub_spawner._chain_check import Finding, Report, lines, read_head, verify
-
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -64,21 +70,187 @@ def audit_line(
 _REFUSED = {"announce": "announced", "stop": "stopped"}
 
 
-def append(path: Path, line: dict[str, Any]) -> None:
-    """Add a line to the log, numbered and with the hash of the one before; its files are made 0600.
+START = "0" * 64
+"""What the first line names as the digest of the one before."""
+LARGEST_BYTES = 10 * 2**20
+"""A file of this size is put aside and a new one begun."""
+KEPT_FILES = 10
+"""So many are put aside; then the oldest goes, and a line says so."""
+_TAIL_BYTES = 256 * 1024
+_PATIENCE_S = 2.0
+"""How long another writer may take. The Hub waits in the meantime."""
 
-    Notes
-    -----
-    Several processes may write. At 10 MiB the file is put aside and a new one goes on with the chain; ten are kept.
-    What is left of a line that could not be written whole (a full disk, a power cut) stays, and the next one follows
-    on a line of its own.
+
+@dataclass(frozen=True)
+class Head:
+    """Where the chain ends."""
+
+    seq: int = 0
+    """Number of the last line."""
+    digest: str = START
+    """SHA-256 of its bytes, without the end of the line, in hexadecimal."""
+    dropped: int = 0
+    """Number of the last line that went with an old file."""
+
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.digest}"
+
+
+def append(path: Path, line: dict[str, Any]) -> None:
+    """Add a line to the log's chain; files are made 0600, and two processes may write at once.
 
     Raises
     ------
     OSError
         The line is not, or not whole, in the file.
+
+    Notes
+    -----
+    The end of the chain is kept beside the log (``.head``), so that a cut end is seen, and the file need not be read
+    for the next line. What a crash or a full disk left half done is mended by the next append: a line that was cut
+    is no part of the chain, and one that was written without its head is.
     """
-    append_line(path, line)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _locked(head_file(path)) as head_descriptor:
+        head = _mended(path, _read_head(head_descriptor))
+        head = _rotated(path, head, head_descriptor)
+        _write_line(path, line, head, head_descriptor)
 
 
-__all__ = ["Finding", "Report", "append", "audit_line", "lines", "read_head", "verify"]
+def head_file(path: Path) -> Path:
+    """Tell where the end of a log's chain is kept."""
+    return path.with_name(f"{path.name}.head")
+
+
+def files(path: Path) -> list[Path]:
+    """List the files of a log that are there, the oldest first."""
+    old = [path.with_name(f"{path.name}.{number}") for number in range(KEPT_FILES, 0, -1)]
+    return [file for file in (*old, path) if file.exists()]
+
+
+def digest_of(text: bytes) -> str:
+    """Give the digest of a line's bytes, without the end of the line."""
+    return hashlib.sha256(text).hexdigest()
+
+
+def link_of(text: bytes) -> tuple[int, str] | None:
+    """Read a line's number and the digest it names; None for a line that is cut or of no chain."""
+    try:
+        entry = json.loads(text)
+        return int(entry["seq"]), str(entry["prev"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _write_line(path: Path, line: dict[str, Any], head: Head, head_descriptor: int) -> Head:
+    entry = {**line, "seq": head.seq + 1, "prev": head.digest}
+    text = json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        data = text + b"\n"
+        end = os.fstat(descriptor).st_size
+        if end and os.pread(descriptor, 1, end - 1) != b"\n":  # the last one was cut; this one stays readable
+            data = b"\n" + data
+        if os.write(descriptor, data) != len(data):  # the disk became full in the middle of it
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    finally:
+        os.close(descriptor)
+    new = Head(head.seq + 1, digest_of(text), head.dropped)
+    _write_head(head_descriptor, new)
+    return new
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """Open the head, and keep other writers out."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        ends = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > ends:
+                    raise OSError(errno.EBUSY, "another process holds the audit log", str(path)) from error
+                time.sleep(0.005)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def read_head(path: Path) -> Head | None:
+    """Read the end of a log's chain as it is kept beside it; None where there is none."""
+    try:
+        return parse_head(head_file(path).read_bytes())
+    except OSError:
+        return None
+
+
+def parse_head(data: bytes) -> Head | None:
+    """Read the content of a head file; None where it is not one."""
+    try:
+        found = json.loads(data)
+        return Head(int(found["seq"]), str(found["digest"]), int(found["dropped"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _read_head(descriptor: int) -> Head | None:
+    return parse_head(os.pread(descriptor, 4096, 0))
+
+
+def _write_head(descriptor: int, head: Head) -> None:
+    data = json.dumps({"seq": head.seq, "digest": head.digest, "dropped": head.dropped}).encode().ljust(256)
+    if os.pwrite(descriptor, data, 0) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _mended(path: Path, head: Head | None) -> Head:
+    """Find the end of the chain: the head, or the log's own last line where that goes on from it or no head is left."""
+    last = _last_line(path)
+    if last is None:
+        return head or Head()
+    text, (seq, before) = last
+    if head is None:
+        return Head(seq, digest_of(text))
+    follows = seq == head.seq + 1 and before == head.digest
+    return Head(seq, digest_of(text), head.dropped) if follows else head
+
+
+def _last_line(path: Path) -> tuple[bytes, tuple[int, str]] | None:
+    """Find the last whole line of the chain near the end of the newest file."""
+    for file in reversed(files(path)):
+        with file.open("rb") as opened:
+            size = opened.seek(0, os.SEEK_END)
+            opened.seek(max(0, size - _TAIL_BYTES))
+            tail = opened.read()
+        for text in reversed(tail.split(b"\n")):
+            if (link := link_of(text)) is not None:
+                return text, link
+    return None
+
+
+def _rotated(path: Path, head: Head, head_descriptor: int) -> Head:
+    """Put a file that has grown too large aside, and say in the new one what went for it."""
+    try:
+        if path.stat(follow_symlinks=False).st_size < LARGEST_BYTES:
+            return head
+    except FileNotFoundError:
+        return head
+    oldest = path.with_name(f"{path.name}.{KEPT_FILES}")
+    dropped = _newest_in(oldest) if oldest.exists() else None
+    for number in range(KEPT_FILES, 0, -1):
+        older = path.with_name(f"{path.name}.{number}")
+        younger = path.with_name(f"{path.name}.{number - 1}") if number > 1 else path
+        if younger.exists():
+            younger.replace(older)
+    if dropped is None:
+        return head
+    note = {"event": "log_rotated", "dropped_through": dropped}
+    return _write_line(path, note, Head(head.seq, head.digest, dropped), head_descriptor)
+
+
+def _newest_in(file: Path) -> int | None:
+    links = [link for text in file.read_bytes().split(b"\n") if (link := link_of(text)) is not None]
+    return links[-1][0] if links else None

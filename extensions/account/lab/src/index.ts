@@ -1,7 +1,7 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
 import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
-import { ServerConnection } from '@jupyterlab/services';
+import type { ServerConnection } from '@jupyterlab/services';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { Token } from '@lumino/coreutils';
@@ -13,7 +13,7 @@ import '../style/index.css';
 import { findBareDialog, tellEnd, tellReason } from './dialogs';
 import { MemoryItem } from './item';
 import { fresh, keyOf, reasonFor, type INotice, type IStatus } from './model';
-import { fetchStatus } from './request';
+import { fetchStatus, isRefusal } from './request';
 import { Seen } from './seen';
 
 const EVERY_MS = 3000;
@@ -57,8 +57,7 @@ class Account implements IAccount {
       this._changed.emit(status);
       return status;
     } catch (error) {
-      const refusal = error instanceof ServerConnection.ResponseError && error.response.status !== 404;
-      this.refusals = refusal ? this.refusals + 1 : 0;
+      this.refusals = isRefusal(error) ? this.refusals + 1 : 0;
       if (this.refusals === REFUSALS) {
         this._refused.emit();
       }

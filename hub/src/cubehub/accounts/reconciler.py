@@ -175,8 +175,12 @@ class Reconciler:
         if reached.clusters_stopped:
             done.append(f"{reached.clusters_stopped} Dask clusters ended")
         done += [f"not done yet: {one['message']}" for one in reached.problems]
-        access = f"access {reached.access}; " if reached.access == "ended" else ""
-        self._say(name.lower(), f"{name}: {access}{', '.join(done)}" if done or access else "")
+        if reached.access == "ended":
+            done.insert(0, "access ended")
+        text = f"{name}: {', '.join(done)}" if done else ""
+        # what was ended is said; that nothing is left of it is not said again
+        if done != ["access ended"] or not self._said.get(name.lower(), "").startswith(text):
+            self._say(name.lower(), text)
 
     def _say(self, subject: str, text: str) -> None:
         """Write a line where it is another than the last about the subject; an empty text says that all is well."""

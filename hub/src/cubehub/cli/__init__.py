@@ -106,8 +106,8 @@ def load_commands() -> click.Group:
         status.status,
         doctor.doctor,
         users.users,
-        logs.logs,
         audit.audit,
+        logs.logs,
         cubes.cubes,
     ):
         cubehub.add_command(command)

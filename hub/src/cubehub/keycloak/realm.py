@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from cubehub.keycloak.errors import ProvisionError
 from cubehub.resources import resource
 
 if TYPE_CHECKING:
@@ -61,8 +62,21 @@ def render_realm(
 
 
 def client(realm: dict[str, Any], client_id: str) -> dict[str, Any]:
-    """Give one client of a realm description."""
-    return next(entry for entry in realm["clients"] if entry["clientId"] == client_id)
+    """Give one client of a realm description.
+
+    Raises
+    ------
+    ProvisionError
+        It has none of that name, as an operator's own of an earlier version may not.
+    """
+    for entry in realm.get("clients", []):
+        if entry.get("clientId") == client_id:
+            found: dict[str, Any] = entry
+            return found
+    raise ProvisionError(
+        f"The realm description lacks the client {client_id}.",
+        f"Copy the client {client_id} from the shipped realm.json into yours.",
+    )
 
 
 def _fill(node: Any, values: dict[str, str]) -> Any:

@@ -1,0 +1,129 @@
+"""Whether an audit log is whole: nothing changed, taken out, put in or cut off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cubehub_spawner.audit import START, Head, digest_of, files, link_of, read_head
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One place where the log is not what was written."""
+
+    file: str
+    line: int
+    """Counted from 1; 0 for the file as a whole."""
+    message: str
+
+
+@dataclass
+class Report:
+    """What reading a log through found."""
+
+    lines: int = 0
+    """Lines of the chain."""
+    first: int = 0
+    """Number of the first line that is kept."""
+    head: Head = field(default_factory=Head)
+    """Its last one: to be written down elsewhere and compared another time."""
+    before_chain: int = 0
+    """Lines of an earlier version, which had no chain."""
+    cut: int = 0
+    """Lines that were cut when they were written, by a crash or a full disk; what they said was not done."""
+    troubles: list[Trouble] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all is as it was written."""
+        return not self.troubles
+
+
+def verify(path: Path, expected: Head | None = None) -> Report:
+    """Read a log through, all its files.
+
+    Parameters
+    ----------
+    path : Path
+        The newest file.
+    expected : Head, optional
+        An end of the chain that was written down earlier: it must still be there.
+
+    Raises
+    ------
+    OSError
+        A file can't be read.
+
+    Notes
+    -----
+    Whoever may write the log and its head could make both anew. So the head is worth writing down elsewhere, in a mail
+    or on paper: with it, a log that was made anew is found out.
+    """
+    report = Report()
+    met = expected is None
+    for file in files(path):
+        with file.open("rb") as opened:
+            for number, raw in enumerate(opened, 1):
+                met = _take(report, file.name, number, raw.rstrip(b"\n"), expected) or met
+    kept = read_head(path)
+    if not met and expected is not None:
+        if expected.seq < report.first:
+            message = f"line {expected.seq} went with an old file, so it can't be compared any more"
+        else:
+            message = f"line {expected.seq} is not the one that was written down"
+        report.troubles.append(Trouble(path.name, 0, message))
+    _compare_head(report, path.name, kept)
+    return report
+
+
+def _take(report: Report, file: str, number: int, text: bytes, expected: Head | None) -> bool:
+    """Take one line; True where it is the expected one."""
+    link = link_of(text)
+    if link is None:
+        if report.lines == 0 and text.startswith(b"{") and text.endswith(b"}"):
+            report.before_chain += 1
+        elif text:
+            report.cut += 1
+        return False
+    seq, before = link
+    if report.lines == 0:
+        report.first = seq
+        if seq == 1 and before != START:
+            report.troubles.append(Trouble(file, number, "the first line does not begin a chain"))
+    elif seq != report.head.seq + 1:
+        report.troubles.append(
+            Trouble(file, number, f"line {seq} follows line {report.head.seq}: lines are missing or doubled")
+        )
+    elif before != report.head.digest:
+        report.troubles.append(Trouble(file, number, f"the line before it (line {seq - 1}) was changed"))
+    report.lines += 1
+    report.head = Head(seq, digest_of(text))
+    return expected is not None and (expected.seq, expected.digest) == (seq, report.head.digest)
+
+
+def _compare_head(report: Report, file: str, kept: Head | None) -> None:
+    if kept is None:
+        if report.lines:
+            report.troubles.append(Trouble(f"{file}.head", 0, "the end of the chain is not kept any more"))
+        return
+    found = report.head
+    if report.lines and report.first > kept.dropped + 1:
+        missing = f"lines {kept.dropped + 1} to {report.first - 1} are missing at the beginning"
+        report.troubles.append(Trouble(file, 0, missing))
+    if (found.seq, found.digest) == (kept.seq, kept.digest):
+        return
+    if found.seq == kept.seq + 1:  # a crash between line and head: the next line mends it
+        return
+    report.troubles.append(
+        Trouble(
+            file,
+            0,
+            f"the log ends with line {found.seq}, and line {kept.seq} was written: its end is missing",
+        )
+        if found.seq < kept.seq
+        else Trouble(file, 0, f"the last line (line {found.seq}) was changed, or lines were put in")
+    )

@@ -1,0 +1,130 @@
+"""What a person is told about their server in Lab and Notebook 7: memory, news, and why a kernel was stopped."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from cubehub_tests.lab import enter_lab, expect_output, new_notebook, run_in_new_cell, wait_for_idle
+from cubehub_tests.platform import MIB, STANDARD
+from cubehub_tests.realm import in_group, suspended
+from cubehub_tests.servers import Account
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from cubehub_tests.chromium import Window
+
+pytestmark = [pytest.mark.whole, pytest.mark.browser]
+ITEM = ".cubehub-memory-button"
+# a child tries, so that the kernel lives to tell
+TRY = (
+    "import subprocess, sys; print('status', subprocess.run([sys.executable, '-c', \"import time; "
+    "hog = bytearray({mib} << 20); hog[::4096] = b'x' * len(hog[::4096]); time.sleep(0.5)\"]).returncode)"
+)
+
+
+def used_mib(window: Window) -> float:
+    """Read the use off the item."""
+    text = window.page.locator(ITEM).inner_text()
+    found = re.search(r"RAM ([\d.]+)", text)
+    assert found, text
+    return float(found[1])
+
+
+def test_the_item_shows_the_whole_server_against_its_limit(window: Window, ana: Account) -> None:
+    ana.stop()
+    enter_lab(window, "ana")
+    page = window.page
+    item = page.locator(ITEM)
+    expect(item).to_contain_text(re.compile(r"RAM [\d.]+ / 768 MiB · Standard"))
+    expect(item).to_have_attribute("aria-label", re.compile("Memory of your whole server: .* of 768 MiB"))
+    before = used_mib(window)
+    new_notebook(window)
+    run_in_new_cell(window, "block = bytearray(200 << 20); block[::4096] = b'x' * len(block[::4096])")
+    window.wait_until(lambda: used_mib(window) > before + 150, "the item follows what a cell allocates")
+    # the keyboard alone opens and closes the details
+    item.focus()
+    page.keyboard.press("Enter")
+    details = page.get_by_role("dialog", name="Your server")
+    expect(details).to_contain_text(re.compile("Home folder.* of 1 GiB"))
+    expect(details).to_contain_text("Standard")
+    expect(details.get_by_role("link")).to_have_attribute("href", "/hub/home")
+    window.picture("account-details")
+    page.keyboard.press("Escape")
+    expect(details).to_have_count(0)
+    expect(item).to_be_focused()
+    run_in_new_cell(window, "more = bytearray(330 << 20); more[::4096] = b'x' * len(more[::4096])")
+    expect(
+        page.locator('.cubehub-memory[data-level="high"], .cubehub-memory[data-level="full"]')
+    ).to_be_visible()
+    window.picture("account-almost-full")
+
+
+def test_premium_arrives_in_the_notebook_that_runs(window: Window, ana: Account) -> None:
+    ana.stop()
+    enter_lab(window, "ana")
+    page = window.page
+    new_notebook(window)
+    run_in_new_cell(window, "kept = 'since before the move'; " + TRY.format(mib=STANDARD // MIB + 150))
+    expect_output(window, re.compile(r"status (?!0)"))
+    with in_group(ana.whole, "ana", "/cubehub/premium"):
+        notice = page.locator(".Toastify__toast").filter(has_text="Your memory limit is now 1.4 GiB")
+        expect(notice.first).to_be_visible()
+        expect(page.locator(ITEM)).to_contain_text("/ 1.4 GiB · Premium")
+        run_in_new_cell(window, "print(kept); " + TRY.format(mib=STANDARD // MIB + 150))
+        expect_output(window, re.compile(r"since before the move\s+status 0"))
+        window.picture("account-premium-now")
+        page.reload()
+        expect(page.locator(ITEM)).to_contain_text("/ 1.4 GiB · Premium")
+        page.wait_for_timeout(5000)
+        expect(notice).to_have_count(0)
+    expect(page.locator(ITEM)).to_contain_text("/ 768 MiB · Standard")
+
+
+def test_a_kernel_that_ran_out_is_explained_in_place_of_labs_guess(window: Window, ana: Account) -> None:
+    ana.start()
+    enter_lab(window, "ana")
+    page = window.page
+    new_notebook(window)
+    run_in_new_cell(
+        window, f"block = bytearray({STANDARD // MIB + 100} << 20); block[::4096] = b'x' * len(block[::4096])"
+    )
+    dialogue = page.locator(".jp-Dialog")
+    expect(dialogue.filter(has_text="Out of memory")).to_be_visible(timeout=120_000)
+    expect(dialogue).to_contain_text(re.compile(r"The kernel of Untitled\d*.ipynb was stopped"))
+    expect(dialogue).to_contain_text("memory limit of 768 MiB (profile Standard)")
+    expect(dialogue).to_contain_text("ask your administrator")
+    expect(dialogue.filter(has_text="appears to have died")).to_have_count(0)
+    window.picture("account-out-of-memory")
+    page.keyboard.press("Enter")
+    expect(dialogue).to_have_count(0)
+    expect_output(window, re.compile("reached its memory limit of 768 MiB"))
+    wait_for_idle(window)
+    # any other end keeps Lab's own words
+    run_in_new_cell(window, "import os; os._exit(3)")
+    expect(dialogue.filter(has_text="appears to have died")).to_be_visible(timeout=60_000)
+    page.keyboard.press("Enter")
+
+
+def test_notebook_7_shows_it_too(window: Window, ana: Account) -> None:
+    ana.start()
+    enter_lab(window, "ana")
+    window.open("/user/ana/tree")
+    expect(window.page.locator(ITEM)).to_contain_text(re.compile(r"RAM [\d.]+ / 768 MiB · Standard"))
+    window.picture("account-notebook-7")
+
+
+def test_who_is_suspended_is_told_so(window: Window, petra: Account) -> None:
+    petra.stop()
+    enter_lab(window, "petra")
+    expect(window.page.locator(ITEM)).to_be_visible()
+    with suspended(petra.whole, "petra"):
+        end = window.page.locator(".jp-Dialog").filter(has_text="Your access was ended")
+        expect(end).to_be_visible(timeout=90_000)
+        expect(end).to_contain_text("Your account is suspended")
+        expect(end).to_contain_text("files are kept")
+        window.picture("account-suspended")
+    petra.close()
+    fresh = Account.login(petra.whole, "petra")
+    petra.api, petra.visitor = fresh.api, fresh.visitor
