@@ -1,14 +1,19 @@
 """The audit log: whole lines or an error."""
 
+import errno
 import fcntl
 import json
 import re
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from cubehub_spawner import audit
 from cubehub_spawner.audit_check import verify
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def test_each_decision_is_one_line(tmp_path):
@@ -84,6 +89,7 @@ def test_what_was_written_is_whole(log):
         (lambda text: [*text[:2], text[2].replace(b"u2", b"uX"), *text[3:]], r"\(line 3\) was changed"),
         (lambda text: [*text[:2], *text[3:]], "line 4 follows line 2"),
         (lambda text: [*text[:3], text[1], *text[3:]], "line 2 follows line 3"),
+        (lambda text: [*text[:3], b'{"user":"eve"}\n', *text[3:]], "no number: it was put in"),
         (lambda text: text[:4], "its end is missing"),
         (lambda text: [*text[:5], text[5].replace(b"u5", b"uX")], r"last line \(line 6\) was changed"),
         (lambda text: text[2:], "lines 1 to 2 are missing at the beginning"),
@@ -160,6 +166,8 @@ for number in range(150): audit.append(Path(sys.argv[1]), {"user": f"{sys.argv[2
 def test_two_processes_write_one_chain(tmp_path):
     file = tmp_path / "audit.jsonl"
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(file), name]) for name in "abc"]
+    while any(writer.poll() is None for writer in writers):
+        assert troubles(file) == [], "whoever looks in the meantime sees no trouble"
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     report = verify(file)
     assert (report.whole, report.lines) == (True, 450)
@@ -171,3 +179,36 @@ def test_a_log_that_another_process_holds_is_an_error(log, monkeypatch):
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(OSError, match="another process holds"):
             audit.append(log, {})
+
+
+def test_killed_while_files_are_put_aside_leaves_no_trouble(tmp_path, monkeypatch):
+    monkeypatch.setattr(audit, "LARGEST_BYTES", 600)
+    monkeypatch.setattr(audit, "KEPT_FILES", 3)
+    file = tmp_path / "audit.jsonl"
+    while not (tmp_path / "audit.jsonl.3").exists() or file.stat().st_size < 600:
+        audit.append(file, {"user": "ana"})
+    replace = Path.replace
+    monkeypatch.setattr(audit, "_PATIENCE_S", 0)  # the check is made while the writer has the lock
+    for steps in (0, 1, 2, 99):
+        left = iter(range(steps))
+
+        def killed(self, target, left=left):
+            assert troubles(file) == []
+            if next(left, None) is None:
+                raise OSError(errno.EIO, "killed")
+            return replace(self, target)
+
+        monkeypatch.setattr(Path, "replace", killed)
+        with suppress(OSError):
+            audit.append(file, {"user": "petra"})
+        assert troubles(file) == []
+    assert len(audit.files(file)) == 4
+
+
+@given(st.binary(max_size=300))
+def test_whatever_stands_in_the_file_the_next_line_is_whole(tmp_path_factory, content):
+    file = tmp_path_factory.mktemp("audit") / "audit.jsonl"
+    file.write_bytes(content)
+    verify(file)
+    audit.append(file, {"user": "ana"})
+    assert json.loads(lines(file)[-1])["user"] == "ana"

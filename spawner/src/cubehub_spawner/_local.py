@@ -344,15 +344,20 @@ class ProfileLocalSpawner(EntitledSpawner, LocalProcessSpawner):
         del cpu
         if not self.handle:
             raise ResizeError("The server does not run.")
-        before = self.mem_limit or memory_bytes
-        await asyncio.to_thread(resize, self._enforcer(), self.handle, before, memory_bytes)
+        await asyncio.to_thread(self._resize, self.handle, memory_bytes)
+
+    def _resize(self, handle: str, memory_bytes: int) -> None:
+        try:
+            resize(self._enforcer(), handle, memory_bytes)
+        except NoEnforcerError as error:  # what held it at the start can't be used by this Hub
+            raise ResizeError(error.message) from error
 
     async def memory_used(self) -> int | None:
         """Tell what the running server uses, without unused file contents."""
         if not self.handle:
             return None
         try:
-            return await asyncio.to_thread(used_bytes, self._enforcer(), self.handle)
+            return await asyncio.to_thread(lambda handle: used_bytes(self._enforcer(), handle), self.handle)
         except (OSError, ValueError, SpawnerError):
             return None
 

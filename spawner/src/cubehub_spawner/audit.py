@@ -76,7 +76,8 @@ LARGEST_BYTES = 10 * 2**20
 """A file of this size is put aside and a new one begun."""
 KEPT_FILES = 10
 """So many are put aside; then the oldest goes, and a line says so."""
-_TAIL_BYTES = 256 * 1024
+_TAIL_BYTES = (4096, 256 * 1024)
+"""How much of the end is looked at for the last whole line; more where the first is not enough."""
 _PATIENCE_S = 2.0
 """How long another writer may take. The Hub waits in the meantime."""
 
@@ -111,7 +112,8 @@ def append(path: Path, line: dict[str, Any]) -> None:
     is no part of the chain, and one that was written without its head is.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(head_file(path)) as head_descriptor:
+    descriptor = os.open(head_file(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with locked(descriptor, fcntl.LOCK_EX, path) as head_descriptor:
         head = _mended(path, _read_head(head_descriptor))
         head = _rotated(path, head, head_descriptor)
         _write_line(path, line, head, head_descriptor)
@@ -133,12 +135,21 @@ def digest_of(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
+def is_json(text: bytes) -> bool:
+    """Whether a line is a whole JSON value."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def link_of(text: bytes) -> tuple[int, str] | None:
     """Read a line's number and the digest it names; None for a line that is cut or of no chain."""
     try:
         entry = json.loads(text)
         return int(entry["seq"]), str(entry["prev"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
 
 
@@ -161,14 +172,13 @@ def _write_line(path: Path, line: dict[str, Any], head: Head, head_descriptor: i
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    """Open the head, and keep other writers out."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+def locked(descriptor: int, kind: int, path: Path) -> Iterator[int]:
+    """Keep other writers out, and with ``LOCK_EX`` readers too; close the head afterwards."""
     try:
         ends = time.monotonic() + _PATIENCE_S
         while True:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
                 break
             except BlockingIOError as error:
                 if time.monotonic() > ends:
@@ -223,11 +233,11 @@ def _last_line(path: Path) -> tuple[bytes, tuple[int, str]] | None:
     for file in reversed(files(path)):
         with file.open("rb") as opened:
             size = opened.seek(0, os.SEEK_END)
-            opened.seek(max(0, size - _TAIL_BYTES))
-            tail = opened.read()
-        for text in reversed(tail.split(b"\n")):
-            if (link := link_of(text)) is not None:
-                return text, link
+            for much in _TAIL_BYTES:
+                opened.seek(max(0, size - much))
+                for text in reversed(opened.read(much).split(b"\n")):
+                    if (link := link_of(text)) is not None:
+                        return text, link
     return None
 
 
@@ -238,17 +248,18 @@ def _rotated(path: Path, head: Head, head_descriptor: int) -> Head:
             return head
     except FileNotFoundError:
         return head
-    oldest = path.with_name(f"{path.name}.{KEPT_FILES}")
-    dropped = _newest_in(oldest) if oldest.exists() else None
-    for number in range(KEPT_FILES, 0, -1):
-        older = path.with_name(f"{path.name}.{number}")
-        younger = path.with_name(f"{path.name}.{number - 1}") if number > 1 else path
-        if younger.exists():
-            younger.replace(older)
-    if dropped is None:
-        return head
-    note = {"event": "log_rotated", "dropped_through": dropped}
-    return _write_line(path, note, Head(head.seq, head.digest, dropped), head_descriptor)
+    places = [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, KEPT_FILES + 1))]
+    # one is free where there are not so many files yet, or a writer was killed while it put them aside
+    free = next((number for number, place in enumerate(places) if not place.exists()), None)
+    if free is None:
+        free = KEPT_FILES
+        if (dropped := _newest_in(places[free])) is not None:
+            # said before it is done: whoever is killed in between leaves a file too many, not one too few
+            note = {"event": "log_rotated", "dropped_through": dropped}
+            head = _write_line(path, note, Head(head.seq, head.digest, dropped), head_descriptor)
+    for number in range(free, 0, -1):
+        places[number - 1].replace(places[number])
+    return head
 
 
 def _newest_in(file: Path) -> int | None:

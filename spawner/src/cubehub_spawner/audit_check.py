@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import BinaryIO
 
-from cubehub_spawner.audit import START, Head, digest_of, files, link_of, read_head
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from cubehub_spawner.audit import (
+    START,
+    Head,
+    digest_of,
+    files,
+    head_file,
+    is_json,
+    link_of,
+    locked,
+    read_head,
+)
 
 
 @dataclass(frozen=True)
@@ -65,11 +76,15 @@ def verify(path: Path, expected: Head | None = None) -> Report:
     """
     report = Report()
     met = expected is None
-    for file in files(path):
-        with file.open("rb") as opened:
-            for number, raw in enumerate(opened, 1):
-                met = _take(report, file.name, number, raw.rstrip(b"\n"), expected) or met
-    kept = read_head(path)
+    with ExitStack() as stack:
+        kept, opened = _at_one_moment(path, stack)
+        for file, size in opened:
+            name, left = Path(file.name).name, size
+            for number, raw in enumerate(file, 1):
+                left -= len(raw)
+                if left < 0:  # written since
+                    break
+                met = _take(report, name, number, raw.rstrip(b"\n"), expected) or met
     if not met and expected is not None:
         if expected.seq < report.first:
             message = f"line {expected.seq} went with an old file, so it can't be compared any more"
@@ -80,11 +95,24 @@ def verify(path: Path, expected: Head | None = None) -> Report:
     return report
 
 
+def _at_one_moment(path: Path, stack: ExitStack) -> tuple[Head | None, list[tuple[BinaryIO, int]]]:
+    """Open head and files as they are between two lines; the Hub goes on writing while they are read."""
+    with ExitStack() as moment:
+        with suppress(OSError):  # there is none; or a writer was stopped with the lock: look all the same
+            descriptor = os.open(head_file(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            moment.enter_context(locked(descriptor, fcntl.LOCK_SH, path))
+        opened: list[BinaryIO] = [stack.enter_context(file.open("rb")) for file in files(path)]
+        return read_head(path), [(file, os.fstat(file.fileno()).st_size) for file in opened]
+
+
 def _take(report: Report, file: str, number: int, text: bytes, expected: Head | None) -> bool:
     """Take one line; True where it is the expected one."""
     link = link_of(text)
     if link is None:
-        if report.lines == 0 and text.startswith(b"{") and text.endswith(b"}"):
+        whole = text.startswith(b"{") and text.endswith(b"}") and is_json(text)
+        if whole and report.lines:
+            report.troubles.append(Trouble(file, number, "this line has no number: it was put in"))
+        elif whole:
             report.before_chain += 1
         elif text:
             report.cut += 1

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from abc import abstractmethod
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 
 from cubehub_spawner.enforcers.base import CannotHoldError, Enforcer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _JOIN = 'echo $$ > "$1" || exit 111; shift; exec "$@"'
 """The shell joins the group and then becomes the server: there is no moment in which the server is outside."""
@@ -50,6 +54,10 @@ class CgroupEnforcer(Enforcer):
     @override
     def limit(self, handle: str, memory_bytes: int) -> None:
         self._write_limit(Path(handle), memory_bytes)
+
+    @override
+    def limit_now(self, handle: str) -> int:
+        return limit_in(Path(handle) / self.limit_file)
 
     @override
     def folder(self, handle: str) -> Path:
@@ -115,15 +123,36 @@ def inactive_files(folder: Path) -> int:
     return int(values.get("total_inactive_file", values.get("inactive_file", 0)))
 
 
+NO_LIMIT = 2**60
+"""More than any machine has; v1 writes "none" as the largest number of pages, v2 as ``max``."""
+
+
+def limit_in(file: Path) -> int:
+    """Read a limit in bytes; `NO_LIMIT` where there is none."""
+    text = file.read_text(encoding="ascii").strip()
+    return NO_LIMIT if text == "max" else min(int(text), NO_LIMIT)
+
+
+def hold_back(folder: Path, write: Callable[[str], object], memory_bytes: int | None) -> None:
+    """Set cgroup v2's ``memory.high`` by `write`, and see that what is in use came down to it.
+
+    Raises
+    ------
+    OSError
+        It did not, so a limit of that size would end processes.
+    """
+    write("max" if memory_bytes is None else str(memory_bytes))
+    if memory_bytes is not None and _number(folder / "memory.current") > memory_bytes:
+        raise OSError(errno.EBUSY, "more than that is in use", str(folder))
+
+
 def limits_around(folder: Path, limit_file: str, usage_file: str) -> list[tuple[int, int]]:
     """List limit and use, without what would be dropped, of each cgroup above `folder` that has a limit."""
     found = []
     for parent in folder.parents:
         try:
-            text = (parent / limit_file).read_text(encoding="ascii").strip()
-            # v1 writes "none" as the largest number of pages
-            if text != "max" and int(text) < _NO_LIMIT:
-                found.append((int(text), _number(parent / usage_file) - inactive_files(parent)))
+            if (limit := limit_in(parent / limit_file)) < NO_LIMIT:
+                found.append((limit, _number(parent / usage_file) - inactive_files(parent)))
         except (OSError, ValueError):
             break
     return found
@@ -131,6 +160,3 @@ def limits_around(folder: Path, limit_file: str, usage_file: str) -> list[tuple[
 
 def _number(file: Path) -> int:
     return int(file.read_text(encoding="ascii"))
-
-
-_NO_LIMIT = 2**60

@@ -57,6 +57,25 @@ class Enforcer(ABC):
         """Change the limit of a group that runs."""
 
     @abstractmethod
+    def limit_now(self, handle: str) -> int:
+        """Tell the limit that holds now, in bytes; a very large number where none does."""
+
+    def hold_back(self, handle: str, memory_bytes: int | None) -> None:
+        """Slow the group down where it would come to use more than so many bytes; None ends that.
+
+        Raises
+        ------
+        OSError
+            It uses more already, of what can't be dropped.
+
+        Notes
+        -----
+        Called before and after a smaller limit is written, since cgroup v2 ends processes to meet one. Nothing is to
+        be done where the kernel refuses such a limit (v1), or nobody acts between two looks (watchdog).
+        """
+        del handle, memory_bytes
+
+    @abstractmethod
     def usage(self, handle: str) -> int:
         """Tell how many bytes the group uses now."""
 

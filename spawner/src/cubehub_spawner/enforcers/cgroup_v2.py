@@ -8,7 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
-from cubehub_spawner.enforcers._cgroup import CgroupEnforcer, own_cgroup
+from typing_extensions import override
+
+from cubehub_spawner.enforcers._cgroup import CgroupEnforcer, hold_back, own_cgroup
 from cubehub_spawner.enforcers.base import CannotHoldError
 
 _ROOT = Path("/sys/fs/cgroup")
@@ -46,6 +48,11 @@ class CgroupV2(CgroupEnforcer):
             else:
                 return enforcer
         raise CannotHoldError("; ".join(reasons))
+
+    @override
+    def hold_back(self, handle: str, memory_bytes: int | None) -> None:
+        high = Path(handle) / "memory.high"
+        hold_back(Path(handle), lambda text: high.write_text(text, encoding="ascii"), memory_bytes)
 
     def _write_limit(self, folder: Path, memory_bytes: int) -> None:
         (folder / "memory.max").write_text(str(memory_bytes), encoding="ascii")

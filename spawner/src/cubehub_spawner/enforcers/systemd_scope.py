@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from cubehub_spawner.enforcers._cgroup import inactive_files, limits_around
+from cubehub_spawner.enforcers._cgroup import hold_back, inactive_files, limit_in, limits_around
 from cubehub_spawner.enforcers.base import CannotHoldError, Enforcer
 
 _ROOT = Path("/sys/fs/cgroup")
@@ -107,12 +107,24 @@ class SystemdScope(Enforcer):
 
     @override
     def limit(self, handle: str, memory_bytes: int) -> None:
-        asked = _run(
-            ["systemctl", *self._manager, "set-property", "--runtime", handle, f"MemoryMax={memory_bytes}"],
-        )
+        self._set(handle, f"MemoryMax={memory_bytes}")
+        self._limits[handle] = memory_bytes
+
+    def _set(self, handle: str, setting: str) -> None:
+        asked = _run(["systemctl", *self._manager, "set-property", "--runtime", handle, setting])
         if asked.returncode:
             raise OSError(f"{handle}: {asked.stderr.strip()[:200]}")
-        self._limits[handle] = memory_bytes
+
+    @override
+    def limit_now(self, handle: str) -> int:
+        return limit_in(self.folder(handle) / "memory.max")
+
+    @override
+    def hold_back(self, handle: str, memory_bytes: int | None) -> None:
+        def write(text: str) -> None:
+            self._set(handle, f"MemoryHigh={'infinity' if text == 'max' else text}")
+
+        hold_back(self.folder(handle), write, memory_bytes)
 
     @override
     def usage(self, handle: str) -> int:

@@ -71,8 +71,13 @@ class Watchdog(Enforcer):
         new.replace(Path(handle) / "limit")  # the watching process never reads half a number
 
     @override
+    def limit_now(self, handle: str) -> int:
+        return int((Path(handle) / "limit").read_text(encoding="ascii"))
+
+    @override
     def usage(self, handle: str) -> int:
-        return memory_of(self.processes(handle))
+        """Add up what the watching process adds up: all but itself."""
+        return memory_of(self.processes(handle)[:-1])
 
     @override
     def folder(self, handle: str) -> Path:
