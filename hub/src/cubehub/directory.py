@@ -123,7 +123,10 @@ class KeycloakDirectory:
             ``directory_forbidden`` (it lacks a permission), ``directory_token_refused`` (Keycloak does not accept
             a token that it has just given) or ``directory_realm_missing``.
         """
+        came = time.monotonic()
         async with self._gate:
+            if self._silent_at > came:  # while this one stood in the line
+                raise _told(self._silence)
             try:
                 async with asyncio.timeout(_BUDGET_S):
                     return await self._lookup(username)
