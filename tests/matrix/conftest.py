@@ -29,8 +29,8 @@ class Stage:
     api: AdminApi
     admin: Account
     people: dict[str, Account] = field(default_factory=dict)
-    outcomes: dict[Case, str] = field(default_factory=dict)
-    """What came of each case, for the table."""
+    outcomes: dict[Case, int | bool] = field(default_factory=dict)
+    """What came of each case, for the table: bytes, True for a cluster, 0 for a refusal."""
     _keycloak: str = "up"
     _undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 

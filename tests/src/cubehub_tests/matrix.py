@@ -86,3 +86,42 @@ def cases() -> list[Case]:
     found += [Case(fault, "active", *rest) for fault, *rest in product(FAULTS, ("standard", "none"), WAYS)]
     found += [Case("new keys", "active", *rest) for rest in product(("standard", "both", "none"), WAYS)]
     return found
+
+
+def table(outcomes: dict[Case, int | bool]) -> str:
+    """Write the matrix as people read it: a row for each account, a column for each way in.
+
+    Parameters
+    ----------
+    outcomes : dict
+        By case, the bytes that all of the person's servers got, True for a Dask cluster, 0 for a refusal.
+    """
+    granted = sum(bool(outcome) for outcome in outcomes.values())
+    over = sum(
+        bool(outcome)
+        if case.way == "dask" and not case.allowed_bytes
+        else int(outcome) > max(case.allowed_bytes, 1)
+        for case, outcome in outcomes.items()
+    )
+    lines = [
+        f"{len(outcomes)} cases: {granted} granted, {len(outcomes) - granted} refused, **{over} over-grants**.",
+        "",
+        "| Keycloak | account | groups | may have | " + " | ".join(WAYS) + " |",
+        "|---|---|---|---|" + "---|" * len(WAYS),
+    ]
+    rows: dict[tuple[str, str, str], dict[str, int | bool]] = {}
+    for case, outcome in outcomes.items():
+        rows.setdefault((case.keycloak, case.state, case.group), {})[case.way] = outcome
+    for (keycloak, state, group), by_way in rows.items():
+        allowed = Case(keycloak, state, group, WAYS[0]).allowed_bytes
+        cells = [_cell(by_way[way]) if way in by_way else "" for way in WAYS]
+        lines.append(f"| {keycloak} | {state} | {group} | {_size(allowed)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(outcome: int | bool) -> str:
+    return "cluster" if outcome is True else _size(int(outcome))
+
+
+def _size(count: int) -> str:
+    return f"{count >> 20} MiB" if count else "–"
