@@ -124,4 +124,4 @@ def _cell(outcome: int | bool) -> str:
 
 
 def _size(count: int) -> str:
-    return f"{count >> 20} MiB" if count else "–"
+    return f"{count >> 20} MiB" if count else "-"
