@@ -71,7 +71,7 @@ def hook(spawner: ProfileKubeSpawner, pod: Any) -> Any:
 
 directory = FileDirectory()
 c = get_config()  # noqa: F821 - JupyterHub defines it
-c.JupyterHub.bind_url = SETTINGS["url"].replace("8081", "8000")
+c.JupyterHub.bind_url = SETTINGS["url"].replace(":808", ":800")
 c.JupyterHub.hub_bind_url = SETTINGS["url"]
 c.JupyterHub.db_url = f"sqlite:///{ROOT}/hub.sqlite"
 c.JupyterHub.cookie_secret_file = str(ROOT / "cookie_secret")

@@ -71,7 +71,7 @@ class KubeHub:
         hub = [{"ipBlock": {"cidr": f"{cluster.address}/32"}}]
         spec = {
             "podSelector": {}, "policyTypes": ["Ingress", "Egress"],
-            "egress": [{"to": hub, "ports": [{"protocol": "TCP", "port": 8081}]}],
+            "egress": [{"to": hub, "ports": [{"protocol": "TCP", "port": port} for port in (8081, 8082)]}],
             "ingress": [{"from": hub, "ports": [{"protocol": "TCP", "port": 8888}]}],
         }  # fmt: skip
         metadata = {"name": "hub-of-the-tests"}
@@ -94,9 +94,14 @@ class KubeHub:
         path.write_text(json.dumps(config))
 
     @property
+    def port(self) -> int:
+        """Of its API; two Hubs of the tests can run at once."""
+        return 8082 if self.own_namespaces else 8081
+
+    @property
     def url(self) -> str:
         """The Hub's address, as pods know it."""
-        return f"http://{self.cluster.address}:8081"
+        return f"http://{self.cluster.address}:{self.port}"
 
     @property
     def http(self) -> httpx.Client:
