@@ -18,6 +18,7 @@ __all__ = [
     "NoEnforcerError",
     "Profile",
     "ProfileFileError",
+    "ProfileKubeSpawner",
     "ProfileLocalSpawner",
     "Profiles",
     "Refusal",
@@ -29,9 +30,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load the spawner, and JupyterHub with it, only for those who start servers."""
+    """Load a spawner, and JupyterHub with it, only for those who start servers."""
     if name == "ProfileLocalSpawner":
         from cubehub_spawner._local import ProfileLocalSpawner  # noqa: PLC0415 - see above
 
         return ProfileLocalSpawner
+    if name == "ProfileKubeSpawner":  # kubespawner comes with the extra `kube`
+        from cubehub_spawner._kube import ProfileKubeSpawner  # noqa: PLC0415 - see above
+
+        return ProfileKubeSpawner
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

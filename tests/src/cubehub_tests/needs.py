@@ -74,6 +74,18 @@ def _has_systemd() -> bool:
     return Path("/run/systemd/system").is_dir() and _has_v2()
 
 
+def _kube() -> bool:
+    from cubehub_tests.kube import cluster  # noqa: PLC0415 - only for those who ask
+
+    return cluster.usable()
+
+
+def _kube_named() -> bool:
+    from cubehub_tests.kube import cluster  # noqa: PLC0415 - as above
+
+    return cluster.named()
+
+
 def network_cut() -> list[str] | None:
     """Give a command that runs another with nothing but loopback; None where that is not allowed."""
     script = f'{shutil.which("ip") or "ip"} link set lo up && exec "$@"'
@@ -137,6 +149,12 @@ NEEDS = {
         "run the tests as root, or allow user namespaces",
         lambda: bool(network_cut()),
     ),
+    "kube": Need(
+        "Kubernetes cluster",
+        "KUBECONFIG, see docs/how-to/kubernetes.md; as root, one is started from ../shared/kube (or CUBEHUB_KUBE)",
+        _kube,
+        _kube_named,
+    ),
     "packages": Need("package index within reach", "connect to the network", _packages),
 }
 
@@ -144,6 +162,7 @@ NEEDED_BY_MARKER = {
     "whole": ("packages",),
     "browser": ("packages", "chromium"),
     "rooms": ("packages",),
+    "kube": ("kube",),
 }
 """What every test with a marker needs."""
 

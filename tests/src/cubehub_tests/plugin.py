@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
-_SLOW = ("whole", "browser", "rooms", "chaos")
-_ORDER = ("rooms", "whole", "browser", "chaos")
+_SLOW = ("whole", "browser", "rooms", "kube", "chaos")
+_ORDER = ("rooms", "kube", "whole", "browser", "chaos")
 """Suites with real servers come after all others; chaos last, since it kills what others use."""
-_TIMEOUT_S = {"rooms": 1800, "whole": 900, "browser": 900, "chaos": 900}
+_TIMEOUT_S = {"rooms": 1800, "kube": 900, "whole": 900, "browser": 900, "chaos": 900}
 """A hang ends here; nothing is measured by it."""
 _LEFT_OUT = "left out"
 _left_out: pytest.StashKey[dict[tuple[str, str], int]] = pytest.StashKey()

@@ -1,0 +1,435 @@
+"""The spawner of a Kubernetes cluster: a server as a pod whose limits are the grant's, and that opens nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from kubernetes_asyncio.client import ApiException
+from kubespawner import KubeSpawner
+from kubespawner.clients import shared_client
+from traitlets import Bool, Float, TraitError, Unicode, default, validate
+
+from cubehub_spawner._kube_names import (
+    ACCOUNT_LABEL,
+    PEOPLE_LABEL,
+    PROFILE_LABEL,
+    claim_name,
+    namespace_name,
+    pod_name,
+)
+from cubehub_spawner._kube_pod import SERVER, Pod, faults, fit, quantity
+from cubehub_spawner._kube_quota import change_quota, ensure_quota, quota_of, read_quota, with_room
+from cubehub_spawner._kube_resize import Resizer, server_resources
+from cubehub_spawner._kube_status import memory_events_command, metrics_bytes, ran_out
+from cubehub_spawner._mixin import EntitledSpawner
+from cubehub_spawner.entitlement import Refusal, format_bytes, granted_profiles
+from cubehub_spawner.environment import _THREADS as THREAD_VARIABLES
+from cubehub_spawner.errors import AnotherAccountError, ResizeError, SpawnerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cubehub_spawner.entitlement import Grant
+
+_IN_THE_LOG = "Your administrator finds the reason in the Hub's log."
+_HOME = "home"
+_V2_EVENTS = "/sys/fs/cgroup/memory.events"
+
+
+class ProfileKubeSpawner(EntitledSpawner, KubeSpawner):
+    """Starts servers as pods, each with the RAM of its person's group.
+
+    Notes
+    -----
+    Limits come from the grant alone: what `mem_limit` and its like, ``kubespawner_override`` or ``modify_pod_hook``
+    say about them is replaced, and the pod is looked at once more as it goes to the API server. One that would not be
+    of the granted size, or not safe, is not made; the Hub's log says why.
+
+    Of `profile_list` the entry whose ``slug`` is the name of the granted profile is applied, for images, node
+    selectors and the like; no other is, and none can be chosen.
+    """
+
+    cpu_request_share = Float(
+        0.25,
+        help="How much of a server's cores is kept free for it on its node, between 0 and 1; its RAM always is.",
+    ).tag(config=True)
+
+    home_path = Unicode("/home/jovyan", help="Where the person's claim is mounted in the server.").tag(
+        config=True
+    )
+
+    resize_timeout = Float(
+        30.0,
+        help="Seconds a node may take to change the limits of a running server before they are put back.",
+    ).tag(config=True)
+
+    namespace_prefix = Unicode(
+        "people-",
+        help="""Begins the names of people's namespaces with `enable_user_namespaces`; in place of `user_namespace_template`.
+        Two Hubs in one cluster need two.""",
+    ).tag(config=True)
+
+    network_policy_file = Unicode(
+        help="""YAML file with the NetworkPolicies that each person's namespace gets with `enable_user_namespaces`;
+        config/kubernetes/people/ has them. Empty: the cluster keeps servers apart in another way."""
+    ).tag(config=True)
+
+    finds_memory_events = Bool(
+        True,
+        help="""Start the server through /bin/sh, which looks which version of cgroups the node has, so that the server
+        can tell why a kernel was stopped. Switch off for images without /bin/sh.""",
+    ).tag(config=True)
+
+    if TYPE_CHECKING:
+        namespace: str
+        pod_name: str
+        pvc_name: str
+
+    _grant: Grant | None = None
+    _out_of_memory_at = ""
+    """When the server was last stopped as a whole for want of memory, as the kubelet says it."""
+
+    @default("pod_name_template")
+    def _default_pod_name(self) -> str:
+        return pod_name(self.user.name, self.name)
+
+    @default("cmd")
+    def _default_cmd(self) -> list[str]:
+        return ["jupyterhub-singleuser"]
+
+    @default("storage_pvc_ensure")
+    def _default_storage(self) -> bool:
+        return True
+
+    @default("delete_pvc")
+    def _default_delete(self) -> bool:
+        return False  # people's files outlive their user in the Hub
+
+    @default("uid")
+    def _default_uid(self) -> int:
+        return 1000  # jovyan in the images of the Jupyter project
+
+    @default("gid")
+    def _default_gid(self) -> int:
+        return 100
+
+    @default("fs_gid")
+    def _default_fs_gid(self) -> int:
+        return 100
+
+    @default("pod_security_context")
+    def _default_pod_security(self) -> dict[str, Any]:
+        return {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+    @default("container_security_context")
+    def _default_container_security(self) -> dict[str, Any]:
+        return {"capabilities": {"drop": ["ALL"]}}
+
+    @default("extra_pod_config")
+    def _default_pod_config(self) -> dict[str, Any]:
+        return {"enableServiceLinks": False}
+
+    @default("automount_service_account_token")
+    def _default_token(self) -> bool:
+        return False
+
+    @default("user_namespace_labels")
+    def _default_namespace_labels(self) -> dict[str, str]:
+        return {PEOPLE_LABEL: "true", "pod-security.kubernetes.io/enforce": "restricted"}
+
+    @validate("cpu_request_share")
+    def _check_share(self, proposal: dict[str, Any]) -> float:
+        value: float = proposal["value"]
+        if not 0 < value <= 1:
+            raise TraitError(f"cpu_request_share={value!r}: write a number above 0 and up to 1")
+        return value
+
+    @validate("namespace_prefix")
+    def _check_prefix(self, proposal: dict[str, Any]) -> str:
+        value: str = proposal["value"]
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,13}-", value):
+            raise TraitError(
+                f"namespace_prefix={value!r}: write up to 15 of a-z, 0-9 and -, with a - at the end"
+            )
+        return value
+
+    # ---- what is started ----------------------------------------------------------------------------------------
+
+    async def start(self) -> str:
+        """Start the server, or refuse with a page that says why; a refusal leaves nothing in the cluster."""
+        self._grant = await self.entitle()
+        try:
+            self._claim()
+            address: str = await super().start()
+        except SpawnerError as error:
+            self.log.error("%s: %s", error.code, error.message)  # noqa: TRY400 - expected; the page says it too
+            self.refuse(Refusal(error.code, error.message, error.hint))
+        except ApiException as error:
+            self.log.error("The cluster refused the server of %s: %s", self._log_name, _reason(error))  # noqa: TRY400
+            self.refuse(Refusal("cluster_refused", "The cluster did not accept your server.", _IN_THE_LOG))
+        return address
+
+    def _claim(self) -> None:
+        """See to it that nobody gets at the files of an earlier account of the same name."""
+        others = [one for one in self.user.spawners.values() if one is not self and one.active]
+        if any(
+            one.account_id not in {"", self.account_id} for one in others if isinstance(one, EntitledSpawner)
+        ):
+            raise AnotherAccountError
+        self.pvc_name = claim_name(self.account_id)
+        self._pvc_exists = (
+            False  # looked for at each start: the one that the Hub remembers may be another account's
+        )
+        self.storage_capacity = str(self.granted_storage)
+        if self.enable_user_namespaces:
+            self.namespace = namespace_name(self.namespace_prefix, self.account_id)
+
+    async def load_user_options(self) -> None:
+        """Apply what an operator gives with the granted profile; nothing that a person posted.
+
+        Notes
+        -----
+        kubespawner calls this at each start, before it makes anything.
+        """
+        assert self._grant is not None  # noqa: S101 - `start` came first
+        listed = self._sorted_dict_values(self.profile_list)
+        if callable(listed):
+            listed = listed(self)
+            if asyncio.iscoroutine(listed):
+                listed = await listed
+        names: tuple[str, str, str] = (self.namespace, self.pod_name, self.pvc_name)
+        mine = [
+            one
+            for one in self._get_initialized_profile_list(listed or [])
+            if one["slug"] == self.granted_profile
+        ]
+        if mine:
+            self._apply_overrides(mine[0].get("kubespawner_override", {}))
+        self.namespace, self.pod_name, self.pvc_name = names
+        self.take(self._grant)  # whatever the overrides said
+        self.mem_guarantee, self.cpu_guarantee = self._grant.memory_bytes, None
+
+    async def _ensure_namespace(self) -> None:
+        """Make the person's namespace, and what keeps it within bounds, before anything runs in it."""
+        await super()._ensure_namespace()
+        assert self.account_seen is not None  # noqa: S101 - there is a grant
+        mine = granted_profiles(self.account_seen, self._profiles())
+        await ensure_quota(self.api, self.namespace, quota_of(mine))
+        if not self.network_policy_file:
+            return
+        text = await asyncio.to_thread(Path(self.network_policy_file).read_text, encoding="utf-8")
+        api = shared_client("NetworkingV1Api")
+        for policy in yaml.safe_load_all(text):
+            name = policy["metadata"]["name"]
+            policy["metadata"].pop("namespace", None)
+            try:
+                await api.create_namespaced_network_policy(self.namespace, policy)
+            except ApiException as error:
+                if error.status != 409:
+                    raise
+                await api.replace_namespaced_network_policy(name, self.namespace, policy)
+
+    def get_env(self) -> dict[str, Any]:
+        """Add the profile, and how many threads libraries may start."""
+        env: dict[str, Any] = super().get_env()
+        threads = str(max(1, math.ceil(self.granted_cpu)))
+        ours = {
+            **dict.fromkeys((*THREAD_VARIABLES, "CPU_COUNT"), threads),
+            "CUBEHUB_PROFILE": self.granted_profile,
+            "CUBEHUB_PROFILE_TITLE": self.granted_title,
+            "CUBEHUB_MEMORY_EVENTS": _V2_EVENTS,
+        }
+        return env | {name: value for name, value in ours.items() if name not in self.environment}
+
+    def _build_common_labels(self, extra_labels: Mapping[str, str]) -> dict[str, str]:
+        labels: dict[str, str] = super()._build_common_labels(extra_labels)
+        return labels | {ACCOUNT_LABEL: claim_name(self.account_id).removeprefix("home-")}
+
+    def final_pod(self, pod: Any) -> Pod:
+        """Write the pod as it goes to the API server, after every hook and override had its say.
+
+        Raises
+        ------
+        SpawnerError
+            It would not be of the granted size, or not safe.
+        """
+        assert self._grant is not None  # noqa: S101 - `start` came first
+        manifest: Pod = self.api.api_client.sanitize_for_serialization(pod)
+        memory, cpu = self._grant.memory_bytes, self._grant.cpu
+        try:
+            self._add_ours(manifest)
+            fit(manifest, memory, cpu, self.cpu_request_share)
+            wrong = faults(manifest, memory, cpu)
+        except (ValueError, KeyError, TypeError) as error:
+            wrong = [str(error)]
+        if manifest["metadata"].get("name") != self.pod_name:
+            wrong.append("it would have another name")
+        if wrong:
+            self.log.error(
+                "The pod of %s is not made, by the Hub's configuration: %s", self._log_name, "; ".join(wrong)
+            )
+            raise SpawnerError(
+                "The Hub's configuration would give your server more than it may have, so none is started.",
+                _IN_THE_LOG,
+            )
+        return manifest
+
+    def _add_ours(self, manifest: Pod) -> None:
+        """Add the home, and what finds the counter of out-of-memory kills."""
+        spec = manifest["spec"]
+        manifest["metadata"]["labels"] |= {
+            ACCOUNT_LABEL: claim_name(self.account_id).removeprefix("home-"),
+            PROFILE_LABEL: self.granted_profile,
+        }
+        server = next(one for one in spec["containers"] if one["name"] == SERVER)
+        volumes, mounts = spec.setdefault("volumes", []), server.setdefault("volumeMounts", [])
+        if all(one["name"] != _HOME for one in volumes):
+            volumes.append({"name": _HOME, "persistentVolumeClaim": {"claimName": self.pvc_name}})
+            mounts.append({"name": _HOME, "mountPath": self.home_path})
+        if self.finds_memory_events and server.get("args"):
+            server["args"] = memory_events_command(server["args"])
+
+    async def _make_create_pod_request(self, pod: Any, request_timeout: float) -> bool:
+        """Make the pod; the last step of kubespawner's start, whatever came before.
+
+        Notes
+        -----
+        In place of kubespawner's own, which writes the pod with the server's token into the log when it fails.
+        """
+        manifest = self.final_pod(pod)
+        try:
+            await asyncio.wait_for(self.api.create_namespaced_pod(self.namespace, manifest), request_timeout)
+        except TimeoutError:
+            return False
+        except ApiException as error:
+            if error.status != 409:
+                raise
+            self.log.info("A pod named %s is there already, and is removed", self.pod_name)
+            await self.stop(now=True)
+            return False
+        self.log.info(
+            "Made the pod %s/%s of %s as %s: %s, %g cores",
+            self.namespace,
+            self.pod_name,
+            self._log_name,
+            self.granted_profile,
+            format_bytes(self.granted_bytes),
+            self.granted_cpu,
+        )
+        return True
+
+    # ---- while it runs ------------------------------------------------------------------------------------------
+
+    async def resize_server(self, memory_bytes: int, cpu: float) -> None:
+        """Change the pod's limits through ``pods/resize``; its processes go on.
+
+        Notes
+        -----
+        Done is what the kubelet reports of the running container. With a namespace of the person's own, its quota is
+        widened first and narrowed last, so that it never stands in the way and never stays wider than needed.
+        A limit below what is in use is refused by the kubelet (from Kubernetes 1.34 on), and by this as far as known.
+        """
+        resizer = Resizer(self.api, self.namespace, self.pod_name, self.resize_timeout)
+        pod = await resizer.read()
+        shrinks = memory_bytes < quantity(server_resources(pod)["limits"]["memory"])
+        if shrinks:
+            used = await self.memory_used()
+            if used is not None and used > memory_bytes:
+                raise ResizeError(f"The server uses {format_bytes(used)} now.")
+        others = [one for one in self.user.spawners.values() if one is not self and one.active]
+        total = (
+            memory_bytes + sum(one.granted_bytes for one in others),
+            cpu + sum(one.granted_cpu for one in others),
+        )
+        before = await self._widen_quota(*total)
+        try:
+            await resizer.resize(pod, memory_bytes, cpu, self.cpu_request_share)
+        except BaseException:
+            await asyncio.shield(self._set_quota(before))
+            raise
+        if self.enable_user_namespaces and shrinks:
+            await self._set_quota(with_room({}, *total))
+
+    async def _widen_quota(self, memory_bytes: int, cpu: float) -> dict[str, str]:
+        """Let the quota have room for that much; give the figures that were changed, as they were."""
+        if not self.enable_user_namespaces:
+            return {}
+        try:
+            hard = await read_quota(self.api, self.namespace)
+            wider = with_room(hard, memory_bytes, cpu)
+            await self._set_quota(wider)
+        except ApiException as error:
+            raise ResizeError(f"The quota of {self.namespace} can't be widened: {_reason(error)}") from error
+        return {name: hard[name] for name in wider if name in hard}
+
+    async def _set_quota(self, hard: dict[str, str]) -> None:
+        if hard:
+            await change_quota(self.api, self.namespace, hard)
+
+    async def memory_used(self) -> int | None:
+        """Tell what the pod uses, by the cluster's metrics; None where it keeps none.
+
+        Notes
+        -----
+        Metrics are the only source that needs no right to run commands in pods or to speak to kubelets. They do not
+        count unused file contents, and are up to a minute old: see `resize_server` for what happened since.
+        """
+        try:
+            found = await shared_client("CustomObjectsApi").get_namespaced_custom_object(
+                "metrics.k8s.io", "v1beta1", self.namespace, "pods", self.pod_name
+            )
+            return metrics_bytes(found)
+        except (ApiException, ValueError, KeyError, TypeError):
+            return None
+
+    async def poll(self) -> int | None:
+        """Tell whether the server runs (None) or how it ended; say so when it was stopped for want of memory."""
+        status: int | None = await super().poll()
+        ended = ran_out(self.pod_reflector.pods.get(f"{self.namespace}/{self.pod_name}"))
+        if ended is None or ended == self._out_of_memory_at or not self.granted_bytes:
+            return status
+        self._out_of_memory_at = ended
+        size = format_bytes(self.granted_bytes)
+        self.log.warning("The server of %s was stopped at its memory limit of %s", self._log_name, size)
+        self.board.say(
+            datetime.fromisoformat(ended),
+            "error",
+            "out_of_memory",
+            f"Your server was stopped at its memory limit of {size} (profile {self.granted_title}) and started again.",
+            "Files are kept, variables are lost. Use less at a time, or ask your administrator for more memory.",
+        )
+        self.save_grant()
+        return status
+
+    # ---- what a restarted Hub knows -----------------------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """Write down how to find the pod and its grant again."""
+        state: dict[str, Any] = super().get_state()
+        return state | self.grant_state() | {"out_of_memory_at": self._out_of_memory_at}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over a server that a previous Hub started."""
+        super().load_state(state)
+        self.load_grant_state(state)
+        self._out_of_memory_at = state.get("out_of_memory_at", "")
+
+    def clear_state(self) -> None:
+        """Forget a server that has ended."""
+        super().clear_state()
+        self._grant, self._out_of_memory_at = None, ""
+
+
+def _reason(error: ApiException) -> str:
+    """Tell the API server's own words, which name objects and limits, without the request."""
+    try:
+        return f"{error.status} {json.loads(error.body)['message']}"
+    except (ValueError, KeyError, TypeError):
+        return f"{error.status} {error.reason}"

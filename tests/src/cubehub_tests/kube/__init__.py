@@ -1,0 +1,1 @@
+"""A real Kubernetes for tests, and a real Hub whose servers are its pods."""
