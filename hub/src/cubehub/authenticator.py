@@ -106,6 +106,7 @@ class KeycloakAuthenticator(GenericOAuthenticator):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._vouched: dict[str, float] = {}
+        self._admin_groups_of: dict[str, frozenset[str]] = {}
         self._accounts = KnownAccounts(Path(self.accounts_file) if self.accounts_file else None)
 
     @default("keycloak_public_url")
@@ -242,9 +243,33 @@ class KeycloakAuthenticator(GenericOAuthenticator):
         return f"{self._endpoint(self.keycloak_public_url, 'logout')}?{urlencode(query)}"
 
     async def get_user_groups(self, auth_state: dict[str, Any]) -> set[str]:
-        """Give the group paths of userinfo; an account in no group has no such claim, which means none."""
-        groups = (auth_state.get(self.user_auth_state_key) or {}).get("groups")
-        return {str(group) for group in groups} if isinstance(groups, list) else set()
+        """Give the group paths of userinfo; an account in no group has no such claim, which means none.
+
+        Notes
+        -----
+        A path is only a string there, and Keycloak lets a group elsewhere be *named* ``cubehub/admin``. So who seems to
+        be an administrator is looked up by the directory, which tells such groups apart. Where it can't be asked, those
+        stay who were found to be one before, and nobody becomes one.
+        """
+        userinfo = auth_state.get(self.user_auth_state_key) or {}
+        found = userinfo.get("groups")
+        groups = {str(group) for group in found} if isinstance(found, list) else set()
+        if self.directory is None or self.admin_groups.isdisjoint(groups):
+            return groups
+        name = str(userinfo.get(self.username_claim))
+        try:
+            real = (await self.directory.lookup(name)).groups
+        except UnknownAccountError:
+            real = frozenset()
+        except DirectoryUnavailableError:
+            real = self._admin_groups_of.get(name, frozenset())
+            if not real:
+                self.log.warning(
+                    "Whether %s is an administrator can't be checked, so they are none for now", name
+                )
+        self._admin_groups_of[name] = frozenset(real & self.admin_groups)
+        kept: set[str] = groups - (self.admin_groups - real)
+        return kept
 
     async def token_to_user(self, token_info: dict[str, Any]) -> dict[str, Any]:
         """Ask userinfo, unless the token is about to end.

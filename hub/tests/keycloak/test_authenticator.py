@@ -287,6 +287,22 @@ class Directory:
         return self.answer
 
 
+def test_an_administrator_is_who_is_in_the_real_group(authenticator):
+    """A group elsewhere may be named as the path of the administrators' one; userinfo can't tell."""
+    groups = {"/cubehub/admin", "/cubehub/standard"}
+    state = {"oauth_user": {"preferred_username": "ana", "groups": sorted(groups)}}
+    authenticator.directory = Directory()
+    assert asyncio.run(authenticator.get_user_groups(state)) == {"/cubehub/standard"}
+    authenticator.directory.answer = DirectoryUnavailableError()
+    assert asyncio.run(authenticator.get_user_groups(state)) == {"/cubehub/standard"}, "nobody becomes one"
+    authenticator.directory.answer = Account("ana", "1", enabled=True, groups=frozenset(groups))
+    assert asyncio.run(authenticator.get_user_groups(state)) == groups
+    authenticator.directory.answer = DirectoryUnavailableError()
+    assert asyncio.run(authenticator.get_user_groups(state)) == groups, "who was found to be one stays one"
+    authenticator.directory.answer = UnknownAccountError()
+    assert asyncio.run(authenticator.get_user_groups(state)) == {"/cubehub/standard"}
+
+
 OWN = SimpleNamespace(session_id=None)
 OF_A_BROWSER = SimpleNamespace(session_id="s1")
 
