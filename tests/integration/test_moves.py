@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,32 @@ def test_a_restart_of_the_hub_in_the_middle_of_a_move_ends_right_and_is_said_onc
         state = ana_state(whole)
         assert [notice["code"] for notice in state["board"]["notices"]] == ["resized"]
     hub.apply("ana")
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("part", ["accounts", "keycloak"])
+def test_a_part_that_dies_in_the_middle_of_a_move_changes_nothing_about_its_end(
+    whole: Whole, hub: Hub, ana: Account, part: str
+) -> None:
+    ana.start()
+    hub.apply("ana")
+    until(lambda: hub.server("ana")["memory_bytes"] == STANDARD, "Standard at the start")
+    said = len(ana_state(whole)["board"]["notices"])
+    before = whole.status()["parts"][part]
+    moving = subprocess.Popen(
+        [*whole.program, "users", "move", "ana", "premium", "--data", str(whole.data), "--json"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    os.kill(before["pid"], signal.SIGKILL)
+    moving.wait(timeout=120)
+    whole.wait_until_healthy(restarted=part, since=before["restarts"])
+    # whether it was heard or not: what was asked for is asked for again
+    whole.run("users", "move", "ana", "premium", "--json")
+    until(lambda: hub.server("ana")["memory_bytes"] == PREMIUM, "Premium reaches the server")
+    notices = ana_state(whole)["board"]["notices"][said:]
+    assert [notice["code"] for notice in notices] == ["resized"], "said once"
+    whole.run("users", "move", "ana", "standard", "--json")
+    until(lambda: hub.server("ana")["memory_bytes"] == STANDARD, "Standard reaches the server")
 
 
 def ana_state(whole: Whole) -> Any:
