@@ -19,14 +19,14 @@ def cluster() -> Iterator[Cluster]:
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def hub(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeHub]:
     """Give a Hub whose people share a namespace."""
     with running_hub(cluster, tmp_path_factory.mktemp("hub"), own_namespaces=False) as found:
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def own(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeHub]:
     """Give a Hub whose people have a namespace each."""
     with running_hub(cluster, tmp_path_factory.mktemp("hub"), own_namespaces=True) as found:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cubehub_tests.kube.cluster import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cubehub_tests.kube.hub import KubeHub
     from cubehub_tests.servers import Kernel
 
@@ -25,12 +28,14 @@ def reach(host, port):
 
 
 @pytest.fixture(scope="module", params=["hub", "own"], ids=["shared namespace", "own namespaces"])
-def people(request: pytest.FixtureRequest) -> KubeHub:
+def people(request: pytest.FixtureRequest) -> Iterator[KubeHub]:
     """Give a Hub with a victim whose server runs, and somebody else."""
     hub: KubeHub = request.getfixturevalue(request.param)
-    hub.begin(hub.person("victor", "tiny"))
-    hub.begin(hub.person("eve", "standard"))
-    return hub
+    for name in ("victor", "eve"):
+        hub.begin(hub.person(name, "standard"))
+    yield hub
+    for name in ("victor", "eve"):
+        hub.stop(name)
 
 
 def test_it_reaches_the_hub_and_nobody_else(people: KubeHub) -> None:
@@ -56,7 +61,8 @@ def test_it_reaches_the_hub_and_nobody_else(people: KubeHub) -> None:
         assert not any(reached(kernel, *address) for address in addresses), "the API server behind it"
         assert not reached(kernel, "169.254.169.254", 80), "the cloud's metadata"
     # the same victim answers whoever may ask
-    assert people.server("victor").get("api").is_success
+    with people.server("victor") as client:
+        assert client.get("api").is_success
 
 
 def reached(kernel: Kernel, host: str, port: int) -> bool:
@@ -84,7 +90,7 @@ print(json.dumps({
 }))
 """
     with people.kernel("eve") as kernel:
-        found: dict[str, Any] = __import__("json").loads(kernel.run(look).text)
+        found: dict[str, Any] = json.loads(kernel.run(look).text)
     assert found["uid"] == [1000] * 3
     assert found["gid"] == [100] * 3
     assert found["setuid"] == found["setgid"] == 1, "not permitted"

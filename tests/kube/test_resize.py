@@ -146,7 +146,7 @@ def test_a_node_without_room(hub: KubeHub) -> None:
         assert (action["kind"], action["code"]) == ("kept", "no_room"), action
         pod = hub.pod(name)
         assert limit(pod) == 300 * MIB
-        assert faults(pod, 300 * MIB, 1) == [], "the old figures were put back"
+        assert faults(pod, 300 * MIB, 1.5) == [], "the old figures were put back"
         conditions = {one["type"] for one in pod["status"]["conditions"] if one["status"] == "True"}
         assert not conditions & {"PodResizePending", "PodResizeInProgress"}
         assert kernel.run("print(kept)").text == "still here"

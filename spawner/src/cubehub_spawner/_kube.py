@@ -32,6 +32,7 @@ from cubehub_spawner._mixin import EntitledSpawner
 from cubehub_spawner.entitlement import Refusal, format_bytes, granted_profiles
 from cubehub_spawner.environment import _THREADS as THREAD_VARIABLES
 from cubehub_spawner.errors import AnotherAccountError, ResizeError, SpawnerError
+from cubehub_spawner.names import slug
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,6 +92,7 @@ class ProfileKubeSpawner(EntitledSpawner, KubeSpawner):
         namespace: str
         pod_name: str
         pvc_name: str
+        user_namespace_labels: dict[str, str]
 
     _grant: Grant | None = None
     _out_of_memory_at = ""
@@ -190,6 +192,7 @@ class ProfileKubeSpawner(EntitledSpawner, KubeSpawner):
         self.storage_capacity = str(self.granted_storage)
         if self.enable_user_namespaces:
             self.namespace = namespace_name(self.namespace_prefix, self.account_id)
+            self.user_namespace_labels = {**self.user_namespace_labels, ACCOUNT_LABEL: self._account_label}
 
     async def load_user_options(self) -> None:
         """Apply what an operator gives with the granted profile; nothing that a person posted.
@@ -248,9 +251,13 @@ class ProfileKubeSpawner(EntitledSpawner, KubeSpawner):
         }
         return env | {name: value for name, value in ours.items() if name not in self.environment}
 
+    @property
+    def _account_label(self) -> str:
+        return slug(self.account_id)
+
     def _build_common_labels(self, extra_labels: Mapping[str, str]) -> dict[str, str]:
         labels: dict[str, str] = super()._build_common_labels(extra_labels)
-        return labels | {ACCOUNT_LABEL: claim_name(self.account_id).removeprefix("home-")}
+        return labels | {ACCOUNT_LABEL: self._account_label}
 
     def final_pod(self, pod: Any) -> Pod:
         """Write the pod as it goes to the API server, after every hook and override had its say.
@@ -285,7 +292,7 @@ class ProfileKubeSpawner(EntitledSpawner, KubeSpawner):
         """Add the home, and what finds the counter of out-of-memory kills."""
         spec = manifest["spec"]
         manifest["metadata"]["labels"] |= {
-            ACCOUNT_LABEL: claim_name(self.account_id).removeprefix("home-"),
+            ACCOUNT_LABEL: self._account_label,
             PROFILE_LABEL: self.granted_profile,
         }
         server = next(one for one in spec["containers"] if one["name"] == SERVER)

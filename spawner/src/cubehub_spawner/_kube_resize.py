@@ -48,11 +48,16 @@ def state_of(pod: Pod, wanted: dict[str, Any]) -> tuple[State, str]:
 
     Notes
     -----
-    The status that is there before the kubelet has looked is that of the old figures: done is only what the runtime
-    reports, with no condition left that says otherwise.
+    The status that is there before the kubelet has looked is that of an earlier question: a condition counts once the
+    kubelet has seen the present one, and done is only what the runtime reports.
     """
     status = pod["status"]
-    conditions = {one["type"]: one for one in status.get("conditions") or [] if one["status"] == "True"}
+    now = pod["metadata"].get("generation", 0)
+    conditions = {
+        one["type"]: one
+        for one in status.get("conditions") or []
+        if one["status"] == "True" and one.get("observedGeneration", now) >= now
+    }
     pending = conditions.get("PodResizePending")
     if pending is not None and pending.get("reason") in {"Infeasible", "Deferred"}:
         return "no_room", pending.get("message", "")
@@ -146,7 +151,9 @@ class Resizer:
         if same(server_resources(await self.read()), before):
             return
         await self._ask({kind: dict(before.get(kind) or {}) for kind in ("limits", "requests")})
-        await self._wait(before)
+        state, why = await self._wait(before)
+        if state != "done":
+            raise ResizeError(f"The limit of {self._name} is not as it was: {why}")
 
 
 def _short(error: ApiException) -> str:

@@ -30,8 +30,8 @@ _CONFIG = CHECKOUT / "tests" / "kube" / "hub_config.py"
 _MANIFESTS = CHECKOUT / "config" / "kubernetes"
 PROFILES = """
 profiles:
-  tiny: {title: Tiny, groups: [/cubehub/tiny], memory: 160M, cpu: 0.5, storage: 1G}
-  standard: {title: Standard, groups: [/cubehub/standard], memory: 300M, cpu: 1, storage: 1G}
+  tiny: {title: Tiny, groups: [/cubehub/tiny], memory: 160M, cpu: 1.5, storage: 1G}
+  standard: {title: Standard, groups: [/cubehub/standard], memory: 300M, cpu: 1.5, storage: 1G}
   premium: {title: Premium, groups: [/cubehub/premium], memory: 600M, cpu: 2, storage: 2G}
   giant: {title: Giant, groups: [/cubehub/giant], memory: 900G, cpu: 2, storage: 2G}
 """
@@ -103,11 +103,6 @@ class KubeHub:
         """The Hub's address, as pods know it."""
         return f"http://{self.cluster.address}:{self.port}"
 
-    @property
-    def http(self) -> httpx.Client:
-        """A client with the tests' own token."""
-        return self.cluster.client(self.url, headers={"Authorization": f"token {self.api_token}"})
-
     def person(self, name: str, *groups: str, enabled: bool = True, account: str = "") -> str:
         """Put a person into the directory, or change them there; give the name."""
         people = json.loads((self.root / "people.json").read_text())
@@ -158,7 +153,7 @@ class KubeHub:
 
     def api(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Ask the Hub's API as an administrator's service."""
-        with self.http as client:
+        with self.cluster.client(self.url, headers={"Authorization": f"token {self.api_token}"}) as client:
             return client.request(method, f"/hub/api/{path}", **options)
 
     def ask(self, name: str, server: str = "", **options: Any) -> httpx.Response:
@@ -193,6 +188,7 @@ class KubeHub:
         return [
             pod for pod in self.cluster.get("pods")
             if pod["metadata"].get("annotations", {}).get("hub.jupyter.org/username") == name
+            and (pod["metadata"]["namespace"] == SHARED) != self.own_namespaces
         ]  # fmt: skip
 
     def pod(self, name: str, server: str = "") -> dict[str, Any]:
@@ -242,15 +238,19 @@ class KubeHub:
             assert answer.is_success, answer.text
             id_ = answer.json()["id"]
             host = client.base_url.host
+            inner = self.cluster.connect(host, 8888)
             connection = websocket.create_connection(
                 f"ws://{host}:8888/user/{name}/api/kernels/{id_}/channels",
-                socket=self.cluster.connect(host, 8888),
+                socket=inner,
                 header={"Authorization": f"token {self.api_token}"}, timeout=60, suppress_origin=True,
             )  # fmt: skip
             try:
                 yield Kernel(id_, connection)
             finally:
                 connection.close()
+                inner.close()  # a connection that was lost does not close it
+                with contextlib.suppress(httpx.HTTPError):
+                    client.delete(f"api/kernels/{id_}")
 
     def stop_all(self) -> None:
         """Stop every server."""
