@@ -8,5 +8,7 @@ if TYPE_CHECKING:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--regenerate", action="store_true", help="Write docs/reference/{cli,settings}.md anew from the code."
+        "--regenerate",
+        action="store_true",
+        help="Write docs/reference/{cli.md,settings.md,profiles.schema.json} anew from the code.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -10,12 +11,13 @@ import yaml
 from cubehub.cli import load_commands
 from cubehub.resources import resource
 from cubehub.settings import ConfigFolder, OperatorSettings
+from cubehub_spawner.profiles import json_schema
 from pydantic import BaseModel
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 FILES = {
     "cubehub.yaml": "What an operator sets; the keys are below.",
-    "profiles.yaml": "Who may have how much: memory, cores, storage and Dask budget by group.",
+    "profiles.yaml": "Who may have how much: memory, cores, storage and Dask budget by group ([schema](profiles.schema.json)).",
     "cubes.yaml": "The published cubes: titles, access, colours, places.",
     "catalogues.yaml": "The catalogues (STAC APIs) people search.",
     "realm.json": "The Keycloak realm that a first start imports: groups, clients, roles.",
@@ -111,7 +113,14 @@ def settings_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-@pytest.mark.parametrize(("name", "page"), [("cli.md", cli_page), ("settings.md", settings_page)])
+def profiles_schema() -> str:
+    return json.dumps(json_schema(), indent=2) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [("cli.md", cli_page), ("settings.md", settings_page), ("profiles.schema.json", profiles_schema)],
+)
 def test_the_reference_is_as_the_code_says(name: str, page: object, request: pytest.FixtureRequest) -> None:
     text = page()  # type: ignore[operator]
     file = REFERENCE / name

@@ -1,11 +1,16 @@
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 from cubehub_spawner import ProfileFileError, load_profiles
-from cubehub_spawner.profiles import parse_bytes
+from cubehub_spawner.profiles import json_schema, parse_bytes
+from jsonschema import Draft202012Validator
 from jupyterhub.traitlets import ByteSpecification
 
-SHIPPED = Path(__file__).resolve().parents[2] / "config" / "profiles.yaml"
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "config" / "profiles.yaml"
+SCHEMA = ROOT / "docs" / "reference" / "profiles.schema.json"
 
 
 def test_shipped_file():
@@ -57,6 +62,42 @@ GOOD = "profiles:\n  standard:\n    title: Standard\n    groups: [/cubehub/stand
         ("other: 1\n", 1, "profiles"),
         ("", 1, "None"),
         ("profiles: [\n", 2, "YAML"),
+        (GOOD + "    memory: 10G\n", 8, "memory: stands here and in line 5 already"),
+        (GOOD + GOOD.removeprefix("profiles:\n"), 8, "profiles.standard: stands here and in line 2 already"),
+        (GOOD + "profiles: {}\n", 8, "profiles: stands here and in line 1 already"),
+        (GOOD.replace("memory:", "memroy:"), 5, "there is no such key; did you mean memory?"),
+        (GOOD + "    xyz: 1\n", 8, "there are title, groups, memory, cpu, storage, dask"),
+        (GOOD + "    name: other\n", 8, "there is no such key"),
+        (GOOD + "    groups_in_order: [/a]\n", 8, "there is no such key"),
+        (GOOD + "    dask: {clutsers: 1}\n", 8, "did you mean clusters?"),
+        (GOOD.replace("profiles:", "profile:"), 1, "profiles"),
+        (GOOD.replace("cpu: 2", "cpu: .nan"), 6, "finite"),
+        (GOOD.replace("cpu: 2", "cpu: .inf"), 6, "cpu"),
+        (GOOD.replace("cpu: 2", "cpu: -1"), 6, "-1"),
+        (GOOD.replace("cpu: 2", "cpu: true"), 6, "True"),
+        (GOOD.replace("cpu: 2", "cpu: '2'"), 6, "'2'"),
+        (GOOD + "    dask: {cores: .inf}\n", 8, "finite"),
+        (GOOD + "    dask: {clusters: true}\n", 8, "True"),
+        (GOOD + "    dask: {clusters: -1}\n", 8, "-1"),
+        (GOOD + "    dask: {memory: -1G}\n", 8, "'-1G'"),
+        (GOOD.replace("5G", "yes"), 5, "True"),
+        (GOOD.replace("5G", "-5G"), 5, "'-5G'"),
+        (GOOD.replace("5G", "-5"), 5, "-5"),
+        (GOOD.replace("5G", "5.5"), 5, "5.5"),
+        (GOOD.replace("5G", ".inf"), 5, "inf"),
+        (GOOD.replace("5G", "5GB"), 5, "512M, 5G or 1T"),
+        (GOOD.replace("5G", "'" + "9" * 400 + "T'"), 5, "999"),
+        (GOOD.replace("5G", ""), 5, "None"),
+        (GOOD.replace("[/cubehub/standard]", "[cubehub/standard]"), 4, "'cubehub/standard'"),
+        (GOOD.replace("[/cubehub/standard]", "[/cubehub/standard/]"), 4, "'/cubehub/standard/'"),
+        (GOOD.replace("[/cubehub/standard]", "[/]"), 4, "'/'"),
+        (GOOD.replace("[/cubehub/standard]", "/cubehub/standard"), 4, "'/cubehub/standard'"),
+        (GOOD.replace("[/cubehub/standard]", "[{a: b}]"), 4, "{'a': 'b'}"),
+        (GOOD.replace("standard:", "1:", 1), 2, "1"),
+        (GOOD.replace("standard:", "? [a]\n  :", 1), 2, "YAML"),
+        (GOOD.replace("title: Standard", "title: !!python/object:os.system x"), 3, "YAML"),
+        (GOOD.replace("title: Standard", "title: &a [*a]"), 3, "title"),
+        ("profiles: &all {standard: *all}\n", 1, "standard"),
     ],
 )
 def test_errors_name_file_line_and_value(tmp_path, text, line, value):
@@ -68,6 +109,82 @@ def test_errors_name_file_line_and_value(tmp_path, text, line, value):
     assert f"line {line}:" in caught.value.message
     assert value in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD.replace("5G", "9" * 5000),
+        "profiles: " + "[" * 5000,
+        "profiles: 2026-02-31\n",
+        "\x00",
+        "a: 1\n--- \nb: 1\n",
+    ],
+    ids=["digits", "deep", "date", "nul", "two documents"],
+)
+def test_whatever_stands_in_the_file_it_is_one_error(tmp_path, text):
+    file = tmp_path / "profiles.yaml"
+    file.write_text(text)
+    with pytest.raises(ProfileFileError, match=re.escape(str(file))):
+        load_profiles(file)
+
+
+def test_what_is_no_text_says_so(tmp_path):
+    (tmp_path / "profiles.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ProfileFileError, match="UTF-8"):
+        load_profiles(tmp_path / "profiles.yaml")
+
+
+def test_profiles_may_share_what_they_have_in_common(tmp_path):
+    file = tmp_path / "profiles.yaml"
+    file.write_text(
+        "profiles:\n"
+        "  small: &base {title: Small, groups: [/p/s, /p/a, /p/s], memory: 8G, cpu: 2, storage: 10G}\n"
+        "  large:\n"
+        "    <<: *base\n"
+        "    title: Large\n"
+        "    memory: 64G\n"
+    )
+    small, large = load_profiles(file).profiles.values()
+    assert (large.title, large.memory, large.cpu, large.groups) == ("Large", 64 * 2**30, 2, small.groups)
+    file.write_text(file.read_text().replace("cpu: 2", "cpu: two"))
+    with pytest.raises(ProfileFileError, match=r"line 2: .*'two'"):
+        load_profiles(file)
+
+
+def test_a_move_leads_into_the_first_group_of_the_file(tmp_path):
+    file = tmp_path / "profiles.yaml"
+    file.write_text(GOOD.replace("[/cubehub/standard]", "[/z, /a, /z, /m]"))
+    profile = load_profiles(file).profiles["standard"]
+    assert (profile.groups, profile.groups_in_order) == (frozenset({"/a", "/m", "/z"}), ("/z", "/a", "/m"))
+    assert profile.home_group == "/z"
+
+
+# ---- the schema that editors read ------------------------------------------------------------------------------------
+
+
+def test_the_shipped_file_names_the_schema_and_keeps_to_it():
+    first = SHIPPED.read_text().splitlines()[0]
+    assert (SHIPPED.parent / first.removeprefix("# yaml-language-server: $schema=")).resolve() == SCHEMA
+    Draft202012Validator.check_schema(json_schema())
+    Draft202012Validator(json_schema()).validate(yaml.safe_load(SHIPPED.read_text()))
+
+
+@pytest.mark.parametrize(
+    "size", ["5G", "1.5G", "300M", " 5 G ", 2**30, "1073741825", "5GB", "-5G", True, 5.5, None, 7, 2**60, ""]
+)
+def test_schema_and_code_take_the_same_sizes(tmp_path, size):
+    """Bounds of a size that is written as text are the code's alone."""
+    entry = {"title": "S", "groups": ["/s"], "memory": size, "cpu": 1, "storage": 1}
+    content = {"profiles": {"small": entry}}
+    file = tmp_path / "profiles.yaml"
+    file.write_text(yaml.safe_dump(content))
+    try:
+        load_profiles(file)
+        taken = True
+    except ProfileFileError:
+        taken = False
+    assert Draft202012Validator(json_schema()).is_valid(content) == taken
 
 
 def test_a_missing_file_says_so(tmp_path):

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema  # noqa: TC002 - pydantic reads it
 
+from cubehub_spawner import _yaml
 from cubehub_spawner.errors import ProfileFileError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import yaml
+
 _SUFFIXES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)")
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)")
 
 
 def parse_bytes(value: object) -> int:
@@ -33,51 +48,93 @@ def parse_bytes(value: object) -> int:
 
 _LARGEST = 2**50
 """1024T: more is a slip of the pen."""
-Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(gt=0, le=_LARGEST)]
+
+
+def _size(least: int) -> tuple[Any, ...]:
+    """What makes a number a size: how it is read, its bounds, and both for editors."""
+    numbers = {"type": "integer", "minimum": least, "maximum": _LARGEST}
+    text = {"type": "string", "pattern": rf"^\s*{_SIZE.pattern}\s*$", "examples": ["512M", "5G"]}
+    return (
+        BeforeValidator(parse_bytes),
+        Field(ge=least, le=_LARGEST),
+        WithJsonSchema({"anyOf": [text, numbers]}),
+    )
 
 
 _LEAST_MEMORY = 128 * 2**20
 """A server that nobody uses takes about 90 MB; with less than this none would start."""
 
 
+_FILLED_IN = frozenset({"name", "groups_in_order"})
+"""Fields of a profile that are no keys of the file."""
+GroupPath = Annotated[str, Field(pattern=r"^(/[^/]+)+$")]
+"""As Keycloak writes it: ``/cubehub/standard``."""
+
+
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class DaskBudget(_Strict):
     """What one person may have on Dask Gateway, over all their clusters."""
 
-    clusters: int = Field(default=0, ge=0)
+    clusters: int = Field(default=0, ge=0, strict=True)
     """Clusters at once; 0 for no Dask."""
-    cores: float = Field(default=0, ge=0)
+    cores: float = Field(default=0, ge=0, strict=True, allow_inf_nan=False)
     """Worker cores in one cluster."""
-    memory: Annotated[int, BeforeValidator(parse_bytes), Field(ge=0)] = 0
-    """Worker memory in one cluster, in bytes."""
+    memory: Annotated[int, *_size(0)] = 0
+    """Worker memory in one cluster, in bytes or as 8G (powers of 1024)."""
 
 
 class Profile(_Strict):
     """One line of the profiles file."""
 
-    name: str = Field(default="", pattern=r"^[a-z0-9][a-z0-9-]{0,29}$|^$")
+    name: SkipJsonSchema[str] = Field(default="", pattern=r"^[a-z0-9][a-z0-9-]{0,29}$|^$")
     """The key in the file; filled in by `Profiles`."""
     title: str = Field(min_length=1)
     """As people read it."""
-    groups: frozenset[str] = Field(min_length=1)
-    """Group paths, any one of which grants this profile."""
-    memory: Annotated[int, BeforeValidator(parse_bytes), Field(ge=_LEAST_MEMORY, le=_LARGEST)]
-    """RAM of a server, in bytes."""
-    cpu: float = Field(gt=0, le=1024)
+    groups: Annotated[
+        frozenset[GroupPath],
+        Field(min_length=1),
+        WithJsonSchema(
+            {"type": "array", "minItems": 1, "items": {"type": "string", "pattern": r"^(/[^/]+)+$"}}
+        ),
+    ]
+    """Group paths, any one of which grants this profile; a move leads into the first."""
+    groups_in_order: SkipJsonSchema[tuple[str, ...]] = ()
+    """The same in the order of the file; filled in."""
+    memory: Annotated[int, *_size(_LEAST_MEMORY)]
+    """RAM of a server, in bytes or as 5G (powers of 1024)."""
+    cpu: float = Field(gt=0, le=1024, strict=True, allow_inf_nan=False)
     """Cores of a server."""
-    storage: Bytes
-    """Home folder, in bytes."""
+    storage: Annotated[int, *_size(1)]
+    """Home folder, in bytes or as 10G (powers of 1024)."""
     dask: DaskBudget = DaskBudget()
     """Budget on Dask Gateway; none unless said."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_the_order(cls, data: Any) -> Any:
+        groups = data.get("groups") if isinstance(data, dict) else None
+        if isinstance(groups, set | frozenset):
+            groups = sorted(groups)
+        if not isinstance(groups, list | tuple):
+            return data
+        in_order = tuple(dict.fromkeys(group for group in groups if isinstance(group, str)))
+        return {**data, "groups_in_order": in_order}
+
+    @property
+    def home_group(self) -> str:
+        """Path of the group that a move to this profile leads into: the first in the file."""
+        return self.groups_in_order[0]
 
 
 class Profiles(_Strict):
     """All profiles, in the order of the file."""
 
-    profiles: dict[str, Profile] = Field(min_length=1)
+    profiles: dict[str, Profile] = Field(
+        min_length=1, json_schema_extra={"propertyNames": {"pattern": r"^[a-z0-9][a-z0-9-]{0,29}$"}}
+    )
     """Profile by name."""
 
     @model_validator(mode="before")
@@ -103,45 +160,57 @@ def load_profiles(path: Path | str) -> Profiles:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        node, data = _yaml.read(path.read_text(encoding="utf-8"))
+        _refuse_filled_in(node)
     except OSError as error:
         raise ProfileFileError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ProfileFileError(f"{path}: not a UTF-8 text file") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ProfileFileError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    except _yaml.FileTrouble as error:
+        line = f", line {error.line}" if error.line else ""
+        raise ProfileFileError(f"{path}{line}: {error.message}") from error
     try:
         return Profiles.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = [part for part in first["loc"] if isinstance(part, str | int)]
+        errors = error.errors(include_url=False)
+        # a key that is none explains one that is missing
+        first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
+        where: list[str | int] = [part for part in first["loc"] if isinstance(part, str | int)]
         said = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            said = _unknown(where)
         raise ProfileFileError(
-            f"{path}, line {_line(node, where)}: {'.'.join(map(str, where)) or 'the file'}: "
+            f"{path}, line {_yaml.line_of(node, where)}: {'.'.join(map(str, where)) or 'the file'}: "
             f"{_shown(first['input'])}: {said}"
         ) from error
+
+
+def json_schema() -> dict[str, Any]:
+    """Give the JSON Schema of the profiles file, for editors; what it can't say, `load_profiles` does."""
+    schema = Profiles.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _refuse_filled_in(node: yaml.Node | None) -> None:
+    """Treat what `Profiles` itself fills in as any other unknown key."""
+    for name in _yaml.keys_of(node, ["profiles"]):
+        for key in _yaml.keys_of(node, ["profiles", name]):
+            if key in _FILLED_IN:
+                where = ["profiles", name, key]
+                raise _yaml.FileTrouble(_yaml.line_of(node, where), f"{'.'.join(where)}: {_unknown(where)}")
+
+
+def _unknown(where: Sequence[str | int]) -> str:
+    """Say that a key is none, and which one may have been meant."""
+    models: dict[int, type[BaseModel]] = {1: Profiles, 3: Profile}
+    model = models.get(len(where), DaskBudget)
+    known = [name for name in model.model_fields if name not in _FILLED_IN]
+    close = get_close_matches(str(where[-1]), known, 1, 0.6)
+    meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    return f"there is no such key; {meant}"
 
 
 def _shown(value: object) -> str:
     """Show the value that was wrong, short enough for one line."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "…"
-
-
-def _line(node: yaml.Node | None, where: list[str | int]) -> int:
-    """Find the line of the deepest part of `where` that is in the file."""
-    line = node.start_mark.line + 1 if node else 1
-    for part in where:
-        if isinstance(node, yaml.MappingNode):
-            pairs = [(key, value) for key, value in node.value if key.value == str(part)]
-            if not pairs:
-                break
-            line, node = pairs[-1][0].start_mark.line + 1, pairs[-1][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line
