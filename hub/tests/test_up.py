@@ -5,11 +5,13 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
+from cubehub.cli.up import isolation_remark
 from cubehub.errors import CubeHubError
 from cubehub.local import up
 from cubehub.local.platform import LOOPBACK, free_port
 from cubehub.local.progress import LineProgress
 from cubehub.local.up import Request, check_database, get_ready
+from cubehub_spawner.isolation import Isolation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,3 +55,29 @@ def test_a_damaged_database_is_told_and_left_alone(tmp_path: Path) -> None:
         assert str(file) in caught.value.message
         assert file.read_bytes() == damaged
     assert [path.name for path in tmp_path.iterdir()] == ["jupyterhub.sqlite"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "trust", "said"),
+    [
+        ("bubblewrap", False, None),
+        ("uid", False, "user id per person (why): files are apart"),
+        ("none", False, "only one person can have servers"),
+        ("none", True, "everyone can read everyone's files"),
+    ],
+)
+def test_the_banner_says_what_does_not_keep_people_apart(kind: str, trust: bool, said: str | None) -> None:
+    remarks = isolation_remark(Isolation(kind, "why"), trust_everyone=trust)
+    assert [said in remark for remark in remarks if said] == ([True] if said else [])
+
+
+def test_other_machines_reach_only_servers_that_are_kept_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(up, "probe_isolation", lambda: Isolation("none", "why"))
+    monkeypatch.setattr(up, "check_host", lambda _: None)
+    request = Request(tmp_path / "data", "192.0.2.1", 8000, None, trust_everyone=True)
+    with pytest.raises(CubeHubError) as caught:
+        get_ready(request, LineProgress())
+    assert caught.value.code == "no_isolation"
+    assert not (tmp_path / "data").exists()

@@ -51,6 +51,7 @@ def make(tmp_path, monkeypatch):
             homes_dir=str(tmp_path / "homes"),
             enforcers=["watchdog"],
             isolation="none",
+            trust_everyone=True,
         )
         for setting, value in settings.items():
             setattr(spawner, setting, value)

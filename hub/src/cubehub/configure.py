@@ -68,7 +68,8 @@ def configure(c: Any, source: Path | None = None) -> None:
     _servers(c, data, platform, config, directory)
     if not is_loopback(platform.host):
         # `cubehub up` looked whether it works; should it cease to, no server is better than an open one
-        c.ProfileLocalSpawner.isolation = "bubblewrap"
+        c.ProfileLocalSpawner.isolation = "required"
+    c.ProfileLocalSpawner.trust_everyone = facts.get("trust_everyone", False)
     _services(c, data, platform, config, secrets)
     quieten_rounds()
     _entitlements(c, config, directory)

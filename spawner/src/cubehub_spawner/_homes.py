@@ -63,5 +63,16 @@ def claim(home: Path, account: str) -> Path | None:
     return moved
 
 
+def of_others(home: Path, account: str) -> bool:
+    """Whether there are files of anybody else beside a home, or of an earlier account in it."""
+    if owner(home) not in (None, account) and os.path.lexists(home):
+        return True
+    return any(
+        owner(other) != account
+        for other in home.parent.iterdir()
+        if not other.name.startswith(".") and other.name != home.name
+    )
+
+
 def _mark(home: Path) -> Path:
     return home.with_name(f".{home.name}.account")

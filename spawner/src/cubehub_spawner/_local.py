@@ -15,31 +15,28 @@ from jupyterhub.utils import random_port
 from traitlets import Any as AnyTrait
 from traitlets import Dict, List, TraitError, Unicode, default, validate
 
-from cubehub_spawner import _homes, enforcers
+from cubehub_spawner import enforcers, uids
 from cubehub_spawner._folders import remove_folder
 from cubehub_spawner._mixin import EntitledSpawner
+from cubehub_spawner._places import Places
 from cubehub_spawner.enforcers._tree import eldest_child, end_tree, server_chain, started_at
 from cubehub_spawner.enforcers.base import Enforcer, kill
 from cubehub_spawner.enforcers.resize import resize, used_bytes
 from cubehub_spawner.entitlement import Refusal
 from cubehub_spawner.environment import server_environment
-from cubehub_spawner.errors import AnotherAccountError, NoEnforcerError, ResizeError, SpawnerError
+from cubehub_spawner.errors import NoEnforcerError, ResizeError, SpawnerError
 from cubehub_spawner.isolation import (
     HOME_INSIDE,
-    Isolation,
     isolate,
-    probe_isolation,
     python_paths,
     write_identity,
 )
-from cubehub_spawner.names import group_name, home_name
 
-_IN_THE_LOG = "Your administrator finds the reason in the Hub's log."
 _PATIENCE_S = 10
 """How long to wait for a process that was killed."""
 
 
-class ProfileLocalSpawner(EntitledSpawner, LocalProcessSpawner):
+class ProfileLocalSpawner(Places, EntitledSpawner, LocalProcessSpawner):
     """Starts servers on this machine, each with the RAM of its person's group.
 
     Notes
@@ -48,12 +45,6 @@ class ProfileLocalSpawner(EntitledSpawner, LocalProcessSpawner):
     A server outlives the Hub: its limit is held by the kernel (or by a process of its own), and the Hub finds server
     and limit again from `get_state`.
     """
-
-    homes_dir = Unicode(help="Folder of the home folders, made 0700.").tag(config=True)
-
-    state_dir = Unicode(
-        help="Folder for what a running server needs beside its home: its /tmp, its log. Not inside `homes_dir`."
-    ).tag(config=True)
 
     lab_prefix = Unicode(help="Virtual environment with the server's programs; empty for the Hub's own.").tag(
         config=True
@@ -76,12 +67,6 @@ class ProfileLocalSpawner(EntitledSpawner, LocalProcessSpawner):
         config=True
     )
 
-    isolation = Unicode(
-        "auto",
-        help="""`bubblewrap`: shut each server into its home, or start none. `none`: don't.
-        `auto`: bubblewrap where it works.""",
-    ).tag(config=True)
-
     enforcers = List(
         Unicode(),
         default_value=[enforcer.name for enforcer in enforcers.ENFORCERS],
@@ -100,20 +85,9 @@ class ProfileLocalSpawner(EntitledSpawner, LocalProcessSpawner):
     """When `pid` was started, so that a recycled process id is not taken for the server."""
     _releasing: asyncio.Future[None] | None = None
 
-    @default("state_dir")
-    def _default_state_dir(self) -> str:
-        return str(Path(self.homes_dir).parent / "servers")
-
     @default("env_keep")
     def _default_env_keep(self) -> list[str]:
         return ["LANG", "LC_ALL", "TZ"]  # the Hub's PATH, PYTHONPATH and VIRTUAL_ENV are the Hub's
-
-    @validate("isolation")
-    def _check_isolation(self, proposal: dict[str, Any]) -> str:
-        value: str = proposal["value"]
-        if value not in {"auto", "bubblewrap", "none"}:
-            raise TraitError(f"isolation={value!r}: write auto, bubblewrap or none")
-        return value
 
     @validate("enforcers")
     def _check_enforcers(self, proposal: dict[str, Any]) -> list[str]:
@@ -124,80 +98,11 @@ class ProfileLocalSpawner(EntitledSpawner, LocalProcessSpawner):
             raise TraitError(f"enforcers={value!r}: {error}") from error
         return value
 
-    # ---- places -------------------------------------------------------------------------------------------------
-
-    @property
-    def home(self) -> Path:
-        """The person's home folder, as seen from outside."""
-        return Path(self.homes_dir) / home_name(self.user.name)
-
-    @property
-    def group(self) -> str:
-        """Name of this server's cgroup or unit."""
-        return group_name(self.user.name, self.name, scope=str(Path(self.homes_dir).absolute()))
-
-    @property
-    def run_dir(self) -> Path:
-        """What this server needs while it runs; removed when it stops."""
-        return Path(self.state_dir) / "run" / self.group
-
-    @property
-    def log_file(self) -> Path:
-        """What the server prints, begun anew at each start; not the Hub's own output, which may end before it."""
-        return Path(self.state_dir) / "logs" / f"{self.group}.log"
-
-    def claim_home(self) -> None:
-        """See to it that nobody finds the files of an earlier account of the same name.
-
-        Raises
-        ------
-        SpawnerError
-            Servers of the earlier account still run in that home.
-        """
-        if not self.homes_dir:
-            self.log.error("Set c.ProfileLocalSpawner.homes_dir")
-            raise SpawnerError("No folder for people's files is set, so no server is started.", _IN_THE_LOG)
-        Path(self.homes_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
-        before = _homes.owner(self.home)
-        others = [s for s in self.user.spawners.values() if s is not self and s.active]
-        if others and before not in (None, self.account_id):
-            raise AnotherAccountError
-        if moved := _homes.claim(self.home, self.account_id):
-            self.log.warning(
-                "The name %s belonged to another account before, whose files are now in %s",
-                self.user.name,
-                moved,
-            )
-
-    def make_places(self) -> None:
-        """Make the folders that are missing, all 0700."""
-        homes, state = Path(self.homes_dir), Path(self.state_dir)
-        for folder in (homes, self.home, state, self.run_dir / "tmp", self.log_file.parent):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self.home.is_symlink():
-            raise SpawnerError("Your home folder is a link to somewhere else, so no server is started.")
-
     # ---- what is started ----------------------------------------------------------------------------------------
-
-    def isolation_here(self) -> Isolation:
-        """Tell how this server is shut in.
-
-        Raises
-        ------
-        SpawnerError
-            When the setting demands what the machine can't do, or nobody knows whether it can.
-        """
-        if self.isolation == "none":
-            return Isolation("none", "switched off by ProfileLocalSpawner.isolation")
-        found = probe_isolation()
-        if found.kind == "none" and (self.isolation == "bubblewrap" or not found.certain):
-            self.log.error("Servers can't be kept apart: %s", found.reason)
-            raise SpawnerError("This machine can't keep servers apart, so none is started.", _IN_THE_LOG)
-        return found
 
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
         """Add who and where the person is, without asking the system for an account of that name."""
-        isolated = self.isolation_here().kind != "none"
+        isolated = self.isolation_here().kind == "bubblewrap"
         env.update(
             server_environment(
                 username=self.user.name if not isolated else "jovyan",
@@ -225,6 +130,8 @@ class ProfileLocalSpawner(EntitledSpawner, LocalProcessSpawner):
         isolation = self.isolation_here()
         if isolation.kind == "none":
             return self.server_command()
+        if isolation.kind == "uid":
+            return uids.drop_command(self.uid, self.server_command(), die_with_parent=enforcer.is_parent)
         return isolate(
             self.server_command(),
             read_only=[*python_paths(self.lab_prefix or sys.prefix), *self.read_only_paths],
@@ -242,7 +149,7 @@ class ProfileLocalSpawner(EntitledSpawner, LocalProcessSpawner):
 
     def events_seen(self, enforcer: Enforcer) -> Path:
         """Tell where the server finds the counter of out-of-memory kills."""
-        isolated = self.isolation_here().kind != "none"
+        isolated = self.isolation_here().kind == "bubblewrap"
         folder = enforcer.inside if isolated else enforcer.folder(self.handle)
         return folder / enforcer.events_file
 
@@ -264,6 +171,7 @@ class ProfileLocalSpawner(EntitledSpawner, LocalProcessSpawner):
             self.make_places()
             if self.home_hook is not None:
                 await asyncio.to_thread(self.home_hook, self)
+            await asyncio.to_thread(self.own_places)
             self.handle = await asyncio.to_thread(enforcer.create, self.group, grant.memory_bytes)
             self.enforcer_name = enforcer.name
             self.port = random_port()
@@ -285,6 +193,7 @@ class ProfileLocalSpawner(EntitledSpawner, LocalProcessSpawner):
 
     def _choose(self) -> Enforcer:
         """Find out what this machine can do; slow the first time, so not in the Hub's own thread."""
+        self.open_ways()
         self.isolation_here()
         return enforcers.choose(Path(self.state_dir), enforcers.named(self.enforcers))
 

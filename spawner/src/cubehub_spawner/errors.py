@@ -70,6 +70,19 @@ class AnotherAccountError(SpawnerError):
     default_hint = "Ask your administrator to stop all servers of your user name, then try again."
 
 
+class NotIsolatedError(SpawnerError):
+    """Nothing keeps servers apart here, and another person's files are there already."""
+
+    code = "not_isolated"
+    default_message = (
+        "This machine can't keep people's files apart, so only one person can have servers here."
+    )
+    default_hint = (
+        "Your administrator can change that: install bubblewrap, run CubeHub as root, "
+        "or say --trust-everyone where everyone may read everyone's files."
+    )
+
+
 class NoRoomError(SpawnerError):
     """The machine or node has no room for a server with a larger limit; the server keeps what it has."""
 

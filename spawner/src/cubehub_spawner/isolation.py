@@ -10,6 +10,8 @@ from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
 
+from cubehub_spawner.uids import FIRST, drop_command
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -74,9 +76,9 @@ class Isolation:
     """What this machine can do to keep a server to itself."""
 
     kind: str
-    """``bubblewrap`` or ``none``."""
+    """``bubblewrap``, ``uid`` (a user id per person) or ``none``."""
     reason: str
-    """Why it is none, for the banner; empty for bubblewrap."""
+    """Why it is not bubblewrap, for the banner; empty where it is."""
     program: str = "bwrap"
     """Path of bubblewrap."""
     disables_userns: bool = False
@@ -244,8 +246,88 @@ def probe_isolation() -> Isolation:
     """Find out by trying what this machine can do; an answer that is certain is kept for the life of the process."""
     global _found  # noqa: PLW0603 - one machine, one answer
     if _found is None or not _found.certain:
-        _found = _probe()
+        found = _probe()
+        # a shortage says nothing about bubblewrap, and another way in between would take homes away from it
+        if found.kind == "none" and found.certain and os.geteuid() == 0:
+            found = probe_uid(found.reason)
+        _found = found
     return _found
+
+
+def probe_uid(why_not_bubblewrap: str, uid: int = FIRST, program: str = "/bin/true") -> Isolation:
+    """Find out by trying whether a process can become an ordinary user here, and run a program as that.
+
+    Parameters
+    ----------
+    why_not_bubblewrap : str
+        What is said of bubblewrap.
+    uid : int
+        The user id to try.
+    program : str
+        A program that does nothing and ends; its whole path must be open to everyone.
+    """
+    if os.geteuid() != 0:
+        return Isolation("none", f"{why_not_bubblewrap}; user ids of their own need root")
+    said = _try(drop_command(uid, [program]))
+    if said is None:
+        return Isolation(
+            "none", f"{why_not_bubblewrap}; user ids of their own could not be tried", certain=False
+        )
+    if said:
+        return Isolation("none", f"{why_not_bubblewrap}; user ids of their own: {said}")
+    return Isolation("uid", why_not_bubblewrap)
+
+
+_reached: dict[tuple[str, ...], str] = {}
+
+
+def uid_reaches(found: Isolation, uid: int, prefix: Path | str, folders: tuple[str, ...]) -> Isolation:
+    """See whether an ordinary user gets at the servers' environment and folders; if not, say what is in the way.
+
+    Parameters
+    ----------
+    found : Isolation
+        By user ids; given back where they reach.
+    uid : int
+        The user id to try.
+    prefix : path
+        Virtual environment of the servers.
+    folders : tuple of str
+        Folders to pass through.
+    """
+    key = (str(uid), str(prefix), *folders)
+    if key not in _reached:
+        program = f"{prefix}/bin/python"
+        look = "import os, sys; [os.stat(folder + '/.') for folder in sys.argv[1:]]"
+        said = _try(drop_command(uid, [program, "-I", "-c", look, *folders]))
+        if said is None:  # not a word about what can be reached
+            return Isolation("none", f"{found.reason}; user ids could not be tried", certain=False)
+        _reached[key] = said
+    if not _reached[key]:
+        return found
+    reason = f"{found.reason}; other user ids can't get at {prefix}, its Python or the homes: {_reached[key]}"
+    return Isolation("none", reason)
+
+
+def _try(command: list[str]) -> str | None:
+    """Run a command: the last line of what went wrong, empty where nothing did, None where it could not be run."""
+    try:
+        tried = subprocess.run(
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if tried.returncode == 0:
+        return ""
+    if tried.returncode < 0 or _is_shortage(tried.stderr):
+        return None
+    return (tried.stderr.strip().splitlines() or [f"status {tried.returncode}"])[-1][:200]
 
 
 def _probe() -> Isolation:

@@ -52,6 +52,12 @@ def _bubblewrap() -> bool:
     return probe_isolation().kind == "bubblewrap"
 
 
+def _takes_user_ids() -> bool:
+    from cubehub_spawner.isolation import probe_uid  # noqa: PLC0415 - as above
+
+    return probe_uid("").kind == "uid"
+
+
 def _holds(enforcer: str) -> bool:
     from cubehub_spawner.enforcers import CannotHoldError, named  # noqa: PLC0415 - as above
 
@@ -143,6 +149,12 @@ NEEDS = {
         "sudo loginctl enable-linger $USER, and log in again",
         lambda: _holds("systemd_scope"),
         _has_systemd,
+    ),
+    "root": Need(
+        "root that may take on other user ids",
+        "running the tests as root",
+        _takes_user_ids,
+        lambda: os.geteuid() == 0,
     ),
     "network-cut": Need(
         "way to run a command without network",

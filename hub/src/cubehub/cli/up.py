@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import click
 import httpx
-from cubehub_spawner.isolation import probe_isolation
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
@@ -23,10 +22,12 @@ from cubehub.cli.common import data_option, json_option
 from cubehub.local.data_folder import typed
 from cubehub.local.platform import HIGHEST_PORT, is_loopback
 from cubehub.local.progress import open_progress
-from cubehub.local.up import Ready, Request, get_ready, run_detached, run_here
+from cubehub.local.up import Ready, Request, get_ready, isolation_of, run_detached, run_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cubehub_spawner.isolation import Isolation
 
     from cubehub.local.data_folder import DataFolder
 
@@ -46,13 +47,26 @@ if TYPE_CHECKING:
     help="Folder with your own cubehub.yaml, profiles.yaml, cubes.yaml.  [default: DATA/config]",
 )  # fmt: skip
 @click.option("--detach", is_flag=True, help="Return when everything is healthy; go on in the background.")
+@click.option(
+    "--trust-everyone",
+    is_flag=True,
+    help="Let several people have servers where nothing keeps them apart: everyone can read everyone's files.",
+)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @json_option
 def up(
-    data: Path, port: int, host: str, config: Path | None, *, detach: bool, no_browser: bool, as_json: bool
+    data: Path,
+    port: int,
+    host: str,
+    config: Path | None,
+    *,
+    detach: bool,
+    trust_everyone: bool,
+    no_browser: bool,
+    as_json: bool,
 ) -> None:
     """Bring up the whole platform on this machine."""
-    request = Request(data, host, port, config)
+    request = Request(data, host, port, config, trust_everyone)
     open_browser = not (no_browser or as_json or detach) and sys.stdout.isatty() and _has_display()
     with _interruptible(), open_progress(as_json=as_json) as progress:
         ready = get_ready(request, progress)
@@ -98,7 +112,7 @@ def announce(ready: Ready, *, as_json: bool, detached: bool) -> None:
     """Print the short table: address, accounts, where the data are, how to stop."""
     data, platform = ready.data, ready.platform
     remarks = [
-        *_isolation_remark(),
+        *isolation_remark(isolation_of(data), trust_everyone=ready.trust_everyone),
         *_reach_remark(platform.host),
         *_catalogue_remark(platform.inner_url("catalogue")),
     ]
@@ -142,12 +156,21 @@ def _accounts(data: DataFolder, *, shown: bool) -> str:
     return f"in {data.accounts_file} (readable by you alone)"
 
 
-def _isolation_remark() -> list[str]:
-    isolation = probe_isolation()
-    if isolation.kind != "none":
+def isolation_remark(isolation: Isolation, *, trust_everyone: bool) -> list[str]:
+    """Say in a line what does not keep servers apart; nothing where they are shut in."""
+    if isolation.kind == "bubblewrap":
         return []
+    mend = "One line mends it: sudo apt install bubblewrap"
+    if isolation.kind == "uid":
+        apart = "files are apart, but people see which programs others run"
+        return [f"Servers run under a user id per person ({isolation.reason}): {apart}. {mend}"]
+    who = (
+        "everyone can read everyone's files, as --trust-everyone says"
+        if trust_everyone
+        else "only one person can have servers (or all, with --trust-everyone)"
+    )
     return [
-        f"Servers are not shut into their homes ({isolation.reason}); for trying, on loopback only. One line mends it: sudo apt install bubblewrap"
+        f"Servers are not shut into their homes ({isolation.reason}); on loopback only, and {who}. {mend}"
     ]
 
 

@@ -51,7 +51,12 @@ def read_only_paths(data: DataFolder) -> list[str]:
 
 
 def write_run_files(
-    data: DataFolder, platform: Platform, config: ConfigFolder, secrets: Secrets
+    data: DataFolder,
+    platform: Platform,
+    config: ConfigFolder,
+    secrets: Secrets,
+    *,
+    trust_everyone: bool = False,
 ) -> dict[str, Path]:
     """Write the configuration file of each part (0600; some hold tokens) and give their paths."""
     cubes_yaml = config.path("cubes.yaml")
@@ -125,6 +130,7 @@ def write_run_files(
             "port": platform.port,
             "keycloak_port": platform.keycloak_port,
             "inner": platform.inner,
+            "trust_everyone": trust_everyone,
         },
     }
     files = {}

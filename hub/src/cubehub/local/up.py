@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cubehub_spawner import SpawnerError, load_profiles
-from cubehub_spawner.isolation import probe_isolation
+from cubehub_spawner.isolation import Isolation, probe_isolation, uid_reaches
+from cubehub_spawner.uids import FIRST, let_pass
 
 from cubehub import __version__
 from cubehub.errors import BadInputError, CubeHubError
@@ -50,6 +51,7 @@ class Request:
     host: str
     port: int
     config: Path | None
+    trust_everyone: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Ready:
     platform: Platform
     config: ConfigFolder
     lock: int
+    trust_everyone: bool = False
 
 
 def config_folder(data: DataFolder, asked: Path | None) -> ConfigFolder:
@@ -93,7 +96,7 @@ def get_ready(request: Request, progress: Progress) -> Ready:
     """
     check_system()
     check_host(request.host)
-    _check_isolation(request.host)
+    _refuse_open(probe_isolation(), request.host)
     data = DataFolder(full_path(request.data))
     config = config_folder(data, request.config)
     check_config(config)
@@ -114,6 +117,7 @@ def get_ready(request: Request, progress: Progress) -> Ready:
         check_room(data.root, first=_is_first(data))
         platform = choose_platform(data.run / "ports.json", request.host, request.port)
         prepare(data, make_keycloak(data, platform), progress)
+        _refuse_open(isolation_of(data), request.host)
         # that may have taken minutes, in which another program took a port
         platform = choose_platform(data.run / "ports.json", request.host, request.port)
     except BaseException as error:
@@ -125,7 +129,7 @@ def get_ready(request: Request, progress: Progress) -> Ready:
                 code="prepare_failed",
             ) from error
         raise
-    return Ready(data, platform, config, lock)
+    return Ready(data, platform, config, lock, request.trust_everyone)
 
 
 def _is_first(data: DataFolder) -> bool:
@@ -172,11 +176,17 @@ def check_database(file: Path) -> None:
         )
 
 
-def _check_isolation(host: str) -> None:
-    if is_loopback(host):
-        return
-    isolation = probe_isolation()
-    if isolation.kind == "none":
+def isolation_of(data: DataFolder) -> Isolation:
+    """Tell what keeps this folder's servers apart: by user ids only if these get at what they need."""
+    found = probe_isolation()
+    if found.kind != "uid":
+        return found
+    let_pass(data.envs, data.homes, data.servers)
+    return uid_reaches(found, FIRST, data.envs / "lab", (str(data.homes), str(data.servers)))
+
+
+def _refuse_open(isolation: Isolation, host: str) -> None:
+    if isolation.kind == "none" and not is_loopback(host):
         raise BadInputError(
             f"Servers cannot be shut into their homes here ({isolation.reason}), so CubeHub stays on loopback.",
             "Install bubblewrap (Debian, Ubuntu: sudo apt install bubblewrap), or leave out --host.",
@@ -194,7 +204,7 @@ async def supervise(ready: Ready, when_ready: Callable[[], None] | None = None) 
     """
     data, platform = ready.data, ready.platform
     secrets = Secrets(data.secrets)
-    files = write_run_files(data, platform, ready.config, secrets)
+    files = write_run_files(data, platform, ready.config, secrets, trust_everyone=ready.trust_everyone)
     keycloak = make_keycloak(data, platform)
 
     async def on_keycloak() -> None:
@@ -244,7 +254,7 @@ def run_detached(ready: Ready, request: Request, progress: Progress) -> None:
         child = subprocess.Popen(
             [
                 sys.executable, "-m", "cubehub.local.up", str(data.root), request.host, str(request.port),
-                str(request.config or ""),
+                str(request.config or ""), "trust-everyone" if request.trust_everyone else "",
             ],
             env={**os.environ, LOCK_VARIABLE: str(ready.lock)},
             stdin=subprocess.DEVNULL,
@@ -327,8 +337,8 @@ def _log_to(file: Path) -> None:
 
 
 def _detached_main() -> int:
-    root, host, port, config = sys.argv[1:5]
-    request = Request(Path(root), host, int(port), Path(config) if config else None)
+    root, host, port, config, trust = sys.argv[1:6]
+    request = Request(Path(root), host, int(port), Path(config) if config else None, bool(trust))
     data = DataFolder(request.data)
     lock = int(os.environ.pop(LOCK_VARIABLE))
     data.hold(lock)
@@ -336,7 +346,7 @@ def _detached_main() -> int:
     kept = read_json(data.run / "ports.json") or {}
     keycloak_port = kept.pop("keycloak")
     platform = Platform(host, request.port, keycloak_port, kept)
-    ready = Ready(data, platform, config_folder(data, request.config), lock)
+    ready = Ready(data, platform, config_folder(data, request.config), lock, request.trust_everyone)
     try:
         asyncio.run(supervise(ready))
     except CubeHubError as error:

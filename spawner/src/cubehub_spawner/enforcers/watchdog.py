@@ -55,8 +55,11 @@ class Watchdog(Enforcer):
         folder = self.state_dir / "watchdog" / group
         if folder.exists() and not self.remove(str(folder)):
             raise OSError(f"{folder} is left from an earlier server and can't be removed")
-        folder.mkdir(mode=0o700, parents=True)
+        folder.mkdir(parents=True)
+        for one in (folder.parent, folder):  # the server reads limit and events, under whatever user id
+            one.chmod(0o711)
         (folder / "events").write_text("oom_kill 0\n", encoding="ascii")
+        (folder / "events").chmod(0o644)
         self.limit(str(folder), memory_bytes)
         return str(folder)
 
@@ -68,6 +71,7 @@ class Watchdog(Enforcer):
     def limit(self, handle: str, memory_bytes: int) -> None:
         new = Path(handle) / "limit.new"
         new.write_text(str(memory_bytes), encoding="ascii")
+        new.chmod(0o644)
         new.replace(Path(handle) / "limit")  # the watching process never reads half a number
 
     @override
