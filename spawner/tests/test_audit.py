@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cubehub_spawner import audit
 from cubehub_spawner.audit_check import verify
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -205,6 +205,7 @@ def test_killed_while_files_are_put_aside_leaves_no_trouble(tmp_path, monkeypatc
     assert len(audit.files(file)) == 4
 
 
+@settings(deadline=None)  # it writes files, and waits for whoever else does
 @given(st.binary(max_size=300))
 def test_whatever_stands_in_the_file_the_next_line_is_whole(tmp_path_factory, content):
     file = tmp_path_factory.mktemp("audit") / "audit.jsonl"

@@ -97,6 +97,8 @@ def verify(path: Path, expected: Head | None = None) -> Report:
 
 def _at_one_moment(path: Path, stack: ExitStack) -> tuple[Head | None, list[tuple[BinaryIO, int]]]:
     """Open head and files as they are between two lines; the Hub goes on writing while they are read."""
+    if not head_file(path).exists() and not files(path):
+        return None, []  # nothing was written yet; the first line may come at this moment
     with ExitStack() as moment:
         with suppress(OSError):  # there is none; or a writer was stopped with the lock: look all the same
             descriptor = os.open(head_file(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
