@@ -30,11 +30,18 @@ profiles:
 """
 
 
+def make_lab(env, python):
+    """Make an environment with the single-user server."""
+    uv = find_uv_bin()
+    packages = ["jupyterhub>=6.1,<7", "jupyter-server>=2.14", "ipykernel>=7"]
+    subprocess.run([uv, "venv", "-q", "--clear", "--python", python, env], check=True)
+    install = [uv, "pip", "install", "-q", "--python", env / "bin" / "python", *packages, str(ACCOUNT)]
+    subprocess.run(install, check=True)
+
+
 @pytest.fixture(scope="session")
 def lab_prefix():
     """An environment with the single-user server, kept in CUBEHUB_TEST_CACHE between runs where that is set."""
-    uv = find_uv_bin()
-    packages = ["jupyterhub>=6.1,<7", "jupyter-server>=2.14", "ipykernel>=7"]
     sources = [*ACCOUNT.glob("cubehub_account/*.py"), ACCOUNT / "pyproject.toml"]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:12]
     with contextlib.ExitStack() as stack:
@@ -43,18 +50,7 @@ def lab_prefix():
         )
         env = Path(cache) / f"lab-{digest}-{sys.version_info[0]}.{sys.version_info[1]}"
         if not (env / "ready").exists():
-            subprocess.run([uv, "venv", "-q", "--clear", "--python", sys.executable, env], check=True)
-            command = [
-                uv,
-                "pip",
-                "install",
-                "-q",
-                "--python",
-                env / "bin" / "python",
-                *packages,
-                str(ACCOUNT),
-            ]
-            subprocess.run(command, check=True)
+            make_lab(env, sys.executable)
             (env / "ready").touch()
         yield env
 
@@ -70,7 +66,7 @@ def free_ports(count):
 class Hub:
     """A Hub process that can be killed and started again on the same folder."""
 
-    def __init__(self, root, lab_prefix):
+    def __init__(self, root, lab_prefix, **settings):
         self.root = root
         public, inner = free_ports(2)
         self.url = f"http://127.0.0.1:{inner}"
@@ -85,8 +81,10 @@ class Hub:
             "api_token": self.api_token,
             "lab_prefix": str(lab_prefix),
             "enforcers": ["cgroup_v2", "systemd_scope", "cgroup_v1", "watchdog"],
+            **settings,
         }
         (root / "settings.json").write_text(json.dumps(settings))
+        (root / "settings.json").chmod(0o600)
 
     def people(self, **groups):
         """Write the fake directory: name=group or None."""
@@ -101,6 +99,7 @@ class Hub:
                 env={**os.environ, "CUBEHUB_TEST_ROOT": str(self.root)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                umask=0o077,  # what it writes is not for its servers
             )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -176,9 +175,9 @@ class Hub:
         return client
 
 
-@pytest.fixture
-def hub(lab_prefix, tmp_path):
-    hub = Hub(tmp_path, lab_prefix)
+@contextlib.contextmanager
+def running(hub):
+    """Run a Hub; end it with all servers."""
     hub.start()
     yield hub
     try:
@@ -189,3 +188,22 @@ def hub(lab_prefix, tmp_path):
                 hub.stop_server(user["name"], server)
     finally:
         hub.end()
+
+
+@pytest.fixture
+def hub(lab_prefix, tmp_path):
+    with running(Hub(tmp_path, lab_prefix)) as hub:
+        yield hub
+
+
+@pytest.fixture
+def uid_hub():
+    """A Hub whose servers have user ids of their own, where these can get at what they need: not in pytest's folders."""
+    with tempfile.TemporaryDirectory(prefix="cubehub-uids-") as folder:
+        Path(folder).chmod(0o711)
+        lab = Path(folder) / "lab"
+        make_lab(lab, "/usr/bin/python3")
+        root = Path(folder) / "root"
+        root.mkdir(mode=0o711)
+        with running(Hub(root, lab, isolation="uid")) as hub:
+            yield hub

@@ -77,5 +77,6 @@ c.ProfileLocalSpawner.homes_dir = str(ROOT / "homes")
 c.ProfileLocalSpawner.audit_log = str(ROOT / "audit.jsonl")
 c.ProfileLocalSpawner.lab_prefix = SETTINGS["lab_prefix"]
 c.ProfileLocalSpawner.enforcers = SETTINGS["enforcers"]
+c.ProfileLocalSpawner.isolation = SETTINGS.get("isolation", "auto")
 c.ProfileLocalSpawner.http_timeout = 90
 c.ProfileLocalSpawner.args = ["--ServerApp.log_level=INFO"]

@@ -178,6 +178,55 @@ except OSError as error: print("no", error.strerror)
     assert "Traceback" not in hub.log()
 
 
+@pytest.mark.needs("root")
+@pytest.mark.needs("system-python")
+def test_a_hostile_notebook_under_a_user_id_of_its_own(uid_hub):
+    hub = uid_hub
+    hub.people(ana="standard", petra="premium")
+    petra = hub.start_server("petra")
+    run_code(hub, petra, "open('private', 'w').write('secret')")
+    url = hub.start_server("ana")
+    _, state = holder(hub, "ana")
+    targets = [
+        hub.root / "settings.json",
+        hub.root / "homes/petra/private",
+        hub.root / "hub.sqlite",
+        hub.root / "audit.jsonl",
+        Path("/etc/shadow"),
+        *(Path(f"/proc/{pid}/environ") for pid in (hub.process.pid, hub.state("petra")["pid"])),
+    ]
+    code = f"""
+import os, signal, sys
+for target in {list(map(str, targets))}:
+    try: print("READ", target, len(open(target).read()))
+    except OSError as error: print("no", error.strerror)
+for place in ({str(hub.root / "homes")!r}, {str(hub.root / "homes/petra")!r}, {str(hub.root / "servers")!r}, "/root"):
+    try: print("LISTED", place, os.listdir(place))
+    except OSError as error: print("no", error.strerror)
+for pid in ({hub.process.pid}, {hub.state("petra")["pid"]}):
+    try: os.kill(pid, signal.SIGTERM); print("KILLED", pid)
+    except OSError as error: print("no", error.strerror)
+for target in (sys.prefix + "/bad", {str(hub.root / "homes/bad")!r}, "/etc/bad", {state["handle"]!r} + "/memory.limit_in_bytes"):
+    try: open(target, "w").write("-1"); print("WROTE", target)
+    except OSError as error: print("no", error.strerror)
+open("mine", "w").write("x")
+print("id", os.getuid(), os.stat("mine").st_uid, oct(os.stat("mine").st_mode & 0o777), os.getgroups(), os.getcwd(), os.environ["HOME"])
+"""
+    said = run_code(hub, url, code)[0]
+    assert not {"READ", "LISTED", "KILLED", "WROTE"} & set(said.split()), said
+    home = hub.root / "homes" / "ana"
+    uid = home.stat().st_uid
+    assert f"id {uid} {uid} 0o600 [] {home} {home}" in said, said
+    assert uid not in (0, (hub.root / "homes/petra").stat().st_uid)
+
+    # The limit holds, and tells why.
+    text, restarted = run_code(hub, url, HOG.format(mib=600))
+    assert restarted
+    assert "memory limit of 400 MiB (profile Standard)" in text
+    hub.stop_server("ana")
+    assert "Traceback" not in hub.log()
+
+
 def test_a_person_without_a_group_reads_why(hub):
     with contextlib.closing(hub.browser("viktor")) as browser:
         page = browser.get("/hub/spawn")
@@ -185,8 +234,8 @@ def test_a_person_without_a_group_reads_why(hub):
         assert "in no group that grants a notebook server" in page.text
         assert "Ask your administrator to add you to one of: Standard, Premium" in page.text
         assert 'href="/hub/spawn/viktor"' in page.text
-    assert hub.audit()[-1] | {"time": ""} == {
-        "time": "", "user": "viktor", "asked_by": "viktor", "server": "", "requested": None, "account": "id-viktor",
+    assert hub.audit()[-1] | {"time": "", "seq": 0, "prev": ""} == {
+        "time": "", "seq": 0, "prev": "", "event": "start", "user": "viktor", "asked_by": "viktor", "server": "", "requested": None, "account": "id-viktor",
         "groups": [], "profile": None, "memory_bytes": None, "outcome": "refused", "code": "no_profile",
     }  # fmt: skip
     assert "Traceback" not in hub.log()

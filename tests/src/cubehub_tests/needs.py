@@ -52,6 +52,16 @@ def _bubblewrap() -> bool:
     return probe_isolation().kind == "bubblewrap"
 
 
+def _is_new_enough(python: str) -> bool:
+    try:
+        asked = subprocess.run(
+            [python, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"], check=False
+        )
+    except OSError:
+        return False
+    return asked.returncode == 0
+
+
 def _takes_user_ids() -> bool:
     from cubehub_spawner.isolation import probe_uid  # noqa: PLC0415 - as above
 
@@ -155,6 +165,13 @@ NEEDS = {
         "running the tests as root",
         _takes_user_ids,
         lambda: os.geteuid() == 0,
+    ),
+    "system-python": Need(
+        "Python of the system's that is new enough",
+        "sudo apt install python3",
+        lambda: _is_new_enough("/usr/bin/python3"),
+        # an older distribution has none
+        lambda: not Path("/usr/bin/python3").exists() or _is_new_enough("/usr/bin/python3"),
     ),
     "network-cut": Need(
         "way to run a command without network",

@@ -36,6 +36,9 @@ class CgroupEnforcer(Enforcer):
             raise OSError(f"{folder} is left from an earlier server and can't be removed")
         folder.mkdir()
         try:
+            folder.chmod(
+                0o755
+            )  # the server reads limit and events, under whatever user id; whatever the Hub's umask
             self._write_limit(folder, memory_bytes)
         except OSError:
             folder.rmdir()
