@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from cubehub_spawner._local import held_beside
-from cubehub_spawner.enforcers import CgroupV1, CgroupV2, SystemdScope
+from cubehub_spawner.enforcers import CgroupV1, CgroupV2, SystemdScope, Watchdog
 from cubehub_spawner.enforcers.cgroup_v2 import enable_more
+from cubehub_spawner.enforcers.watch import trees
 
 MIB = 2**20
 MOST = 60
@@ -70,6 +71,62 @@ def test_a_fork_bomb_ends_at_the_limit(enforcer, group):
         assert most <= MOST
         assert subprocess.run(["/bin/true"], check=False).returncode == 0, "others go on"
         assert b"x" in bomb.stdout.read(), "it was told that there is no more"
+
+
+SERVER = """
+import subprocess, sys
+kernel = subprocess.run([sys.executable, "-c", sys.argv[1]], stdout=subprocess.DEVNULL)
+print(kernel.returncode, flush=True)
+"""
+# parents end at once, so their children become the watching process's; who is left to live says so
+ORPHANS = """
+import os, sys, time
+seen, left = os.pipe()
+def bomb(generations):
+    for _ in range(2 if generations else 0):
+        if os.fork() == 0:
+            bomb(generations - 1)
+    if not generations:
+        time.sleep(60)
+        os.write(left, b"lived")
+    os._exit(0)
+if os.fork() == 0:
+    bomb(8)
+os.close(left)
+os._exit(1 if os.read(seen, 9) else 0)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("bomb", "kernel"), [(BOMB, -9), (ORPHANS, 0)], ids=["tree", "orphans"])
+def test_the_watchdog_ends_the_bomb_and_not_the_server(tmp_path, bomb, kernel):
+    enforcer = Watchdog.probe(tmp_path)
+    group = enforcer.create("one", 3000 * MIB, pids=MOST)
+    with subprocess.Popen(
+        enforcer.command(group, [sys.executable, "-c", SERVER, bomb]), stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout.readline() == f"{kernel}\n"
+        assert server.wait(60) == 0
+        assert enforcer.remove(group)
+
+
+A, INIT, LAB, K1, K2, X, Y, Z = os.getpid(), 11, 12, 20, 21, 30, 31, 32
+
+
+@pytest.mark.parametrize(
+    ("families", "found"),
+    [
+        pytest.param(
+            {LAB: [K1, K2], K1: [X], K2: [Y, Z]}, {K1: [K1, X], K2: [K2, Y, Z], 0: []}, id="two kernels"
+        ),
+        pytest.param({LAB: [K1], K1: [X], X: [Y]}, {K1: [K1, X, Y], 0: []}, id="deep"),
+        pytest.param({LAB: [K1], A: [INIT, X], X: [Y, Z]}, {K1: [K1], 0: [X, Y, Z]}, id="orphans"),
+        pytest.param({LAB: [K1], INIT: [LAB, X, Y]}, {K1: [K1], 0: [X, Y]}, id="orphans in bubblewrap"),
+        pytest.param({LAB: []}, {0: []}, id="the server alone"),
+    ],
+)
+def test_processes_are_sorted_by_who_started_them(families, found):
+    assert trees({A: [INIT], INIT: [LAB], **families}, [INIT, LAB]) == found
 
 
 @pytest.mark.slow

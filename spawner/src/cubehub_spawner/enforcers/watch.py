@@ -25,7 +25,7 @@ from cubehub_spawner.enforcers._tree import (
 from cubehub_spawner.enforcers.base import kill
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 REMEMBERED = 200
 """How many looks are remembered, 20 s on a machine that keeps up."""
@@ -38,6 +38,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _POLL_S = 0.1
 _START_POLL_S = 0.01
 _PATIENCE_S = 10.0
+_ROUNDS = 50
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -76,6 +77,38 @@ def to_end(sizes: Mapping[int, int], server: Collection[int], limit: int, often:
     return ended
 
 
+ORPHANS = 0
+"""Stands for the tree of all whose parents have ended."""
+
+
+def trees(families: Mapping[int, Collection[int]], server: Sequence[int]) -> dict[int, list[int]]:
+    """Sort the processes below a server into trees, each of which one kernel or terminal started.
+
+    Parameters
+    ----------
+    families : mapping of int to collection of int
+        Process id to those of its children, from the watching process down.
+    server : sequence of int
+        The ids of the server and of what it runs behind, the server last.
+
+    Returns
+    -------
+    dict of int to list of int
+        The first process of each to all of it. Orphans are one tree, since a fork bomb leaves its parents behind.
+    """
+
+    def below(pids: Collection[int]) -> list[int]:
+        found = list(pids)
+        for one in found:
+            found += families.get(one, ())
+        return found
+
+    found = {child: below([child]) for child in families.get(server[-1], ())}
+    behind = [os.getpid(), *server[:-1]]
+    orphans = [child for parent in behind for child in families.get(parent, ()) if child not in server]
+    return {ORPHANS: below(orphans), **found}
+
+
 class Watch:
     """What is known of one server from look to look.
 
@@ -111,6 +144,7 @@ class Watch:
     def look(self) -> None:
         """Look once, and end and count what is too much."""
         limit = int((self.folder / "limit").read_text(encoding="ascii"))
+        self._thin_out()
         pids = _below()
         if memory_of(pids, enough=limit) <= limit:
             self._over.append(False)
@@ -124,6 +158,21 @@ class Watch:
         for pid in ended:
             if started_at(pid) == started[pid]:
                 _end(pid)
+
+    def _thin_out(self) -> None:
+        """End the biggest tree of processes when there are too many: a fork bomb would take all process ids."""
+        try:
+            most = int((self.folder / "processes").read_text(encoding="ascii"))
+        except FileNotFoundError:
+            return
+        if len(_below()) <= most:
+            return
+        server = [pid for pid, then in self._server.items() if started_at(pid) == then]
+        if not server:
+            return
+        found = trees(_families(), server)
+        biggest = max(found, key=lambda first: len(found[first]))
+        _end_whole(lambda: trees(_families(), server).get(biggest, []))
 
     def _count(self, kills: int) -> None:
         """Write down how many processes were ended; on a full disk too, and if not even that works, go on.
@@ -164,6 +213,37 @@ def _die_with_parent() -> None:
 
 def _below() -> list[int]:
     return [pid for pid in descendants(os.getpid()) if pid != os.getpid()]
+
+
+def _families() -> dict[int, list[int]]:
+    families: dict[int, list[int]] = {}
+    left = [os.getpid()]
+    while left:
+        pid = left.pop()
+        families[pid] = children(pid)
+        left += families[pid]
+    return families
+
+
+def _end_whole(listed: Callable[[], list[int]]) -> None:
+    """End processes that start others meanwhile: whoever is stopped starts none, so the list ends.
+
+    Notes
+    -----
+    What was stopped is ended in any case; a tree that grows faster than it is stopped meets the next round.
+    """
+    stopped: dict[int, int] = {}
+    for _ in range(_ROUNDS):
+        new = {pid: started_at(pid) for pid in listed() if pid not in stopped}
+        if not new:
+            break
+        for pid in new:
+            with contextlib.suppress(PermissionError):
+                kill(pid, signal.SIGSTOP)
+        stopped |= new
+    for pid, then in stopped.items():
+        if started_at(pid) == then:
+            _end(pid)
 
 
 def _end(pid: int) -> None:
