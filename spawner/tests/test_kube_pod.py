@@ -167,7 +167,7 @@ OLD = {"limits": {"memory": "128Mi", "cpu": "1"}, "requests": {"memory": "128Mi"
 def test_how_far_a_resize_is(resources, condition, expected):
     conditions = [{"type": condition[0], "status": "True", "reason": condition[1]}] if condition else []
     status = {"name": "notebook", "resources": resources}
-    pod = {"status": {"conditions": conditions, "containerStatuses": [status]}}
+    pod = {"metadata": {"generation": 2}, "status": {"conditions": conditions, "containerStatuses": [status]}}
     assert state_of(pod, WANTED)[0] == expected
 
 
