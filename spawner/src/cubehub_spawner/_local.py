@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jupyterhub.spawner import LocalProcessSpawner
 from jupyterhub.utils import random_port
 from traitlets import Any as AnyTrait
-from traitlets import Dict, List, TraitError, Unicode, default, validate
+from traitlets import Dict, Int, List, TraitError, Unicode, default, validate
 
 from cubehub_spawner import enforcers, uids
 from cubehub_spawner._folders import remove_folder
@@ -22,7 +22,7 @@ from cubehub_spawner._places import Places
 from cubehub_spawner.enforcers._tree import eldest_child, end_tree, server_chain, started_at
 from cubehub_spawner.enforcers.base import Enforcer, kill
 from cubehub_spawner.enforcers.resize import resize, used_bytes
-from cubehub_spawner.entitlement import Refusal
+from cubehub_spawner.entitlement import Grant, Refusal
 from cubehub_spawner.environment import server_environment
 from cubehub_spawner.errors import NoEnforcerError, ResizeError, SpawnerError
 from cubehub_spawner.isolation import (
@@ -71,6 +71,10 @@ class ProfileLocalSpawner(Places, EntitledSpawner, LocalProcessSpawner):
         Unicode(),
         default_value=[enforcer.name for enforcer in enforcers.ENFORCERS],
         help="What may hold a server to its RAM, in the order in which it is tried.",
+    ).tag(config=True)
+
+    pids_limit = Int(
+        4096, min=64, help="Processes and threads that one server may have; a fork bomb ends there."
     ).tag(config=True)
 
     if TYPE_CHECKING:
@@ -172,7 +176,7 @@ class ProfileLocalSpawner(Places, EntitledSpawner, LocalProcessSpawner):
             if self.home_hook is not None:
                 await asyncio.to_thread(self.home_hook, self)
             await asyncio.to_thread(self.own_places)
-            self.handle = await asyncio.to_thread(enforcer.create, self.group, grant.memory_bytes)
+            self.handle = await asyncio.to_thread(self._create, enforcer, grant)
             self.enforcer_name = enforcer.name
             self.port = random_port()
             self._popen(enforcer)
@@ -197,6 +201,9 @@ class ProfileLocalSpawner(Places, EntitledSpawner, LocalProcessSpawner):
         self.isolation_here()
         return enforcers.choose(Path(self.state_dir), enforcers.named(self.enforcers))
 
+    def _create(self, enforcer: Enforcer, grant: Grant) -> str:
+        return enforcer.create(self.group, grant.memory_bytes, cpu=grant.cpu, pids=self.pids_limit)
+
     def _popen(self, enforcer: Enforcer) -> None:
         command = enforcer.command(self.handle, self.isolated_command(enforcer))
         env = self.get_env() | {"CUBEHUB_MEMORY_EVENTS": str(self.events_seen(enforcer))}
@@ -216,11 +223,12 @@ class ProfileLocalSpawner(Places, EntitledSpawner, LocalProcessSpawner):
         self.pid = self.proc.pid
         self.started = started_at(self.pid)
         self.log.info(
-            "Started the server of %s as %s: %s holds it to %d bytes, output in %s",
+            "Started the server of %s as %s: %s holds it to %d bytes%s, output in %s",
             self._log_name,
             self.granted_profile,
             enforcer.name,
             self.granted_bytes,
+            held_beside(enforcer.holds, self.granted_cpu, self.pids_limit),
             self.log_file,
         )
 
@@ -248,18 +256,23 @@ class ProfileLocalSpawner(Places, EntitledSpawner, LocalProcessSpawner):
 
         Notes
         -----
-        Cores are not held on one machine; the number of threads that libraries were told stays until the next start.
+        Cores follow where they are held, and that alone makes nothing fail. The number of threads that libraries
+        were told stays until the next start.
         """
-        del cpu
         if not self.handle:
             raise ResizeError("The server does not run.")
-        await asyncio.to_thread(self._resize, self.handle, memory_bytes)
+        await asyncio.to_thread(self._resize, self.handle, memory_bytes, cpu)
 
-    def _resize(self, handle: str, memory_bytes: int) -> None:
+    def _resize(self, handle: str, memory_bytes: int, cpu: float) -> None:
         try:
-            resize(self._enforcer(), handle, memory_bytes)
+            enforcer = self._enforcer()
         except NoEnforcerError as error:  # what held it at the start can't be used by this Hub
             raise ResizeError(error.message) from error
+        resize(enforcer, handle, memory_bytes)
+        try:
+            enforcer.limit_cpu(handle, cpu)
+        except OSError as error:
+            self.log.warning("The cores of %s's server could not be changed: %s", self._log_name, error)
 
     async def memory_used(self) -> int | None:
         """Tell what the running server uses, without unused file contents."""
@@ -354,3 +367,13 @@ class ProfileLocalSpawner(Places, EntitledSpawner, LocalProcessSpawner):
             "JupyterHub.internal_ssl is not supported by ProfileLocalSpawner.",
             "Servers listen on loopback: switch internal_ssl off.",
         )
+
+
+def held_beside(holds: frozenset[str], cpu: float, pids: int) -> str:
+    """Say for the log what is held beside memory, and what is not."""
+    said = [f"{cpu:g} CPU"] if "cpu" in holds else []
+    said += [f"{pids} processes"] if "processes" in holds else []
+    missing = [what for what in ("cpu", "processes") if what not in holds]
+    return "".join(f", {one}" for one in said) + (
+        f" (not held here: {', '.join(missing)})" if missing else ""
+    )

@@ -15,8 +15,10 @@ from cubehub_spawner.enforcers.base import CannotHoldError, Enforcer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_JOIN = 'echo $$ > "$1" || exit 111; shift; exec "$@"'
+_JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 111; shift; done; shift; exec "$@"'
 """The shell joins the group and then becomes the server: there is no moment in which the server is outside."""
+PERIOD_US = 100_000
+"""The kernel's own: cores are held as a part of each tenth of a second."""
 
 
 class CgroupEnforcer(Enforcer):
@@ -29,8 +31,18 @@ class CgroupEnforcer(Enforcer):
     def _write_limit(self, folder: Path, memory_bytes: int) -> None:
         """Write the files that limit RAM and forbid swap."""
 
+    @abstractmethod
+    def _write_more(self, handle: str, cpu: float | None, pids: int | None) -> None:
+        """Write what limits cores and processes, where this machine can hold them."""
+
+    def _folders(self, handle: str) -> list[Path]:
+        """List the group's folders, the one of its memory last."""
+        return [Path(handle)]
+
     @override
-    def create(self, group: str, memory_bytes: int) -> str:
+    def create(
+        self, group: str, memory_bytes: int, *, cpu: float | None = None, pids: int | None = None
+    ) -> str:
         folder = self.base / group
         if folder.exists() and not self.remove(str(folder)):
             raise OSError(f"{folder} is left from an earlier server and can't be removed")
@@ -40,8 +52,9 @@ class CgroupEnforcer(Enforcer):
                 0o755
             )  # the server reads limit and events, under whatever user id; whatever the Hub's umask
             self._write_limit(folder, memory_bytes)
+            self._write_more(str(folder), cpu, pids)
         except OSError:
-            folder.rmdir()
+            self.discard(str(folder))
             raise
         return str(folder)
 
@@ -52,7 +65,8 @@ class CgroupEnforcer(Enforcer):
 
     @override
     def command(self, handle: str, argv: list[str]) -> list[str]:
-        return ["/bin/sh", "-c", _JOIN, "cubehub-join", f"{handle}/cgroup.procs", *argv]
+        joined = [f"{folder}/cgroup.procs" for folder in self._folders(handle)]
+        return ["/bin/sh", "-c", _JOIN, "cubehub-join", *joined, "--", *argv]
 
     @override
     def limit(self, handle: str, memory_bytes: int) -> None:
@@ -75,13 +89,19 @@ class CgroupEnforcer(Enforcer):
 
     @override
     def discard(self, handle: str) -> bool:
-        try:
-            Path(handle).rmdir()
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return False
+        for folder in self._folders(handle):
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return False
         return True
+
+    @override
+    def limit_cpu(self, handle: str, cpu: float) -> None:
+        if Path(handle).is_dir():
+            self._write_more(handle, cpu, None)
 
     @override
     def usage(self, handle: str) -> int:
@@ -109,6 +129,11 @@ class CgroupEnforcer(Enforcer):
         except OSError as error:
             raise CannotHoldError(f"{self.base}: {error.strerror or error}") from error
         self.discard(handle)
+
+
+def quota_us(cpu: float) -> int:
+    """Give the part of each period that so many cores are; the kernel takes no less than a thousandth of a second."""
+    return max(1000, int(cpu * PERIOD_US))
 
 
 def own_cgroup(controller: str) -> str | None:

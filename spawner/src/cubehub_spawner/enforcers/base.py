@@ -44,9 +44,28 @@ class Enforcer(ABC):
             When it can't hold anything here.
         """
 
+    @property
+    def holds(self) -> frozenset[str]:
+        """What it holds on this machine, of ``memory``, ``cpu`` and ``processes``."""
+        return frozenset({"memory"})
+
     @abstractmethod
-    def create(self, group: str, memory_bytes: int) -> str:
-        """Make a group with its limit and return its handle; an old one of that name is ended first."""
+    def create(
+        self, group: str, memory_bytes: int, *, cpu: float | None = None, pids: int | None = None
+    ) -> str:
+        """Make a group with its limits and return its handle; an old one of that name is ended first.
+
+        Parameters
+        ----------
+        group : str
+            Its name.
+        memory_bytes : int
+            RAM of all its processes together.
+        cpu : float, optional
+            Cores that they may use together; not held where `holds` doesn't say so.
+        pids : int, optional
+            How many processes and threads there may be; the same.
+        """
 
     @abstractmethod
     def command(self, handle: str, argv: list[str]) -> list[str]:
@@ -55,6 +74,10 @@ class Enforcer(ABC):
     @abstractmethod
     def limit(self, handle: str, memory_bytes: int) -> None:
         """Change the limit of a group that runs."""
+
+    def limit_cpu(self, handle: str, cpu: float) -> None:
+        """Change the cores of a group that runs, where they are held."""
+        del handle, cpu
 
     @abstractmethod
     def limit_now(self, handle: str) -> int:

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from cubehub_spawner.enforcers._cgroup import CgroupEnforcer, hold_back, own_cgroup
+from cubehub_spawner.enforcers._cgroup import PERIOD_US, CgroupEnforcer, hold_back, own_cgroup, quota_us
 from cubehub_spawner.enforcers.base import CannotHoldError
 
 _ROOT = Path("/sys/fs/cgroup")
@@ -41,6 +41,7 @@ class CgroupV2(CgroupEnforcer):
         for base in bases:
             try:
                 enable_memory(base)
+                enable_more(base)
                 enforcer = cls(base)
                 enforcer.try_out()
             except (OSError, CannotHoldError) as error:
@@ -53,6 +54,21 @@ class CgroupV2(CgroupEnforcer):
     def hold_back(self, handle: str, memory_bytes: int | None) -> None:
         high = Path(handle) / "memory.high"
         hold_back(Path(handle), lambda text: high.write_text(text, encoding="ascii"), memory_bytes)
+
+    @property
+    @override
+    def holds(self) -> frozenset[str]:
+        handed_on = (self.base / "cgroup.subtree_control").read_text(encoding="ascii").split()
+        names = {"cpu": "cpu", "pids": "processes"}
+        return frozenset({"memory", *(names[one] for one in handed_on if one in names)})
+
+    @override
+    def _write_more(self, handle: str, cpu: float | None, pids: int | None) -> None:
+        folder = Path(handle)
+        if cpu is not None and "cpu" in self.holds:
+            (folder / "cpu.max").write_text(f"{quota_us(cpu)} {PERIOD_US}", encoding="ascii")
+        if pids is not None and "processes" in self.holds:
+            (folder / "pids.max").write_text(str(pids), encoding="ascii")
 
     def _write_limit(self, folder: Path, memory_bytes: int) -> None:
         (folder / "memory.max").write_text(str(memory_bytes), encoding="ascii")
@@ -79,6 +95,14 @@ def candidate_bases(own: Path, root: Path, *, systemd: bool) -> list[Path]:
     except OSError:
         delegated = False
     return [own] if delegated else []
+
+
+def enable_more(base: Path) -> None:
+    """Let the children of `base` have limits of cores and processes too, as far as these are there to be handed on."""
+    for controller in ("cpu", "pids"):
+        with suppress(OSError):
+            if controller in (base / "cgroup.controllers").read_text(encoding="ascii").split():
+                (base / "cgroup.subtree_control").write_text(f"+{controller}", encoding="ascii")
 
 
 def enable_memory(base: Path) -> None:

@@ -34,7 +34,8 @@ class SystemdScope(Enforcer):
     def __init__(self, slice_path: Path, *, user: bool = True) -> None:
         self.slice_path = slice_path
         self.user = user
-        self._limits: dict[str, int] = {}
+        self._limits: dict[str, list[str]] = {}
+        self._holds = {"memory"}
 
     @classmethod
     def probe(cls, state_dir: Path) -> SystemdScope:
@@ -53,8 +54,12 @@ class SystemdScope(Enforcer):
         enforcer = cls(_ROOT / asked.stdout.strip().strip("/") / slice_name, user=user)
         handle = enforcer.create(f"cubehub-probe-{os.getpid()}", 64 * 2**20)
         limit_file = enforcer.folder(handle) / "memory.max"
-        tried = _run(enforcer.command(handle, ["/bin/cat", str(limit_file)]))
-        if tried.returncode or tried.stdout.strip() != str(64 * 2**20):
+        # what the manager was not given to hand on it takes as a setting and does not hold
+        look = 'cat "$0"; cd "${0%/*}"; ls cpu.max pids.max 2>/dev/null; true'
+        tried = _run(enforcer.command(handle, ["/bin/sh", "-c", look, str(limit_file)]))
+        limit, *more = tried.stdout.split() or [""]
+        enforcer._holds |= {{"cpu.max": "cpu", "pids.max": "processes"}[name] for name in more}
+        if tried.returncode or limit != str(64 * 2**20):
             raise CannotHoldError(
                 f"a scope does not get its limit: {(tried.stderr or tried.stdout).strip()[:200]}"
             )
@@ -69,12 +74,22 @@ class SystemdScope(Enforcer):
         """The slice, as systemd calls it."""
         return self.slice_path.name
 
+    @property
     @override
-    def create(self, group: str, memory_bytes: int) -> str:
+    def holds(self) -> frozenset[str]:
+        return frozenset(self._holds)
+
+    @override
+    def create(
+        self, group: str, memory_bytes: int, *, cpu: float | None = None, pids: int | None = None
+    ) -> str:
         handle = f"{group}.scope"
         if not self.remove(handle):
             raise OSError(f"{handle} is left from an earlier server and can't be ended")
-        self._limits[handle] = memory_bytes
+        settings = [f"MemoryMax={memory_bytes}", "MemorySwapMax=0"]
+        settings += [] if cpu is None else [_quota(cpu)]
+        settings += [] if pids is None else [f"TasksMax={pids}"]
+        self._limits[handle] = settings
         return handle
 
     @override
@@ -97,8 +112,7 @@ class SystemdScope(Enforcer):
             "--collect",
             f"--unit={handle.removesuffix('.scope')}",
             f"--slice={self.slice_name}",
-            f"--property=MemoryMax={self._limits[handle]}",
-            "--property=MemorySwapMax=0",
+            *(f"--property={setting}" for setting in self._limits[handle]),
             "--",
             "/usr/bin/env",
             *hidden,
@@ -108,7 +122,11 @@ class SystemdScope(Enforcer):
     @override
     def limit(self, handle: str, memory_bytes: int) -> None:
         self._set(handle, f"MemoryMax={memory_bytes}")
-        self._limits[handle] = memory_bytes
+
+    @override
+    def limit_cpu(self, handle: str, cpu: float) -> None:
+        if "cpu" in self._holds:
+            self._set(handle, _quota(cpu))
 
     def _set(self, handle: str, setting: str) -> None:
         asked = _run(["systemctl", *self._manager, "set-property", "--runtime", handle, setting])
@@ -159,6 +177,10 @@ class SystemdScope(Enforcer):
             return True
         _run(["systemctl", *self._manager, "stop", handle])
         return not self.folder(handle).exists()
+
+
+def _quota(cpu: float) -> str:
+    return f"CPUQuota={max(1, round(cpu * 100))}%"
 
 
 def _run(argv: list[str]) -> subprocess.CompletedProcess[str]:

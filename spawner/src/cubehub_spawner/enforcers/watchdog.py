@@ -50,8 +50,16 @@ class Watchdog(Enforcer):
             raise CannotHoldError("/proc does not tell the children of a process")
         return cls(state_dir)
 
+    @property
     @override
-    def create(self, group: str, memory_bytes: int) -> str:
+    def holds(self) -> frozenset[str]:
+        return frozenset({"memory", "processes"})
+
+    @override
+    def create(
+        self, group: str, memory_bytes: int, *, cpu: float | None = None, pids: int | None = None
+    ) -> str:
+        del cpu
         folder = self.state_dir / "watchdog" / group
         if folder.exists() and not self.remove(str(folder)):
             raise OSError(f"{folder} is left from an earlier server and can't be removed")
@@ -60,6 +68,8 @@ class Watchdog(Enforcer):
             one.chmod(0o711)
         (folder / "events").write_text("oom_kill 0\n", encoding="ascii")
         (folder / "events").chmod(0o644)
+        if pids is not None:
+            (folder / "processes").write_text(str(pids), encoding="ascii")
         self.limit(str(folder), memory_bytes)
         return str(folder)
 
