@@ -167,18 +167,8 @@ OLD = {"limits": {"memory": "128Mi", "cpu": "1"}, "requests": {"memory": "128Mi"
 def test_how_far_a_resize_is(resources, condition, expected):
     conditions = [{"type": condition[0], "status": "True", "reason": condition[1]}] if condition else []
     status = {"name": "notebook", "resources": resources}
-    pod = {
-        "metadata": {"generation": 3},
-        "status": {"conditions": conditions, "containerStatuses": [status]},
-    }
+    pod = {"metadata": {"generation": 2}, "status": {"conditions": conditions, "containerStatuses": [status]}}
     assert state_of(pod, WANTED)[0] == expected
-
-
-def test_what_the_kubelet_said_about_an_earlier_question_does_not_count():
-    old = {"type": "PodResizePending", "status": "True", "reason": "Infeasible", "observedGeneration": 2}
-    status = {"name": "notebook", "resources": OLD}
-    pod = {"metadata": {"generation": 3}, "status": {"conditions": [old], "containerStatuses": [status]}}
-    assert state_of(pod, WANTED)[0] == "waiting"
 
 
 def test_when_a_server_ran_out():

@@ -49,7 +49,7 @@ def test_premium_now_kernel_kept(which: str, request: pytest.FixtureRequest) -> 
             assert kernel.run(TRY.format(mib=420)).text != "0", "more than the limit"
         hub.person(name, "premium")
         (action,) = hub.apply(name)
-        assert (action["kind"], action["to_bytes"]) == ("resized", 600 * MIB), action
+        assert (action["kind"], action["to_bytes"]) == ("resized", 600 * MIB), hub.warnings()
         pod = hub.pod(name)
         assert limit(pod) == 600 * MIB, "the kubelet has done it when the Hub says so"
         assert faults(pod, 600 * MIB, 2) == []

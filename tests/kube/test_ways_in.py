@@ -106,6 +106,18 @@ def test_a_refusal_leaves_nothing(
     assert f"home-id-{name}" not in {one["metadata"]["name"] for one in hub.cluster.get("pvc")}
 
 
+def test_without_the_directory_nothing_starts(hub: KubeHub) -> None:
+    name, people = hub.person("dora", "premium"), hub.root / "people.json"
+    known = people.read_text()
+    people.write_text("null")
+    try:
+        answer = hub.ask(name)
+    finally:
+        people.write_text(known)
+    assert answer.status_code == 503, answer.text
+    assert hub.pods(name) == []
+
+
 def test_a_hook_cannot_give_more_and_an_unsafe_one_gives_nothing(hub: KubeHub) -> None:
     more, unsafe = hub.person("hugo", "standard"), hub.person("ursel", "standard")
     (hub.root / "hook.json").write_text(json.dumps({more: "more", unsafe: "unsafe"}))

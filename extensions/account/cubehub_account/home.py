@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import threading
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _FRESH_S = 300.0
 _MOST_ENTRIES = 1_000_000
+_NICE = 15
 _PAUSE_EVERY = 500
 _PAUSE_S = 0.005
 """A breath after each few hundred entries: counting must not slow anybody's notebook."""
@@ -96,6 +98,8 @@ class HomeCounter:
         return self._last
 
     def _count(self) -> None:
+        with contextlib.suppress(OSError, AttributeError):  # this thread alone; Linux only
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         try:
             self._last = count(self.home)
         except OSError:  # no home: nothing to tell

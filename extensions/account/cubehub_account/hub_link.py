@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ _WAIT_S = 50
 _ANSWERS_WITHIN_S = 70
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 _KEPT = 100
+_LEAST_S = 1.0
+"""Between two questions that brought no notice: a Hub that answers at once, for whatever reason, is not asked at once again."""
 
 
 @dataclass
@@ -32,24 +35,24 @@ class News:
     """The notice that ended the person's access."""
     last_id: int = 0
 
-    def take(self, answer: Any) -> None:
-        """Add an answer of the Hub's; what is not of its form is ignored."""
+    def take(self, answer: Any) -> bool:
+        """Add an answer of the Hub's; False where it is not of its form, of which the rest is ignored."""
         if not isinstance(answer, dict):
-            return
-        server = answer.get("server")
-        if isinstance(server, dict):
+            return False
+        server, notices = answer.get("server"), answer.get("notices")
+        if isinstance(server, dict) and server:
             self.server = server
-        notices = answer.get("notices")
         for notice in notices if isinstance(notices, list) else ():
             if isinstance(notice, dict) and isinstance(notice.get("id"), int):
                 self.last_id = max(self.last_id, notice["id"])
                 self.add(notice)
+                # whoever is told of a limit again has a server again
+                self.ended = notice if notice.get("level") == "error" else None
+        return bool(isinstance(server, dict) and server and isinstance(notices, list))
 
     def add(self, notice: dict[str, Any]) -> None:
         """Add one notice; only the newest are kept."""
         self.notices = [*self.notices, notice][-_KEPT:]
-        if notice.get("level") == "error":
-            self.ended = notice
 
 
 class HubLink:
@@ -82,25 +85,33 @@ class HubLink:
         """Ask until cancelled; a Hub without such news is left alone."""
         pause_s = _FIRST_PAUSE_S
         while True:
-            wait_s = _WAIT_S if self.news.server else 0  # profile and sizes are wanted at once
+            began, last_id = time.monotonic(), self.news.last_id
             try:
-                answer = await self._client.fetch(
-                    f"{self._url}/cubehub/notices?after={self.news.last_id}&wait={wait_s}",
-                    headers={"Authorization": f"token {self._token}"},
-                    request_timeout=_ANSWERS_WITHIN_S,
-                    connect_timeout=10,
-                )
-                self.news.take(json.loads(answer.body))
+                answered = self.news.take(await self._ask())
             except (OSError, ValueError, HTTPClientError) as error:
                 if isinstance(error, HTTPClientError) and error.code == 404 and not self.news.server:
                     self._log.info("cubehub_account: this Hub has no news for its servers")
                     return
-                self._tell(silent=True)
+                answered = False
+            self._tell(silent=not answered)
+            if not answered:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             else:
-                self._tell(silent=False)
                 pause_s = _FIRST_PAUSE_S
+                if self.news.last_id == last_id:
+                    await asyncio.sleep(max(0.0, _LEAST_S - (time.monotonic() - began)))
+
+    async def _ask(self) -> Any:
+        """Ask once what is new; waits for it unless nothing is known yet."""
+        wait_s = _WAIT_S if self.news.server else 0  # profile and sizes are wanted at once
+        answer = await self._client.fetch(
+            f"{self._url}/cubehub/notices?after={self.news.last_id}&wait={wait_s}",
+            headers={"Authorization": f"token {self._token}"},
+            request_timeout=_ANSWERS_WITHIN_S,
+            connect_timeout=10,
+        )
+        return json.loads(answer.body)
 
     def _tell(self, *, silent: bool) -> None:
         if silent and not self._silent:

@@ -141,8 +141,13 @@ def reason(limits: Limits, notebook: str = "") -> str:
         "  - close notebooks and kernels that you don't need: all of them share the limit;\n"
         "  - open data lazily (xarray: chunks={}) and select area, time and variables before computing;\n"
         "  - compute with Dask Gateway, whose workers have memory of their own;\n"
-        "  - ask your administrator for a profile with more memory, e.g. Premium.\n"
+        f"  - ask your administrator for a profile with more memory{_for_example(limits.profile)}.\n"
     )
+
+
+def _for_example(profile: str) -> str:
+    """Name the profile to ask for, but not to somebody who has it."""
+    return "" if profile.casefold() == "premium" else ", e.g. Premium"
 
 
 def _gib(count: int) -> str:

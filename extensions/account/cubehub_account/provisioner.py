@@ -8,8 +8,9 @@ from jupyter_client.provisioning import LocalProvisioner
 
 from cubehub_account.memory import ledger
 
-_SCORE = 500
-"""Half of the server's limit is added to what the kernel's out-of-memory killer takes a process to use."""
+_SCORE, _HIGHEST = 500, 1000
+"""Half of the server's limit is added to what the kernel's out-of-memory killer takes a process to use, on top of what
+it has: in a pod, the kubelet has given nearly the highest to all of the server already."""
 
 
 def first_to_go(command: list[str]) -> list[str]:
@@ -20,7 +21,10 @@ def first_to_go(command: list[str]) -> list[str]:
     The shell raises its own ``oom_score_adj``, which any process may, and becomes the command: process id, signals and
     exit status are the command's own.
     """
-    script = f'echo {_SCORE} 2>/dev/null >/proc/self/oom_score_adj; exec "$@"'
+    script = (
+        f'read own </proc/self/oom_score_adj; new=$((own + {_SCORE})); [ "$new" -le {_HIGHEST} ] || new={_HIGHEST}; '
+        'echo "$new" 2>/dev/null >/proc/self/oom_score_adj; exec "$@"'
+    )
     return ["/bin/sh", "-c", script, "sh", *command]
 
 

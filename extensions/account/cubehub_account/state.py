@@ -6,12 +6,15 @@ import itertools
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cubehub_account.home import HomeCounter
 from cubehub_account.hub_link import News
 from cubehub_account.memory import Limits
-from cubehub_account.usage import read_usage
+from cubehub_account.usage import read_limit, read_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass
@@ -20,13 +23,12 @@ class State:
 
     news: News = field(default_factory=News)
     home: HomeCounter = field(default_factory=lambda: HomeCounter(os.path.expanduser("~")))  # noqa: PTH111 - a text
+    _seen: set[str] = field(default_factory=set)
     _own_ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def limits(self) -> Limits:
         """Give limit and profile as they are now: both can change while the server runs."""
-        told = Limits.from_environment(os.environ)
-        title = self.news.server.get("title") or told.profile
-        return Limits(read_usage().memory_bytes or told.memory_bytes, str(title))
+        return Limits(read_limit(), self._title())
 
     def status(self) -> dict[str, Any]:
         """Write down what the status bar shows."""
@@ -35,14 +37,29 @@ class State:
             "used_bytes": usage.used_bytes,
             "memory_bytes": usage.memory_bytes,
             "profile": server.get("profile") or os.environ.get("CUBEHUB_PROFILE", ""),
-            "title": self.limits().profile,
+            "title": self._title(),
             "home_bytes": home.bytes if home else None,
             "home_complete": home.complete if home else True,
             "storage_bytes": server.get("storage_bytes"),
             "hub_url": _hub_home(),
-            "notices": self.news.notices,
+            "notices": [{**notice, "seen": _key(notice) in self._seen} for notice in self.news.notices],
             "ended": self.news.ended,
         }
+
+    def note_seen(self, keys: Iterable[str]) -> None:
+        """Note which notices a page has shown, so that no page of this server shows them again.
+
+        Parameters
+        ----------
+        keys : iterable of str
+            Each ``ID@TIME`` of a notice; any other is ignored.
+        """
+        known = {_key(notice) for notice in self.news.notices}
+        self._seen = (self._seen | set(keys)) & known
+
+    def _title(self) -> str:
+        told = Limits.from_environment(os.environ).profile
+        return str(self.news.server.get("title") or told)
 
     def say_stopped(self, message: str, hint: str, kernel_id: str) -> None:
         """Note that a kernel was stopped for memory, for the page to say instead of its own guess."""
@@ -57,6 +74,11 @@ class State:
                 "kernel": kernel_id,
             }
         )
+
+
+def _key(notice: dict[str, Any]) -> str:
+    """Tell one saying from another: the Hub's ids begin anew when its database was lost."""
+    return f"{notice.get('id')}@{notice.get('time')}"
 
 
 def _hub_home() -> str:

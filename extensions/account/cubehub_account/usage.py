@@ -36,16 +36,25 @@ def read_usage(environ: Mapping[str, str] = os.environ) -> Usage:
     The folder is that of ``CUBEHUB_MEMORY_EVENTS`` (a cgroup of either version, or the watchdog's), else a container's
     own cgroup. What can't be read there is taken from ``MEM_LIMIT``, and from the processes that can be seen.
     """
+    folder = _folder(environ)
+    used = _used_in(folder) if folder else None
+    return Usage(_of_processes() if used is None else used, read_limit(environ))
+
+
+def read_limit(environ: Mapping[str, str] = os.environ) -> int | None:
+    """Read the limit alone, which costs next to nothing."""
+    folder = _folder(environ)
+    told = environ.get("MEM_LIMIT", "")
+    return (_limit_of(folder) if folder else None) or (int(told) if told.isdigit() else None)
+
+
+def _folder(environ: Mapping[str, str]) -> Path | None:
+    """Find where the machine keeps what the server uses; None where it does not say."""
     events = environ.get(EVENTS_VARIABLE)
-    folders = [Path(events).parent] if events else list(_IN_A_POD)
-    limit = environ.get("MEM_LIMIT", "")
-    told = int(limit) if limit.isdigit() else None
-    for folder in folders:
-        found = _limit_of(folder)
-        if found is not None or (folder / "memory.stat").is_file():
-            used = _used_in(folder)
-            return Usage(_of_processes() if used is None else used, found or told)
-    return Usage(_of_processes(), told)
+    for folder in [Path(events).parent] if events else _IN_A_POD:
+        if (folder / "memory.stat").is_file() or _limit_of(folder) is not None:
+            return folder
+    return None
 
 
 def _limit_of(folder: Path) -> int | None:

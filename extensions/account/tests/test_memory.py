@@ -87,7 +87,8 @@ def test_reason_names_notebook_limit_profile_and_ways_out():
     assert text.startswith(
         "The kernel of flood.ipynb was stopped: the server reached its memory limit of 5 GiB"
     )
-    for part in ("standard", "Dask Gateway", "lazily", "ask your administrator"):
+    for part in ("standard", "Dask Gateway", "lazily", "ask your administrator", "e.g. Premium"):
         assert part in text
+    assert "e.g. Premium" not in reason(Limits(10 * 2**30, "Premium"))
     assert "300 MiB" in reason(Limits(300 * 2**20))
     assert "GiB" not in reason(Limits.from_environment({"MEM_LIMIT": "", "CUBEHUB_PROFILE": ""}))

@@ -128,11 +128,33 @@ def test_the_page_is_told_use_limit_and_which_kernel_was_stopped(jupyter, call, 
     assert call("GET", "cubehub/account/status")["memory_bytes"] == 400 * 2**20, "as it is now, not as it was"
 
 
-def test_nobody_is_told_without_logging_in(jupyter):
+def refusal(request):
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(f"{jupyter.url}cubehub/account/status", timeout=10)  # noqa: S310 - our own
-    assert refused.value.code == 403
-    refused.value.close()
+        urllib.request.urlopen(request, timeout=10)  # noqa: S310 - our own server
+    with refused.value as answer:
+        return answer.code, json.loads(answer.read())
+
+
+def test_nobody_is_told_without_logging_in(jupyter):
+    for name, body in (("status", None), ("seen", b"{}")):
+        url = f"{jupyter.url}cubehub/account/{name}"
+        status, said = refusal(urllib.request.Request(url, data=body))  # noqa: S310 - our own server
+        assert status == 403
+        assert set(said) == {"code", "message", "hint"}
+        assert said["code"] == "forbidden"
+
+
+def test_what_was_shown_is_noted_and_rubbish_is_refused(jupyter, call):
+    assert call("POST", "cubehub/account/seen", {"keys": ["1@t"]}) is None
+    for body in (b"", b"[]", b'{"keys": 3}', b'{"keys": [3]}', json.dumps({"keys": ["x"] * 201}).encode()):
+        request = urllib.request.Request(  # noqa: S310 - our own server
+            f"{jupyter.url}cubehub/account/seen",
+            data=body,
+            headers={"Authorization": f"token {jupyter.token}"},
+        )
+        status, said = refusal(request)
+        assert (status, said["code"]) == (400, "bad_input"), body
+        assert said["message"] == "These are no keys of notices."
 
 
 def test_a_cell_that_allocates_in_one_call_is_told_too(jupyter, call):

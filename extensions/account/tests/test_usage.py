@@ -4,7 +4,6 @@ import os
 
 import pytest
 from cubehub_account.home import HomeCounter, count
-from cubehub_account.hub_link import News
 from cubehub_account.state import State
 from cubehub_account.usage import Usage, read_usage
 
@@ -85,34 +84,6 @@ def test_counting_holds_nobody_up_and_is_done_now_and_then(tmp_path):
     assert HomeCounter(str(tmp_path / "missing")).size() is None
 
 
-@pytest.mark.parametrize(
-    "rubbish", [None, [], "x", {"notices": 3.5}, {"notices": [7, {"id": "x"}], "server": []}]
-)
-def test_what_is_no_news_is_ignored(rubbish):
-    news = News()
-    try:
-        news.take(rubbish)
-    except TypeError:
-        pytest.fail(f"{rubbish!r} is not survived")
-    assert (news.notices, news.server, news.last_id) == ([], {}, 0)
-
-
-def notice(number, level="info"):
-    return {"id": number, "time": "t", "level": level, "code": "x", "message": "m", "hint": "h"}
-
-
-def test_news_are_kept_in_order_and_an_end_is_remembered():
-    news = News()
-    news.take({"notices": [notice(1), notice(2)], "server": {"title": "Premium"}})
-    news.take({"notices": [], "server": {"title": "Premium"}})
-    assert (news.last_id, len(news.notices), news.ended) == (2, 2, None)
-    news.take({"notices": [notice(3, "error")], "server": {}})
-    assert news.ended["id"] == 3
-    for number in range(4, 300):
-        news.take({"notices": [notice(number)]})
-    assert len(news.notices) == 100
-
-
 def test_the_profile_follows_the_hub_and_the_limit_the_machine(tmp_path, monkeypatch):
     write(tmp_path, memory__max=str(300 * MIB), memory__current="5", memory__stat="")
     for name, value in environ(
@@ -128,6 +99,8 @@ def test_the_profile_follows_the_hub_and_the_limit_the_machine(tmp_path, monkeyp
     assert (status["profile"], status["memory_bytes"], status["storage_bytes"]) == ("premium", 600 * MIB, 7)
     state.say_stopped("The kernel of a.ipynb was stopped.", "Do this.", "k")
     state.say_stopped("The kernel of a.ipynb was stopped.", "Do this.", "k")
-    ids = [one["id"] for one in state.status()["notices"]]
-    assert ids == ["kernel-1", "kernel-2"]
+    first, second = state.status()["notices"]
+    assert [first["id"], second["id"]] == ["kernel-1", "kernel-2"]
+    state.note_seen([f"{first['id']}@{first['time']}", "9@never"])
+    assert [one["seen"] for one in state.status()["notices"]] == [True, False]
     state.home.thread.join(30)

@@ -51,12 +51,5 @@ c.MappingKernelManager.cull_idle_timeout = 0
 # Output made while the browser was away is kept, so that a closed laptop loses nothing.
 c.MappingKernelManager.buffer_offline_messages = True
 
-# Memory against the profile's limit. The Hub sets MEM_LIMIT and CPU_LIMIT (bytes, cores).
-c.ResourceUseDisplay.mem_limit = int(float(os.environ.get("MEM_LIMIT") or 0))
-c.ResourceUseDisplay.mem_warning_threshold = 0.1
-c.ResourceUseDisplay.cpu_limit = float(os.environ.get("CPU_LIMIT") or 0)
-# The Hub's own figures come from the cgroup; this would walk every process twice a minute.
-c.ResourceUseDisplay.enable_prometheus_metrics = False
-
 # No language server is installed; looking for twenty of them at each start costs time.
 c.LanguageServerManager.autodetect = False

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import re
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from kubernetes_asyncio.client import ApiException
 from kubespawner import KubeSpawner
 from kubespawner.clients import shared_client
@@ -25,8 +22,15 @@ from cubehub_spawner._kube_names import (
     pod_name,
 )
 from cubehub_spawner._kube_pod import SERVER, Pod, faults, fit, quantity
-from cubehub_spawner._kube_quota import change_quota, ensure_quota, quota_of, read_quota, with_room
-from cubehub_spawner._kube_resize import Resizer, server_resources
+from cubehub_spawner._kube_quota import (
+    ensure_policies,
+    ensure_quota,
+    narrow_quota,
+    quota_of,
+    widen_quota,
+    with_room,
+)
+from cubehub_spawner._kube_resize import API_ERRORS, Resizer, reason_of, server_resources
 from cubehub_spawner._kube_status import memory_events_command, metrics_bytes, ran_out
 from cubehub_spawner._mixin import EntitledSpawner
 from cubehub_spawner.entitlement import Refusal, format_bytes, granted_profiles
@@ -173,8 +177,8 @@ class ProfileKubeSpawner(EntitledSpawner, KubeSpawner):
         except SpawnerError as error:
             self.log.error("%s: %s", error.code, error.message)  # noqa: TRY400 - expected; the page says it too
             self.refuse(Refusal(error.code, error.message, error.hint))
-        except ApiException as error:
-            self.log.error("The cluster refused the server of %s: %s", self._log_name, _reason(error))  # noqa: TRY400
+        except API_ERRORS as error:
+            self.log.error("The cluster refused the server of %s: %s", self._log_name, reason_of(error))  # noqa: TRY400
             self.refuse(Refusal("cluster_refused", "The cluster did not accept your server.", _IN_THE_LOG))
         return address
 
@@ -225,19 +229,8 @@ class ProfileKubeSpawner(EntitledSpawner, KubeSpawner):
         assert self.account_seen is not None  # noqa: S101 - there is a grant
         mine = granted_profiles(self.account_seen, self._profiles())
         await ensure_quota(self.api, self.namespace, quota_of(mine))
-        if not self.network_policy_file:
-            return
-        text = await asyncio.to_thread(Path(self.network_policy_file).read_text, encoding="utf-8")
-        api = shared_client("NetworkingV1Api")
-        for policy in yaml.safe_load_all(text):
-            name = policy["metadata"]["name"]
-            policy["metadata"].pop("namespace", None)
-            try:
-                await api.create_namespaced_network_policy(self.namespace, policy)
-            except ApiException as error:
-                if error.status != 409:
-                    raise
-                await api.replace_namespaced_network_policy(name, self.namespace, policy)
+        if self.network_policy_file:
+            await ensure_policies(shared_client("NetworkingV1Api"), self.namespace, self.network_policy_file)
 
     def get_env(self) -> dict[str, Any]:
         """Add the profile, and how many threads libraries may start."""
@@ -350,35 +343,23 @@ class ProfileKubeSpawner(EntitledSpawner, KubeSpawner):
             used = await self.memory_used()
             if used is not None and used > memory_bytes:
                 raise ResizeError(f"The server uses {format_bytes(used)} now.")
+        if not self.enable_user_namespaces:
+            await resizer.resize(pod, memory_bytes, cpu, self.cpu_request_share)
+            return
         others = [one for one in self.user.spawners.values() if one is not self and one.active]
         total = (
             memory_bytes + sum(one.granted_bytes for one in others),
             cpu + sum(one.granted_cpu for one in others),
         )
-        before = await self._widen_quota(*total)
+        quota = self.api, self.namespace
+        before = await widen_quota(*quota, *total)
         try:
             await resizer.resize(pod, memory_bytes, cpu, self.cpu_request_share)
         except BaseException:
-            await asyncio.shield(self._set_quota(before))
+            await asyncio.shield(narrow_quota(*quota, before, self.log))
             raise
-        if self.enable_user_namespaces and shrinks:
-            await self._set_quota(with_room({}, *total))
-
-    async def _widen_quota(self, memory_bytes: int, cpu: float) -> dict[str, str]:
-        """Let the quota have room for that much; give the figures that were changed, as they were."""
-        if not self.enable_user_namespaces:
-            return {}
-        try:
-            hard = await read_quota(self.api, self.namespace)
-            wider = with_room(hard, memory_bytes, cpu)
-            await self._set_quota(wider)
-        except ApiException as error:
-            raise ResizeError(f"The quota of {self.namespace} can't be widened: {_reason(error)}") from error
-        return {name: hard[name] for name in wider if name in hard}
-
-    async def _set_quota(self, hard: dict[str, str]) -> None:
-        if hard:
-            await change_quota(self.api, self.namespace, hard)
+        if shrinks:
+            await narrow_quota(*quota, with_room({}, *total), self.log)
 
     async def memory_used(self) -> int | None:
         """Tell what the pod uses, by the cluster's metrics; None where it keeps none.
@@ -393,18 +374,24 @@ class ProfileKubeSpawner(EntitledSpawner, KubeSpawner):
                 "metrics.k8s.io", "v1beta1", self.namespace, "pods", self.pod_name
             )
             return metrics_bytes(found)
-        except (ApiException, ValueError, KeyError, TypeError):
+        except (*API_ERRORS, ValueError, KeyError, TypeError):
             return None
 
     async def poll(self) -> int | None:
         """Tell whether the server runs (None) or how it ended; say so when it was stopped for want of memory."""
+        name, reflector = f"{self.namespace}/{self.pod_name}", self.pod_reflector
+        before = (
+            reflector.pods.get(name) if reflector else None
+        )  # a pod that has ended is removed by the next line
         status: int | None = await super().poll()
-        ended = ran_out(self.pod_reflector.pods.get(f"{self.namespace}/{self.pod_name}"))
+        ended = ran_out(self.pod_reflector.pods.get(name) or before)
         if ended is None or ended == self._out_of_memory_at or not self.granted_bytes:
             return status
         self._out_of_memory_at = ended
         size = format_bytes(self.granted_bytes)
         self.log.warning("The server of %s was stopped at its memory limit of %s", self._log_name, size)
+        if status is not None:
+            return status
         self.board.say(
             datetime.fromisoformat(ended),
             "error",
@@ -432,11 +419,3 @@ class ProfileKubeSpawner(EntitledSpawner, KubeSpawner):
         """Forget a server that has ended."""
         super().clear_state()
         self._grant, self._out_of_memory_at = None, ""
-
-
-def _reason(error: ApiException) -> str:
-    """Tell the API server's own words, which name objects and limits, without the request."""
-    try:
-        return f"{error.status} {json.loads(error.body)['message']}"
-    except (ValueError, KeyError, TypeError):
-        return f"{error.status} {error.reason}"

@@ -1,22 +1,30 @@
-"""The second lock of a person's own namespace: a quota that the API server keeps, whatever the Hub asks for."""
+"""What a person's own namespace is kept within by the cluster, whatever the Hub asks for: a quota, and whom it reaches."""
 
 from __future__ import annotations
 
+import asyncio
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from kubernetes_asyncio.client import ApiException
 
 from cubehub_spawner._kube_pod import milli, quantity
+from cubehub_spawner._kube_resize import API_ERRORS, reason_of
+from cubehub_spawner.errors import ResizeError
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Sequence
 
-    from kubernetes_asyncio.client import CoreV1Api
+    from kubernetes_asyncio.client import CoreV1Api, NetworkingV1Api
 
     from cubehub_spawner.profiles import Profile
 
 QUOTA = "cubehub"
 """Name of the ResourceQuota."""
+_SETTLES_S = 10
 
 
 def quota_of(mine: Sequence[Profile]) -> dict[str, str]:
@@ -56,6 +64,7 @@ async def ensure_quota(api: CoreV1Api, namespace: str, hard: dict[str, str]) -> 
         if error.status != 409:
             raise
         await change_quota(api, namespace, hard)
+    await _in_force(api, namespace)
 
 
 async def change_quota(api: CoreV1Api, namespace: str, hard: dict[str, str]) -> None:
@@ -65,7 +74,58 @@ async def change_quota(api: CoreV1Api, namespace: str, hard: dict[str, str]) -> 
     )
 
 
-async def read_quota(api: CoreV1Api, namespace: str) -> dict[str, str]:
-    """Read the figures of a quota."""
-    quota = await api.read_namespaced_resource_quota(QUOTA, namespace)
-    return dict(quota.spec.hard or {})
+async def _in_force(api: CoreV1Api, namespace: str) -> None:
+    """Wait, not for ever, until the cluster goes by a quota as it was written.
+
+    Notes
+    -----
+    The API server measures by the quota's status, which a controller brings to the figures a moment later.
+    """
+    ends = time.monotonic() + _SETTLES_S
+    while time.monotonic() < ends:
+        quota = await api.read_namespaced_resource_quota(QUOTA, namespace)
+        if quota.status is not None and dict(quota.status.hard or {}) == dict(quota.spec.hard or {}):
+            return
+        await asyncio.sleep(0.1)
+
+
+async def widen_quota(api: CoreV1Api, namespace: str, memory_bytes: int, cpu: float) -> dict[str, str]:
+    """Let a quota have room for that much in all; give the figures that were changed, as they were.
+
+    Raises
+    ------
+    ResizeError
+        It can't be read or changed.
+    """
+    try:
+        quota = await api.read_namespaced_resource_quota(QUOTA, namespace)
+        hard = dict(quota.spec.hard or {})
+        wider = with_room(hard, memory_bytes, cpu)
+        if wider:
+            await change_quota(api, namespace, wider)
+            await _in_force(api, namespace)
+    except API_ERRORS as error:
+        raise ResizeError(f"The quota of {namespace} can't be widened: {reason_of(error)}") from error
+    return {name: hard[name] for name in wider if name in hard}
+
+
+async def narrow_quota(api: CoreV1Api, namespace: str, hard: dict[str, str], log: logging.Logger) -> None:
+    """Bring a quota down to these figures; what servers have is settled by then, so a failure is only logged."""
+    try:
+        if hard:
+            await change_quota(api, namespace, hard)
+    except API_ERRORS as error:
+        log.warning("The quota of %s stays too wide: %s", namespace, reason_of(error))
+
+
+async def ensure_policies(api: NetworkingV1Api, namespace: str, file: str) -> None:
+    """Make the NetworkPolicies of a YAML file in a namespace, or bring those that are there to it."""
+    text = await asyncio.to_thread(Path(file).read_text, encoding="utf-8")
+    for policy in yaml.safe_load_all(text):
+        policy["metadata"].pop("namespace", None)
+        try:
+            await api.create_namespaced_network_policy(namespace, policy)
+        except ApiException as error:
+            if error.status != 409:
+                raise
+            await api.replace_namespaced_network_policy(policy["metadata"]["name"], namespace, policy)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from aiohttp import ClientError
 from kubernetes_asyncio.client import ApiException
 
 from cubehub_spawner._kube_pod import SERVER, Pod, own_part, quantity, resources
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from kubernetes_asyncio.client import CoreV1Api
 
 _LOOK_EVERY_S = 0.2
+_QUOTA_SETTLES_S = 2
+_TELL = {"PodResizePending", "PodResizeInProgress"}
+API_ERRORS = (ApiException, ClientError)
+"""The API server says no, or can't be reached."""
 
 State = Literal["done", "waiting", "no_room", "failed"]
 
@@ -52,16 +58,16 @@ def state_of(pod: Pod, wanted: dict[str, Any]) -> tuple[State, str]:
     kubelet has seen the present one, and done is only what the runtime reports.
     """
     status = pod["status"]
-    now = pod["metadata"].get("generation", 0)
-    conditions = {
-        one["type"]: one
-        for one in status.get("conditions") or []
-        if one["status"] == "True" and one.get("observedGeneration", now) >= now
-    }
-    pending = conditions.get("PodResizePending")
+    generation = pod["metadata"].get("generation", 0)
+    conditions = {one["type"]: one for one in status.get("conditions") or [] if one["status"] == "True"}
+    if any(
+        conditions[name].get("observedGeneration", generation) < generation
+        for name in _TELL & set(conditions)
+    ):
+        return "waiting", ""
+    pending, running = conditions.get("PodResizePending"), conditions.get("PodResizeInProgress")
     if pending is not None and pending.get("reason") in {"Infeasible", "Deferred"}:
         return "no_room", pending.get("message", "")
-    running = conditions.get("PodResizeInProgress")
     if running is not None and running.get("reason") == "Error":
         return "failed", running.get("message", "")
     real = next(
@@ -91,8 +97,8 @@ class Resizer:
         """Read the pod as it is now."""
         try:
             pod = await self._api.read_namespaced_pod(self._name, self._namespace)
-        except ApiException as error:
-            raise ResizeError(f"The pod {self._name} can't be read: {_short(error)}") from error
+        except API_ERRORS as error:
+            raise ResizeError(f"The pod {self._name} can't be read: {reason_of(error)}") from error
         found: Pod = self._api.api_client.sanitize_for_serialization(pod)
         return found
 
@@ -127,14 +133,22 @@ class Resizer:
 
     async def _ask(self, wanted: dict[str, Any]) -> None:
         body = {"spec": {"containers": [{"name": SERVER, "resources": wanted}]}}
-        try:
-            await self._api.patch_namespaced_pod_resize(
-                self._name, self._namespace, body, _content_type="application/strategic-merge-patch+json"
-            )
-        except ApiException as error:
-            raise ResizeError(
-                f"The cluster did not take the new limit of {self._name}: {_short(error)}"
-            ) from error
+        ends = time.monotonic() + _QUOTA_SETTLES_S
+        while True:
+            try:
+                await self._api.patch_namespaced_pod_resize(
+                    self._name, self._namespace, body, _content_type="application/strategic-merge-patch+json"
+                )
+            except API_ERRORS as error:
+                why = reason_of(error)
+                # a quota that was widened just now may not have reached the API server's memory
+                if "exceeded quota" not in why or time.monotonic() > ends:
+                    raise ResizeError(
+                        f"The cluster did not take the new limit of {self._name}: {why}"
+                    ) from error
+                await asyncio.sleep(_LOOK_EVERY_S)
+            else:
+                return
 
     async def _wait(self, wanted: dict[str, Any]) -> tuple[State, str]:
         ends = time.monotonic() + self._timeout_s
@@ -156,6 +170,11 @@ class Resizer:
             raise ResizeError(f"The limit of {self._name} is not as it was: {why}")
 
 
-def _short(error: ApiException) -> str:
-    """Tell the API server's reason without its whole answer."""
-    return f"{error.status} {error.reason}"
+def reason_of(error: Exception) -> str:
+    """Tell the API server's own words, which name objects and limits, without the request."""
+    if not isinstance(error, ApiException):
+        return f"the API server can't be reached ({type(error).__name__})"
+    try:
+        return f"{error.status} {json.loads(error.body)['message']}"
+    except (ValueError, KeyError, TypeError):
+        return f"{error.status} {error.reason}"

@@ -2,19 +2,20 @@ import { Dialog, showDialog } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 
-import type { INotice } from './model';
+import { blocks, type INotice } from './model';
 
-/** Find the dialog by which Lab says that the kernel of a document died, whatever the language. */
+/** Find the dialog by which Lab says that the kernel of a document died, whatever the language; also one that waits
+ * behind another dialog, whose text is then in its label only. */
 export function findBareDialog(path: string, lab: TranslationBundle): Dialog<unknown> | undefined {
   const text = lab.__('The kernel for %1 appears to have died. It will restart automatically.', path);
-  return Dialog.tracker.find(dialog => dialog.node.textContent?.includes(text) ?? false);
+  return Dialog.tracker.find(({ node }) => Boolean(node.ariaLabel?.includes(text) || node.textContent?.includes(text)));
 }
 
 /** Say why a kernel was stopped. */
 export async function tellReason(notice: INotice, trans: TranslationBundle): Promise<void> {
   await showDialog({
     title: trans.__('Out of memory'),
-    body: lines(notice),
+    body: content(notice),
     buttons: [Dialog.okButton({ label: trans.__('Ok') })]
   });
 }
@@ -23,7 +24,7 @@ export async function tellReason(notice: INotice, trans: TranslationBundle): Pro
 export async function tellEnd(notice: INotice, hubUrl: string, trans: TranslationBundle): Promise<void> {
   const { button } = await showDialog({
     title: trans.__('Your access was ended'),
-    body: lines(notice),
+    body: content(notice),
     hasClose: false,
     buttons: [
       Dialog.cancelButton({ label: trans.__('Stay on this page') }),
@@ -35,15 +36,21 @@ export async function tellEnd(notice: INotice, hubUrl: string, trans: Translatio
   }
 }
 
-function lines(notice: INotice): Widget {
+function content(notice: INotice): Widget {
   const body = new Widget();
   body.addClass('cubehub-notice');
-  for (const part of [notice.message, ...notice.hint.split('\n')]) {
-    if (part.trim()) {
-      const line = document.createElement('p');
-      line.textContent = part;
-      body.node.append(line);
-    }
-  }
+  body.node.append(...[notice.message, ...blocks(notice.hint)].map(block => (Array.isArray(block) ? list(block) : line('p', block))));
   return body;
+}
+
+function list(items: string[]): HTMLElement {
+  const node = document.createElement('ul');
+  node.append(...items.map(item => line('li', item)));
+  return node;
+}
+
+function line(tag: 'p' | 'li', text: string): HTMLElement {
+  const node = document.createElement(tag);
+  node.textContent = text;
+  return node;
 }

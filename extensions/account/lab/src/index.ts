@@ -1,74 +1,15 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { Notification } from '@jupyterlab/apputils';
 import { INotebookTracker, type NotebookPanel } from '@jupyterlab/notebook';
-import type { ServerConnection } from '@jupyterlab/services';
 import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
-import { Token } from '@lumino/coreutils';
-import { Poll } from '@lumino/polling';
-import { Signal, type ISignal } from '@lumino/signaling';
 
 import '../style/index.css';
 
+import { Account, IAccount } from './account';
 import { findBareDialog, tellEnd, tellReason } from './dialogs';
 import { MemoryItem } from './item';
-import { fresh, keyOf, reasonFor, type INotice, type IStatus } from './model';
-import { fetchStatus, isRefusal } from './request';
-import { Seen } from './seen';
-
-const EVERY_MS = 3000;
-/** So many refusals one after the other are no chance. */
-const REFUSALS = 3;
-
-/** What the server tells of itself, asked again and again while the page is looked at. */
-export interface IAccount {
-  readonly changed: ISignal<IAccount, IStatus>;
-  /** The page may no longer ask: the session or the server has ended. */
-  readonly refused: ISignal<IAccount, void>;
-  /** Ask now. */
-  ask(): Promise<IStatus>;
-}
-
-export const IAccount = new Token<IAccount>('@cubehub/account:IAccount');
-
-class Account implements IAccount {
-  constructor(private readonly settings: ServerConnection.ISettings) {
-    const poll = new Poll({
-      factory: () => this.ask(),
-      frequency: { interval: EVERY_MS, backoff: true, max: 60_000 },
-      name: '@cubehub/account:status',
-      standby: 'when-hidden'
-    });
-    void poll.start();
-  }
-
-  get changed(): ISignal<IAccount, IStatus> {
-    return this._changed;
-  }
-
-  get refused(): ISignal<IAccount, void> {
-    return this._refused;
-  }
-
-  async ask(): Promise<IStatus> {
-    try {
-      const status = await fetchStatus(this.settings);
-      this.refusals = 0;
-      this._changed.emit(status);
-      return status;
-    } catch (error) {
-      this.refusals = isRefusal(error) ? this.refusals + 1 : 0;
-      if (this.refusals === REFUSALS) {
-        this._refused.emit();
-      }
-      throw error;
-    }
-  }
-
-  private refusals = 0;
-  private readonly _changed = new Signal<IAccount, IStatus>(this);
-  private readonly _refused = new Signal<IAccount, void>(this);
-}
+import { fresh, keyOf, reasonFor, type INotice } from './model';
 
 const account: JupyterFrontEndPlugin<IAccount> = {
   id: '@cubehub/account:status',
@@ -87,7 +28,8 @@ const item: JupyterFrontEndPlugin<void> = {
   activate: (app: JupyterFrontEnd, known: IAccount, statusBar: IStatusBar | null, translator: ITranslator | null) => {
     const widget = new MemoryItem((translator ?? nullTranslator).load('cubehub_account'));
     widget.id = 'cubehub-account-memory';
-    known.changed.connect((_, status) => widget.update_(status));
+    known.changed.connect((_, status) => widget.tell(status));
+    known.lost.connect((_, loss) => widget.tellLoss(loss));
     if (statusBar) {
       statusBar.registerStatusItem(widget.id, { item: widget, align: 'left', rank: 20 });
     } else {
@@ -101,10 +43,14 @@ const notices: JupyterFrontEndPlugin<void> = {
   description: 'Says once what is new, and plainly when access was ended.',
   autoStart: true,
   requires: [IAccount],
-  optional: [ITranslator],
-  activate: (_app: JupyterFrontEnd, known: IAccount, translator: ITranslator | null) => {
+  optional: [INotebookTracker, ITranslator],
+  activate: (
+    _app: JupyterFrontEnd,
+    known: IAccount,
+    tracker: INotebookTracker | null,
+    translator: ITranslator | null
+  ) => {
     const trans = (translator ?? nullTranslator).load('cubehub_account');
-    const seen = new Seen();
     let over = false;
     let hubUrl = '/hub/home';
     const end = (notice: INotice): void => {
@@ -115,8 +61,9 @@ const notices: JupyterFrontEndPlugin<void> = {
     };
     known.changed.connect((_, status) => {
       hubUrl = status.hub_url;
-      for (const notice of fresh(status.notices, seen.keys)) {
-        seen.add(keyOf(notice));
+      over = over && status.ended !== null;
+      for (const notice of fresh(status.notices, known.shown, kernelsOf(tracker))) {
+        known.noteSeen(keyOf(notice));
         Notification.emit(`${notice.message} ${notice.hint}`, notice.level === 'warning' ? 'warning' : 'info', {
           autoClose: false
         });
@@ -125,7 +72,10 @@ const notices: JupyterFrontEndPlugin<void> = {
         end(status.ended);
       }
     });
-    known.refused.connect(() =>
+    known.lost.connect((_, loss) => {
+      if (loss !== 'refused') {
+        return; // Lab says itself when a server was stopped or is out of reach
+      }
       end({
         id: 'refused',
         time: '',
@@ -133,8 +83,8 @@ const notices: JupyterFrontEndPlugin<void> = {
         code: 'refused',
         message: trans.__('Your server no longer accepts this page: your log-in or your account has ended.'),
         hint: trans.__('Your files are kept. What is not saved can be copied from this page. Log in again on the start page.')
-      })
-    );
+      });
+    });
   }
 };
 
@@ -147,7 +97,6 @@ const reasons: JupyterFrontEndPlugin<void> = {
   activate: (_app: JupyterFrontEnd, known: IAccount, tracker: INotebookTracker, translator: ITranslator | null) => {
     const given = translator ?? nullTranslator;
     const [trans, lab] = [given.load('cubehub_account'), given.load('jupyterlab')];
-    const seen = new Seen();
     const look = async (panel: NotebookPanel): Promise<void> => {
       const session = panel.sessionContext.session;
       const kernel = session?.kernel?.id;
@@ -156,9 +105,9 @@ const reasons: JupyterFrontEndPlugin<void> = {
       }
       // the server notes the reason before it announces the restart
       const status = await known.ask();
-      const reason = reasonFor(status.notices, kernel, seen.keys);
+      const reason = reasonFor(status.notices, kernel, known.shown);
       if (reason) {
-        seen.add(keyOf(reason));
+        known.noteSeen(keyOf(reason));
         findBareDialog(session.path, lab)?.reject();
         await tellReason(reason, trans);
       }
@@ -172,5 +121,17 @@ const reasons: JupyterFrontEndPlugin<void> = {
     });
   }
 };
+
+/** The kernels of the notebooks that are open on this page. */
+function kernelsOf(tracker: INotebookTracker | null): ReadonlySet<string> {
+  const found = new Set<string>();
+  tracker?.forEach(panel => {
+    const kernel = panel.sessionContext.session?.kernel?.id;
+    if (kernel) {
+      found.add(kernel);
+    }
+  });
+  return found;
+}
 
 export default [account, item, notices, reasons];

@@ -10,6 +10,8 @@ export interface INotice {
   hint: string;
   /** Of the kernel that was stopped, where it is about one. */
   kernel?: string;
+  /** Whether a page of this server has shown it. */
+  seen?: boolean;
 }
 
 /** What the server answers; sizes in bytes, null where nobody knows. */
@@ -25,6 +27,9 @@ export interface IStatus {
   notices: INotice[];
   ended: INotice | null;
 }
+
+/** Why a page gets no answer: nobody knows, its server was stopped, or it may not ask any more. */
+export type Loss = 'silent' | 'stopped' | 'refused';
 
 export type Level = 'ok' | 'high' | 'full' | 'unknown';
 
@@ -95,21 +100,63 @@ export function describeHome(status: IStatus): string {
   return status.storage_bytes ? `${size} of ${formatBytes(status.storage_bytes)}` : size;
 }
 
-/** Tell one saying of a notice from another: ids begin anew with each start of a server. */
+/** What the item says instead of numbers that no longer hold. */
+export function summariseLoss(loss: Loss): ISummary {
+  const [text, label] = {
+    silent: ['RAM: no answer', 'Memory of your server: the server does not answer'],
+    stopped: ['Server stopped', 'Your server was stopped. Your files are kept.'],
+    refused: ['Access ended', 'Your server no longer accepts this page. Your files are kept.']
+  }[loss];
+  return { text, label, share: 0, level: 'unknown' };
+}
+
+/** Tell one saying of a notice from another, as the server does. */
 export function keyOf(notice: INotice): string {
   return `${notice.id}@${notice.time}`;
 }
 
-/** The notices that were not said yet, oldest first; what has a dialog of its own is left out. */
-export function fresh(notices: INotice[], seen: ReadonlySet<string>): INotice[] {
-  return notices.filter(notice => notice.level !== 'error' && !notice.kernel && !seen.has(keyOf(notice)));
+/** The notices to show now, oldest first.
+ *
+ * An end of access has a dialog of its own, and so has a stopped kernel whose notebook is open on this page.
+ */
+export function fresh(notices: INotice[], shown: ReadonlySet<string>, openKernels: ReadonlySet<string>): INotice[] {
+  return notices.filter(
+    notice =>
+      notice.level !== 'error' &&
+      !notice.seen &&
+      !shown.has(keyOf(notice)) &&
+      !(notice.kernel && openKernels.has(notice.kernel))
+  );
 }
 
-/** The newest reason why a kernel was stopped that was not shown yet. */
+/** The newest reason why a kernel was stopped that this page has not shown yet. */
 export function reasonFor(
   notices: INotice[],
   kernel: string,
-  seen: ReadonlySet<string>
+  shown: ReadonlySet<string>
 ): INotice | undefined {
-  return notices.filter(notice => notice.kernel === kernel && !seen.has(keyOf(notice))).pop();
+  return notices.filter(notice => notice.kernel === kernel && !shown.has(keyOf(notice))).pop();
+}
+
+/** Split a text into paragraphs, and lines that begin with a dash into lists. */
+export function blocks(text: string): (string | string[])[] {
+  const found: (string | string[])[] = [];
+  for (const line of text.split('\n').map(one => one.trim())) {
+    const last = found.at(-1);
+    if (!line.startsWith('- ')) {
+      found.push(line);
+    } else if (Array.isArray(last)) {
+      last.push(line.slice(2));
+    } else {
+      found.push([line.slice(2)]);
+    }
+  }
+  return found.filter(block => block.length > 0);
+}
+
+/** Where the Hub answers for a server that does not run, from the addresses of the server and of the Hub's home page. */
+export function addressAtHub(serverPath: string, hubHome: string): string {
+  const hub = hubHome.replace(/home$/, '');
+  const prefix = hub.replace(/^https?:\/\/[^/]*/, '').replace(/hub\/$/, '');
+  return hub + (serverPath.startsWith(prefix) ? serverPath.slice(prefix.length) : serverPath.replace(/^\//, ''));
 }

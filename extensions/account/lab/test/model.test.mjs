@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { describeHome, formatBytes, formatPair, fresh, keyOf, reasonFor, summarise } from '../lib/model.js';
+import {
+  addressAtHub, blocks, describeHome, formatBytes, formatPair, fresh, keyOf, reasonFor, summarise, summariseLoss
+} from '../lib/model.js';
 
 const GIB = 2 ** 30;
 const status = more => ({
@@ -43,9 +45,37 @@ test('the home is counted, exactly or not', () => {
 });
 
 test('each notice is said once, and a later server may use its number again', () => {
-  const seen = new Set([keyOf(notice())]);
-  assert.deepEqual(fresh([notice(), notice({ id: 2 }), notice({ time: 'later' })], seen).map(keyOf), ['2@t', '1@later']);
-  assert.deepEqual(fresh([notice({ id: 3, level: 'error' }), notice({ id: 'k', kernel: 'abc' })], new Set()), []);
+  const shown = new Set([keyOf(notice())]);
+  const none = new Set();
+  const found = fresh([notice(), notice({ id: 2 }), notice({ time: 'later' })], shown, none);
+  assert.deepEqual(found.map(keyOf), ['2@t', '1@later']);
+  assert.deepEqual(fresh([notice({ level: 'error' }), notice({ id: 2, seen: true })], none, none), []);
+});
+
+test('a stopped kernel is told here unless its notebook tells it', () => {
+  const stopped = notice({ id: 'kernel-1', kernel: 'abc', level: 'warning' });
+  assert.deepEqual(fresh([stopped], new Set(), new Set()), [stopped]);
+  assert.deepEqual(fresh([stopped], new Set(), new Set(['abc'])), []);
+});
+
+test('numbers that no longer hold are not shown', () => {
+  for (const loss of ['silent', 'stopped', 'refused']) {
+    const found = summariseLoss(loss);
+    assert.doesNotMatch(found.text, /\d/);
+    assert.equal(found.level, 'unknown');
+  }
+});
+
+test('a text becomes paragraphs and lists', () => {
+  assert.deepEqual(blocks('Do this:\n  - one;\n  - two.\nThen that.\n'), ['Do this:', ['one;', 'two.'], 'Then that.']);
+  assert.deepEqual(blocks(''), []);
+});
+
+test('the address at which the Hub answers for a stopped server', () => {
+  const path = '/user/ana/cubehub/account/status';
+  assert.equal(addressAtHub(path, '/hub/home'), `/hub${path}`);
+  assert.equal(addressAtHub(`/eo${path}`, '/eo/hub/home'), `/eo/hub${path}`);
+  assert.equal(addressAtHub(`/eo${path}`, 'https://hub.example/eo/hub/home'), `https://hub.example/eo/hub${path}`);
 });
 
 test('the reason of a kernel is the newest that was not shown', () => {

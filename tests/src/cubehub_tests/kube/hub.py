@@ -146,6 +146,10 @@ class KubeHub:
         """What the Hub said."""
         return (self.root / "hub.log").read_text()
 
+    def warnings(self) -> str:
+        """What the Hub said that is more than news, the last of it."""
+        return "\n".join(line for line in self.log().splitlines() if line.startswith(("[W", "[E")))[-3000:]
+
     def audit(self, name: str) -> list[dict[str, Any]]:
         """Decisions about a person."""
         lines = (self.root / "audit.jsonl").read_text().splitlines()

@@ -1,0 +1,49 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { describeHome, formatBytes, type IStatus } from './model';
+
+/** What the item's box shows. Only the values are written anew, so that a link in it keeps the focus. */
+export class Details {
+  readonly nodes: Node[];
+
+  constructor(
+    private readonly trans: TranslationBundle,
+    status: IStatus
+  ) {
+    const list = document.createElement('dl');
+    const terms = [trans.__('Profile'), trans.__('Memory in use'), trans.__('Memory limit'), trans.__('Home folder')];
+    for (const term of terms) {
+      const dt = document.createElement('dt');
+      const dd = document.createElement('dd');
+      dt.textContent = term;
+      list.append(dt, dd);
+      this.values.push(dd);
+    }
+    const about = document.createElement('p');
+    about.textContent = trans.__(
+      'All notebooks, kernels and terminals share the memory. When it is used up, the kernel that uses most is stopped. ' +
+        'To free some, shut down kernels that you do not need; to have more, ask your administrator for another profile: it reaches your running server.'
+    );
+    const link = document.createElement('a');
+    link.href = status.hub_url;
+    link.target = '_blank';
+    link.rel = 'noopener';
+    link.textContent = trans.__('Your servers (control panel)');
+    this.nodes = [list, about, link];
+    this.tell(status);
+  }
+
+  tell(status: IStatus): void {
+    const unknown = this.trans.__('unknown');
+    const size = (bytes: number | null): string => (bytes === null ? unknown : formatBytes(bytes));
+    const texts = [
+      status.title || unknown,
+      size(status.used_bytes),
+      size(status.memory_bytes),
+      describeHome(status)
+    ];
+    texts.forEach((text, place) => (this.values[place].textContent = text));
+  }
+
+  private readonly values: HTMLElement[] = [];
+}
