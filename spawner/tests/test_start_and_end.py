@@ -39,7 +39,8 @@ def make(tmp_path, monkeypatch):
     """Make spawners of one person, held by the watchdog, which works everywhere; end what they started."""
     monkeypatch.setattr(enforcers, "_chosen", {})
     (tmp_path / "profiles.yaml").write_text(PROFILES)
-    user = SimpleNamespace(name="ana", escaped_name="ana", spawners={})
+    database = SimpleNamespace(commit=lambda: None)
+    user = SimpleNamespace(name="ana", escaped_name="ana", spawners={}, db=database)
     made = []
 
     def make(name="", **settings):

@@ -287,7 +287,8 @@ def make(place, monkeypatch):
             enforcers=["watchdog"],
             **settings,
         )
-        spawner.user = SimpleNamespace(name=person, escaped_name=person, spawners={"": spawner})
+        database = SimpleNamespace(commit=lambda: None)
+        spawner.user = SimpleNamespace(name=person, escaped_name=person, spawners={"": spawner}, db=database)
         spawner.hub, spawner.handler = SimpleNamespace(base_url="/hub/"), None
         made.append(spawner)
         return spawner

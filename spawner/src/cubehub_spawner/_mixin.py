@@ -189,7 +189,8 @@ class EntitledSpawner(HasTraits):
         would be refused at each start after having been moved to another.
         """
         if self.orm_spawner is not None:
-            self.orm_spawner.user_options = {}  # the Hub commits, whatever comes of the start
+            self.orm_spawner.user_options = {}
+            self.user.db.commit()  # at once: the Hub takes back what another request finds half done
 
     def refuse(self, refusal: Refusal) -> NoReturn:
         """Show the person a refusal; the Hub logs one line and no traceback."""
