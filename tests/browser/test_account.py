@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from cubehub_tests.chromium import open_window
 from cubehub_tests.lab import enter_lab, expect_output, new_notebook, run_in_new_cell, wait_for_idle
 from cubehub_tests.platform import MIB, STANDARD
 from cubehub_tests.realm import in_group, suspended
@@ -14,9 +17,11 @@ from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from cubehub_tests.chromium import Window
+    from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.whole, pytest.mark.browser]
 ITEM = ".cubehub-memory-button"
+ASKED = re.compile(r"/cubehub/account/status(\?.*)?$")
 # a child tries, so that the kernel lives to tell
 TRY = (
     "import subprocess, sys; print('status', subprocess.run([sys.executable, '-c', \"import time; "
@@ -30,6 +35,12 @@ def used_mib(window: Window) -> float:
     found = re.search(r"RAM ([\d.]+)", text)
     assert found, text
     return float(found[1])
+
+
+def open_to_all(window: Window, *selectors: str) -> None:
+    """Look for what shuts somebody out, in our own parts of the page."""
+    found = Axe().run(window.page, context={"include": [[selector] for selector in selectors]})
+    assert found.violations_count == 0, found.generate_report()
 
 
 def test_the_item_shows_the_whole_server_against_its_limit(window: Window, ana: Account) -> None:
@@ -51,9 +62,18 @@ def test_the_item_shows_the_whole_server_against_its_limit(window: Window, ana: 
     expect(details).to_contain_text("Standard")
     expect(details.get_by_role("link")).to_have_attribute("href", "/hub/home")
     window.picture("account-details")
+    page.keyboard.press("Tab")
+    with page.expect_response(ASKED):
+        pass
+    expect(details.get_by_role("link")).to_be_focused()  # new numbers do not take the focus away
     page.keyboard.press("Escape")
     expect(details).to_have_count(0)
     expect(item).to_be_focused()
+    # turning to something else closes them too, and the keyboard stays there
+    item.click()
+    expect(details).to_be_visible()
+    page.locator(".jp-NotebookPanel .jp-Cell .cm-content").last.click()
+    expect(details).to_have_count(0)
     run_in_new_cell(window, "more = bytearray(330 << 20); more[::4096] = b'x' * len(more[::4096])")
     expect(
         page.locator('.cubehub-memory[data-level="high"], .cubehub-memory[data-level="full"]')
@@ -61,7 +81,33 @@ def test_the_item_shows_the_whole_server_against_its_limit(window: Window, ana: 
     window.picture("account-almost-full")
 
 
-def test_premium_arrives_in_the_notebook_that_runs(window: Window, ana: Account) -> None:
+def said_once(window: Window) -> None:
+    """See that what was shown before is not shown again, after the server told all it has to tell."""
+    with window.page.expect_response(ASKED) as answer:
+        pass
+    assert [notice["seen"] for notice in answer.value.json()["notices"]] == [True]
+    expect(window.page.locator(".Toastify__toast")).to_have_count(0)
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
+def test_item_and_details_shut_nobody_out(window: Window, ana: Account, theme: str) -> None:
+    ana.start()
+    setting = "/user/ana/lab/api/settings/@jupyterlab/apputils-extension:themes"
+    ana.api.put(setting, json={"raw": json.dumps({"theme": theme})}).raise_for_status()
+    try:
+        enter_lab(window, "ana")
+        light = "true" if "Light" in theme else "false"
+        expect(window.page.locator("body")).to_have_attribute("data-jp-theme-light", light)
+        open_to_all(window, ".cubehub-memory")
+        window.page.locator(ITEM).click()
+        expect(window.page.get_by_role("dialog", name="Your server")).to_be_visible()
+        open_to_all(window, ".cubehub-memory", ".cubehub-memory-details")
+        window.picture(f"account-{theme.rpartition(' ')[2].lower()}")
+    finally:
+        ana.api.put(setting, json={"raw": "{}"}).raise_for_status()
+
+
+def test_premium_arrives_in_the_notebook_that_runs(window: Window, ana: Account, browser: Browser) -> None:
     ana.stop()
     enter_lab(window, "ana")
     page = window.page
@@ -77,8 +123,11 @@ def test_premium_arrives_in_the_notebook_that_runs(window: Window, ana: Account)
         window.picture("account-premium-now")
         page.reload()
         expect(page.locator(ITEM)).to_contain_text("/ 1.4 GiB · Premium")
-        page.wait_for_timeout(5000)
-        expect(notice).to_have_count(0)
+        said_once(window)
+        with open_window(browser, ana.whole) as elsewhere:
+            enter_lab(elsewhere, "ana")
+            expect(elsewhere.page.locator(ITEM)).to_contain_text("/ 1.4 GiB · Premium")
+            said_once(elsewhere)
     expect(page.locator(ITEM)).to_contain_text("/ 768 MiB · Standard")
 
 
@@ -97,6 +146,7 @@ def test_a_kernel_that_ran_out_is_explained_in_place_of_labs_guess(window: Windo
     expect(dialogue).to_contain_text("ask your administrator")
     expect(dialogue.filter(has_text="appears to have died")).to_have_count(0)
     window.picture("account-out-of-memory")
+    open_to_all(window, ".jp-Dialog")
     page.keyboard.press("Enter")
     expect(dialogue).to_have_count(0)
     expect_output(window, re.compile("reached its memory limit of 768 MiB"))
@@ -107,12 +157,79 @@ def test_a_kernel_that_ran_out_is_explained_in_place_of_labs_guess(window: Windo
     page.keyboard.press("Enter")
 
 
-def test_notebook_7_shows_it_too(window: Window, ana: Account) -> None:
+def test_notebook_7_says_the_same(window: Window, ana: Account) -> None:
+    ana.stop()
+    ana.start()
+    notebook = {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}},
+        "cells": [],
+    }
+    content = {"type": "notebook", "content": notebook}
+    ana.api.put("/user/ana/api/contents/flood.ipynb", json=content).raise_for_status()
+    enter_lab(window, "ana")
+    page = window.page
+    window.open("/user/ana/tree")
+    item = page.locator(ITEM)
+    expect(item).to_contain_text(re.compile(r"RAM [\d.]+ / 768 MiB · Standard"))
+    window.picture("account-notebook-7")
+    window.open("/user/ana/notebooks/flood.ipynb")
+    run_in_new_cell(window, "'kernel ' + 'answers'")
+    expect_output(window, "kernel answers")
+    expect(item).to_be_visible()
+    item.press("Enter")
+    expect(page.get_by_role("dialog", name="Your server")).to_be_in_viewport(ratio=1)
+    open_to_all(window, ".cubehub-memory", ".cubehub-memory-details")
+    window.picture("account-notebook-7-details")
+    page.keyboard.press("Escape")
+    with in_group(ana.whole, "ana", "/cubehub/premium"):
+        notice = page.locator(".Toastify__toast").filter(has_text="Your memory limit is now 1.4 GiB")
+        expect(notice.first).to_be_visible()
+        expect(item).to_contain_text("/ 1.4 GiB · Premium")
+    expect(item).to_contain_text("/ 768 MiB · Standard")
+    run_in_new_cell(
+        window, f"block = bytearray({STANDARD // MIB + 100} << 20); block[::4096] = b'x' * len(block[::4096])"
+    )
+    dialogue = page.locator(".jp-Dialog")
+    expect(dialogue.filter(has_text="Out of memory")).to_be_visible(timeout=120_000)
+    expect(dialogue).to_contain_text("The kernel of flood.ipynb was stopped")
+    expect(dialogue.filter(has_text="appears to have died")).to_have_count(0)
+    window.picture("account-notebook-7-out-of-memory")
+    page.keyboard.press("Enter")
+    expect(dialogue).to_have_count(0)
+
+
+def test_a_kernel_without_a_notebook_on_the_page_is_told_of_too(window: Window, ana: Account) -> None:
     ana.start()
     enter_lab(window, "ana")
-    window.open("/user/ana/tree")
-    expect(window.page.locator(ITEM)).to_contain_text(re.compile(r"RAM [\d.]+ / 768 MiB · Standard"))
-    window.picture("account-notebook-7")
+    with ana.kernel() as kernel:
+        kernel.run(
+            f"block = bytearray({STANDARD // MIB + 100} << 20); block[::4096] = b'x' * len(block[::4096])",
+            check=False,
+        )
+        notice = window.page.locator(".Toastify__toast").filter(has_text="The kernel was stopped")
+        expect(notice).to_contain_text("memory limit of 768 MiB")
+
+
+def test_a_server_that_was_stopped_is_not_shown_as_alive(window: Window, ana: Account) -> None:
+    """Nothing has ended but the server, so nobody is told that their access has."""
+    ana.start()
+    enter_lab(window, "ana")
+    item = window.page.locator(ITEM)
+    expect(item).to_contain_text("768 MiB")
+    ana.stop()
+    expect(item).to_have_text("Server stopped")
+    expect(item).to_have_attribute("aria-label", re.compile("files are kept"))
+    window.picture("account-stopped")
+    dialogue = window.page.locator(".jp-Dialog")
+    expect(dialogue).to_contain_text("Your server at /user/ana/ is not running")  # Lab's own words
+    dialogue.get_by_role("button", name="Dismiss").click()
+    ana.start()
+    expect(dialogue).to_contain_text("Your server was started anew")
+    expect(dialogue.filter(has_text="access was ended")).to_have_count(0)
+    dialogue.get_by_role("button", name="Load the page anew").click()
+    expect(item).to_contain_text("768 MiB")
 
 
 def test_who_is_suspended_is_told_so(window: Window, petra: Account) -> None:
@@ -125,6 +242,9 @@ def test_who_is_suspended_is_told_so(window: Window, petra: Account) -> None:
         expect(end).to_contain_text("Your account is suspended")
         expect(end).to_contain_text("files are kept")
         window.picture("account-suspended")
+        open_to_all(window, ".jp-Dialog")
+        end.get_by_role("button", name="Stay on this page").click()
+        expect(window.page.locator(ITEM)).to_have_text("Access ended")
     petra.close()
     fresh = Account.login(petra.whole, "petra")
     petra.api, petra.visitor = fresh.api, fresh.visitor

@@ -59,7 +59,7 @@ export class Account implements IAccount {
     } catch (error) {
       this.failures += 1;
       if (this.failures >= FAILURES) {
-        this._lost.emit(await lossFrom(error, this.settings, this.hubHome));
+        this._lost.emit(await lossFrom(error, this.hubHome));
       }
       throw error;
     }

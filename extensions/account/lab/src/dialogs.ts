@@ -36,6 +36,23 @@ export async function tellEnd(notice: INotice, hubUrl: string, trans: Translatio
   }
 }
 
+/** Say that the page belongs to a server that is gone, though there is another. */
+export async function tellRenewed(trans: TranslationBundle): Promise<void> {
+  const { button } = await showDialog({
+    title: trans.__('Your server was started anew'),
+    body: trans.__(
+      'This page is of the server before it. Your files are kept; what is not saved can be copied from the page before you load it anew.'
+    ),
+    buttons: [
+      Dialog.cancelButton({ label: trans.__('Stay on this page') }),
+      Dialog.okButton({ label: trans.__('Load the page anew') })
+    ]
+  });
+  if (button.accept) {
+    window.location.reload();
+  }
+}
+
 function content(notice: INotice): Widget {
   const body = new Widget();
   body.addClass('cubehub-notice');

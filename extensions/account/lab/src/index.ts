@@ -7,7 +7,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import '../style/index.css';
 
 import { Account, IAccount } from './account';
-import { findBareDialog, tellEnd, tellReason } from './dialogs';
+import { findBareDialog, tellEnd, tellReason, tellRenewed } from './dialogs';
 import { MemoryItem } from './item';
 import { fresh, keyOf, reasonFor, type INotice } from './model';
 
@@ -52,6 +52,7 @@ const notices: JupyterFrontEndPlugin<void> = {
   ) => {
     const trans = (translator ?? nullTranslator).load('cubehub_account');
     let over = false;
+    let renewed = false;
     let hubUrl = '/hub/home';
     const end = (notice: INotice): void => {
       if (!over) {
@@ -62,6 +63,7 @@ const notices: JupyterFrontEndPlugin<void> = {
     known.changed.connect((_, status) => {
       hubUrl = status.hub_url;
       over = over && status.ended !== null;
+      renewed = false;
       for (const notice of fresh(status.notices, known.shown, kernelsOf(tracker))) {
         known.noteSeen(keyOf(notice));
         Notification.emit(`${notice.message} ${notice.hint}`, notice.level === 'warning' ? 'warning' : 'info', {
@@ -73,6 +75,10 @@ const notices: JupyterFrontEndPlugin<void> = {
       }
     });
     known.lost.connect((_, loss) => {
+      if (loss === 'renewed' && !renewed && !over) {
+        renewed = true;
+        void tellRenewed(trans);
+      }
       if (loss !== 'refused') {
         return; // Lab says itself when a server was stopped or is out of reach
       }

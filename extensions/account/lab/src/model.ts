@@ -28,8 +28,8 @@ export interface IStatus {
   ended: INotice | null;
 }
 
-/** Why a page gets no answer: nobody knows, its server was stopped, or it may not ask any more. */
-export type Loss = 'silent' | 'stopped' | 'refused';
+/** Why a page gets no answer: nobody knows; its server was stopped; was started anew; or nobody is logged in any more. */
+export type Loss = 'silent' | 'stopped' | 'renewed' | 'refused';
 
 export type Level = 'ok' | 'high' | 'full' | 'unknown';
 
@@ -105,6 +105,7 @@ export function summariseLoss(loss: Loss): ISummary {
   const [text, label] = {
     silent: ['RAM: no answer', 'Memory of your server: the server does not answer'],
     stopped: ['Server stopped', 'Your server was stopped. Your files are kept.'],
+    renewed: ['Load the page anew', 'Your server was started anew. Load the page anew to go on.'],
     refused: ['Access ended', 'Your server no longer accepts this page. Your files are kept.']
   }[loss];
   return { text, label, share: 0, level: 'unknown' };
@@ -152,11 +153,4 @@ export function blocks(text: string): (string | string[])[] {
     }
   }
   return found.filter(block => block.length > 0);
-}
-
-/** Where the Hub answers for a server that does not run, from the addresses of the server and of the Hub's home page. */
-export function addressAtHub(serverPath: string, hubHome: string): string {
-  const hub = hubHome.replace(/home$/, '');
-  const prefix = hub.replace(/^https?:\/\/[^/]*/, '').replace(/hub\/$/, '');
-  return hub + (serverPath.startsWith(prefix) ? serverPath.slice(prefix.length) : serverPath.replace(/^\//, ''));
 }

@@ -1,20 +1,18 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import { addressAtHub, type IStatus, type Loss } from './model';
+import type { IStatus, Loss } from './model';
 
-const STATUS = 'cubehub/account/status';
-/** The Hub answers so for a server that does not run; 503 is its older way. */
-const NOT_RUNNING = [424, 503];
-// a program wants to know, not somebody to be led on
-const ASK: RequestInit = { cache: 'no-store', redirect: 'manual', headers: { Accept: 'application/json' } };
+const ASK: RequestInit = { cache: 'no-store', redirect: 'manual' };
+const REFUSED = [401, 403];
 
 /** Ask the server what it knows of itself.
  *
  * @throws ServerConnection.ResponseError when the server refuses, NetworkError when it does not answer.
  */
 export async function fetchStatus(settings: ServerConnection.ISettings): Promise<IStatus> {
-  const response = await ServerConnection.makeRequest(URLExt.join(settings.baseUrl, STATUS), ASK, settings);
+  const url = URLExt.join(settings.baseUrl, 'cubehub/account/status');
+  const response = await ServerConnection.makeRequest(url, ASK, settings);
   if (!response.ok) {
     throw new ServerConnection.ResponseError(response, 'The server refused to tell its status');
   }
@@ -29,29 +27,24 @@ export async function noteSeen(settings: ServerConnection.ISettings, keys: strin
 
 /** Find out why the server did not answer.
  *
- * A running server answers, or refuses by itself. Without one the proxy sends everybody on to the Hub, in a redirect
- * that does not tell where: so the Hub is asked, which knows whether this browser is still logged in.
+ * A running server answers, or refuses by itself: it also does when it was started anew, since this page's log-in was
+ * with the one before. Without a server the proxy sends everybody on to the Hub, in a redirect that does not tell where.
+ * In both cases the Hub is asked, which knows whether this browser is still logged in.
  */
-export async function lossFrom(
-  error: unknown,
-  settings: ServerConnection.ISettings,
-  hubHome: string
-): Promise<Loss> {
+export async function lossFrom(error: unknown, hubHome: string): Promise<Loss> {
   if (!(error instanceof ServerConnection.ResponseError)) {
     return 'silent';
   }
-  const { response } = error;
-  if (response.type !== 'opaqueredirect') {
-    return [401, 403].includes(response.status) ? 'refused' : 'silent';
+  const ledOn = error.response.type === 'opaqueredirect';
+  if (!ledOn && !REFUSED.includes(error.response.status)) {
+    return 'silent';
   }
-  const path = new URL(settings.baseUrl, window.location.href).pathname;
   try {
-    const url = addressAtHub(URLExt.join(path, STATUS), hubHome);
-    const answer = await fetch(url, { ...ASK, credentials: 'same-origin' });
-    if (NOT_RUNNING.includes(answer.status)) {
-      return 'stopped';
+    const answer = await fetch(hubHome, { ...ASK, credentials: 'same-origin' });
+    if (answer.ok) {
+      return ledOn ? 'stopped' : 'renewed';
     }
-    return answer.type === 'opaqueredirect' || [401, 403].includes(answer.status) ? 'refused' : 'silent';
+    return answer.type === 'opaqueredirect' || REFUSED.includes(answer.status) ? 'refused' : 'silent';
   } catch {
     return 'silent';
   }

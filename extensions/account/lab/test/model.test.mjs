@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import {
-  addressAtHub, blocks, describeHome, formatBytes, formatPair, fresh, keyOf, reasonFor, summarise, summariseLoss
+  blocks, describeHome, formatBytes, formatPair, fresh, keyOf, reasonFor, summarise, summariseLoss
 } from '../lib/model.js';
 
 const GIB = 2 ** 30;
@@ -59,7 +59,7 @@ test('a stopped kernel is told here unless its notebook tells it', () => {
 });
 
 test('numbers that no longer hold are not shown', () => {
-  for (const loss of ['silent', 'stopped', 'refused']) {
+  for (const loss of ['silent', 'stopped', 'renewed', 'refused']) {
     const found = summariseLoss(loss);
     assert.doesNotMatch(found.text, /\d/);
     assert.equal(found.level, 'unknown');
@@ -69,13 +69,6 @@ test('numbers that no longer hold are not shown', () => {
 test('a text becomes paragraphs and lists', () => {
   assert.deepEqual(blocks('Do this:\n  - one;\n  - two.\nThen that.\n'), ['Do this:', ['one;', 'two.'], 'Then that.']);
   assert.deepEqual(blocks(''), []);
-});
-
-test('the address at which the Hub answers for a stopped server', () => {
-  const path = '/user/ana/cubehub/account/status';
-  assert.equal(addressAtHub(path, '/hub/home'), `/hub${path}`);
-  assert.equal(addressAtHub(`/eo${path}`, '/eo/hub/home'), `/eo/hub${path}`);
-  assert.equal(addressAtHub(`/eo${path}`, 'https://hub.example/eo/hub/home'), `https://hub.example/eo/hub${path}`);
 });
 
 test('the reason of a kernel is the newest that was not shown', () => {
