@@ -108,6 +108,9 @@ def isolation() -> Finding:
     if found.kind == "none":
         message = f"Servers are not shut into their homes: {found.reason}."
         return Finding("problem", "no_isolation", message, "Install bubblewrap.")
+    if found.kind == "uid":
+        message = "Each person's servers run under a user id of their own; programs and command lines are seen by all."
+        return Finding("note", "isolation", message, "Bubblewrap would keep them further apart.")
     return Finding("ok", "isolation", f"Servers are shut into their homes by {found.kind}.")
 
 

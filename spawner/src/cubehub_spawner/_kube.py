@@ -34,7 +34,7 @@ from cubehub_spawner._kube_resize import API_ERRORS, Resizer, reason_of, server_
 from cubehub_spawner._kube_status import memory_events_command, metrics_bytes, ran_out
 from cubehub_spawner._mixin import EntitledSpawner
 from cubehub_spawner.entitlement import Refusal, format_bytes, granted_profiles
-from cubehub_spawner.environment import _THREADS as THREAD_VARIABLES
+from cubehub_spawner.environment import THREAD_VARIABLES
 from cubehub_spawner.errors import AnotherAccountError, ResizeError, SpawnerError
 from cubehub_spawner.names import slug
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-_THREADS = (
+THREAD_VARIABLES = (
     "BLIS_NUM_THREADS",
     "DASK_NUM_WORKERS",
     "GDAL_NUM_THREADS",
@@ -53,5 +53,5 @@ def server_environment(
         "TMPDIR": str(tmp),
         "PATH": ":".join(path),
         "CPU_COUNT": threads,
-        **dict.fromkeys(_THREADS, threads),
+        **dict.fromkeys(THREAD_VARIABLES, threads),
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import yaml
 from cubehub_spawner.entitlement import Account, granted_profiles
 from cubehub_spawner.profiles import load_profiles
 
@@ -63,6 +62,4 @@ def read_rules(path: Path) -> Rules:
         It can't be used.
     """
     profiles = load_profiles(path)
-    # `Profile.groups` is a set; what was validated is read again for its order
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))["profiles"]
-    return Rules(profiles, {name: tuple(content[name]["groups"]) for name in profiles.profiles})
+    return Rules(profiles, {name: one.groups_in_order for name, one in profiles.profiles.items()})
