@@ -65,9 +65,12 @@ class EntitledSpawner(HasTraits):
         or when it raises anything else, no server starts."""
     ).tag(config=True)
 
-    directory_timeout = Float(10.0, help="Seconds to wait for the directory before refusing.").tag(
-        config=True
-    )
+    directory_timeout = Float(
+        30.0,
+        help="""Seconds to wait for the directory before refusing; with the time in its line, when many start together.
+
+        A directory should give up on a single question sooner by itself, as `KeycloakDirectory` does.""",
+    ).tag(config=True)
 
     profiles_file = Unicode(
         help="Path of the profiles file; read at every start, so an edit needs no restart."

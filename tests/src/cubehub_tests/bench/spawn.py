@@ -231,7 +231,8 @@ async def _start(api: httpx.AsyncClient, name: str) -> None:
         if model["servers"].get("", {}).get("ready"):
             return
         if not model["servers"]:
-            raise RuntimeError(f"the server of {name} was not started")
+            said = (await api.get(f"/users/{name}/server/progress")).text
+            raise RuntimeError(f"the server of {name} was not started: {said[-500:]}")
 
 
 def _answers(url: str) -> bool:
