@@ -98,7 +98,8 @@ def test_item_and_details_shut_nobody_out(window: Window, ana: Account, theme: s
         enter_lab(window, "ana")
         light = "true" if "Light" in theme else "false"
         expect(window.page.locator("body")).to_have_attribute("data-jp-theme-light", light)
-        open_to_all(window, ".cubehub-memory")
+        open_to_all(window, ".cubehub-memory")  # also while it knows nothing yet
+        expect(window.page.locator(ITEM)).to_contain_text("768 MiB")
         window.page.locator(ITEM).click()
         expect(window.page.get_by_role("dialog", name="Your server")).to_be_visible()
         open_to_all(window, ".cubehub-memory", ".cubehub-memory-details")
@@ -177,7 +178,7 @@ def test_notebook_7_says_the_same(window: Window, ana: Account) -> None:
     window.open("/user/ana/notebooks/flood.ipynb")
     run_in_new_cell(window, "'kernel ' + 'answers'")
     expect_output(window, "kernel answers")
-    expect(item).to_be_visible()
+    expect(item).to_contain_text("768 MiB")
     item.press("Enter")
     expect(page.get_by_role("dialog", name="Your server")).to_be_in_viewport(ratio=1)
     open_to_all(window, ".cubehub-memory", ".cubehub-memory-details")
@@ -236,6 +237,11 @@ def test_who_is_suspended_is_told_so(window: Window, petra: Account) -> None:
     petra.stop()
     enter_lab(window, "petra")
     expect(window.page.locator(ITEM)).to_be_visible()
+
+    def ends() -> int:
+        return petra.whole.log("hub").count("200 POST /hub/api/cubehub/users/petra/apply")
+
+    before = ends()
     with suspended(petra.whole, "petra"):
         end = window.page.locator(".jp-Dialog").filter(has_text="Your access was ended")
         expect(end).to_be_visible(timeout=90_000)
@@ -245,6 +251,8 @@ def test_who_is_suspended_is_told_so(window: Window, petra: Account) -> None:
         open_to_all(window, ".jp-Dialog")
         end.get_by_role("button", name="Stay on this page").click()
         expect(window.page.locator(ITEM)).to_have_text("Access ended")
+        # sessions and tokens end last: one made before that would not last either
+        window.wait_until(lambda: ends() > before, "the end is complete")
     petra.close()
     fresh = Account.login(petra.whole, "petra")
     petra.api, petra.visitor = fresh.api, fresh.visitor

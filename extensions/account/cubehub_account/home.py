@@ -90,12 +90,13 @@ class HomeCounter:
 
     def size(self) -> HomeSize | None:
         """Tell the last count; None before the first is done."""
+        last = self._last  # what was known when asked, however fast the thread is
         running = self.thread is not None and self.thread.is_alive()
         if not running and self._clock() - self._when >= _FRESH_S:
             self._when = self._clock()
             self.thread = threading.Thread(target=self._count, daemon=True, name="cubehub-home")
             self.thread.start()
-        return self._last
+        return last
 
     def _count(self) -> None:
         with contextlib.suppress(OSError, AttributeError):  # this thread alone; Linux only

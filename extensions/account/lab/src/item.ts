@@ -29,7 +29,8 @@ export class MemoryItem extends Widget {
     this.announcer.setAttribute('role', 'status');
     this.announcer.setAttribute('aria-live', 'polite');
     this.node.append(this.button, this.announcer);
-    this.hide();
+    this.write({ text: 'RAM …', label: 'Memory of your whole server: not known yet', share: 0, level: 'unknown' });
+    this.announcer.textContent = '';
   }
 
   /** Show what the server says now. */
@@ -58,7 +59,6 @@ export class MemoryItem extends Widget {
       this.announcer.textContent = told && summary.label;
     }
     this.node.dataset.level = summary.level;
-    this.show();
   }
 
   private toggle(): void {
