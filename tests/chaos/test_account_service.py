@@ -200,7 +200,9 @@ def test_own_tokens_outlive_a_logout_and_end_with_the_account(whole: Whole, gues
                 account.start()
         finally:
             api.put(f"users/{person['id']}", person)
-        assert account.model["name"] == "viktor"
+        assert account.api.get("/hub/api/users/viktor").status_code == HTTPStatus.FORBIDDEN, (
+            "it was revoked for good"
+        )
         assert guests.login("viktor").http.get("/hub/home").is_success
 
 

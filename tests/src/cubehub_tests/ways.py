@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,9 @@ class Ways:
         http.get("/hub/home")
         xsrf = next((c.value for c in http.cookies.jar if c.name == "_xsrf" and c.path == "/hub/"), "")
         answer = http.post(f"/hub/spawn/{self.name}", params={"_xsrf": xsrf or ""}, data=fields)
+        if answer.status_code == HTTPStatus.FORBIDDEN and "XSRF" in answer.text:
+            # the log-in was ended between page and form, and its key with it; a person loads the page again
+            answer = http.get(f"/hub/spawn/{self.name}")
         return self._after_page(answer)
 
     def _page(self, path: str) -> tuple[str, str] | None:

@@ -95,6 +95,9 @@ class Reconciler:
         names = {one.name for one in running}
         self._anew = names if rules != self._rules else self._anew & names
         self._rules = rules
+        for name in self._off - todo.off:
+            # a next time is to be told like the first
+            self._say(name, "")
         self._off &= todo.off
         for person in todo.due:
             self._begin(person.key, self._move_back(person, now))
@@ -159,8 +162,9 @@ class Reconciler:
             self._tell(person.username, reached)
 
     async def _end_log_ins(self, name: str, account_id: str) -> None:
-        reached = await self._do.reach(name)
+        # first: stopping servers takes seconds, after which this might end the log-in of somebody let in again
         await self._do.membership.end_sessions(account_id)
+        reached = await self._do.reach(name)
         self._tell(name, reached)
         if not reached.problems:
             self._off.add(name)

@@ -167,6 +167,9 @@ class ApplyHandler(_Handler):
             now = datetime.now(UTC)
             refusal = account if isinstance(account, Refusal) else decide(account, None, (), profiles)
             ended = isinstance(refusal, Refusal)
+            if isinstance(refusal, Refusal) and refusal.code in _ENDS_SESSIONS:
+                # before servers are stopped, which takes seconds: whoever is let in again meanwhile stays logged in
+                await self._end_sessions(name)
             ready = [one for one in servers if one.ready]
             done = await follow(
                 ready,
@@ -178,8 +181,6 @@ class ApplyHandler(_Handler):
                 asked_by=self.current_user.name,
             )
             done += [_starting(one) for one in servers if one not in ready]
-            if isinstance(refusal, Refusal) and refusal.code in _ENDS_SESSIONS:
-                await self._end_sessions(name)
         actions = [one.as_json() for one in done]
         self.write(json.dumps({"access": "ended" if ended else "granted", "actions": actions}))
 
