@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import math
+import ssl
+import threading
 import time
-from typing import TYPE_CHECKING, Any, Self
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from urllib.parse import quote, urlencode
 
-import httpx
+import httpcore
 from cubehub_spawner.entitlement import Account
 from cubehub_spawner.errors import DirectoryUnavailableError, UnknownAccountError
 
@@ -21,7 +27,7 @@ _TRY_S = 3.0
 """For one try of one request."""
 _BUDGET_S = 8.0
 """For a whole look-up: a token, its requests, their repetition. Less than the spawner waits for it."""
-_AT_ONCE = 16
+_AT_ONCE = 8
 """Look-ups that go on at the same time. A class that starts together waits in a line; all at once, each would take
 longer than the time-out."""
 _RENEW_BEFORE_S = 30.0
@@ -29,6 +35,20 @@ _PARENTS_FOR_S = 300.0
 """How long it is remembered that a group above others has a slash in its name, or none."""
 _PAUSE_S = 0.2
 """Before the one repetition; a Keycloak that restarts drops pooled connections."""
+
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError)
+
+
+class _Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:
+        """Read it, or raise `ValueError`."""
+        return json.loads(self.body)
 
 
 class KeycloakDirectory:
@@ -42,7 +62,7 @@ class KeycloakDirectory:
         Realm the people are in.
     client_id, client_secret
         The service account, see `cubehub.keycloak.permissions`.
-    transport
+    pool
         Another way to Keycloak than the network, for tests.
 
     Notes
@@ -51,7 +71,11 @@ class KeycloakDirectory:
     does not answer the one that asks for a token, all that wait for that token are told at once: a crowd does not
     queue up behind a Keycloak that hangs. Nothing about people is kept between look-ups,
     since a spawn must see the groups of *now*. Only the service account's own token is kept, until
-    30 s before it ends, and which groups above others have a slash in their name. Use one instance in one event loop.
+    30 s before it ends, and which groups above others have a slash in their name.
+
+    Requests are made in threads. In the event loop, a Hub that works off a crowd comes to the answers seconds after
+    they have arrived, and would take its own slowness for that of Keycloak. They are made with httpcore, on which
+    httpx stands: a look-up is on the way of every start, and httpx's own comforts take as long as the rest of it.
     """
 
     def __deepcopy__(self, memo: dict[int, object]) -> KeycloakDirectory:
@@ -65,31 +89,25 @@ class KeycloakDirectory:
         client_id: str,
         client_secret: str,
         *,
-        transport: httpx.AsyncBaseTransport | None = None,
+        pool: httpcore.ConnectionPool | None = None,
     ) -> None:
-        # trust_env would send the secret through a proxy that the machine has set
-        self._http = httpx.AsyncClient(
-            base_url=keycloak_url.rstrip("/"),
-            # a crowd waits for a free connection as long as for all else
-            timeout=httpx.Timeout(_TRY_S, pool=_BUDGET_S),
-            limits=httpx.Limits(max_connections=_AT_ONCE, max_keepalive_connections=_AT_ONCE),
-            trust_env=False,
-            transport=transport,
+        self._url = keycloak_url.rstrip("/")
+        # The machine's certificates, so that a data centre's own count; its proxies do not.
+        self._pool = pool or httpcore.ConnectionPool(
+            ssl.create_default_context() if self._url.startswith("https:") else None,
+            max_connections=_AT_ONCE,
         )
         self._realm = realm
         self._client_id = client_id
         self._token_path = f"/realms/{realm}/protocol/openid-connect/token"
         self._admin_path = f"/admin/realms/{realm}"
-        self._login = {
-            "grant_type": "client_credentials",
-            "client_id": client_id,
-            "client_secret": client_secret,
-        }
+        login = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": client_secret}
+        self._login = urlencode(login).encode()
         self._token: str | None = None
         self._token_ends = 0.0
         self._parents: dict[str, tuple[bool, float]] = {}
-        self._signing_in = asyncio.Lock()
-        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._signing_in = threading.Lock()
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "directory")
         self._silent_at = -math.inf
         self._silence = ""
 
@@ -103,7 +121,8 @@ class KeycloakDirectory:
 
     async def aclose(self) -> None:
         """Close the pooled connections."""
-        await self._http.aclose()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._pool.close()
 
     async def lookup(self, username: str) -> Account:
         """Ask Keycloak about one person.
@@ -123,22 +142,21 @@ class KeycloakDirectory:
             ``directory_forbidden`` (it lacks a permission), ``directory_token_refused`` (Keycloak does not accept
             a token that it has just given) or ``directory_realm_missing``.
         """
-        came = time.monotonic()
-        async with self._gate:
-            if self._silent_at > came:  # while this one stood in the line
-                raise _told(self._silence)
-            try:
-                async with asyncio.timeout(_BUDGET_S):
-                    return await self._lookup(username)
-            except TimeoutError as error:
-                raise self._silent(
-                    "directory_timeout", f"Keycloak's answers took more than {_BUDGET_S:g} s"
-                ) from error
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._in_turn, username, time.monotonic())
 
-    async def _lookup(self, username: str) -> Account:
-        found = await self._get(
+    def _in_turn(self, username: str, came: float) -> Account:
+        if self._silent_at > came:  # while this one stood in the line
+            raise _told(self._silence)
+        return self._lookup(username, time.monotonic() + _BUDGET_S)
+
+    def _lookup(self, username: str, ends: float) -> Account:
+        found = self._get(
             f"{self._admin_path}/users",
-            {"username": username, "exact": "true", "briefRepresentation": "true"},
+            ends,
+            username=username,
+            exact="true",
+            briefRepresentation="true",
         )
         # asked for exactly one name; compared again so that no search rule of the server can widen it
         people = [one for one in _entries(found) if str(one.get("username", "")).lower() == username.lower()]
@@ -146,20 +164,22 @@ class KeycloakDirectory:
             raise UnknownAccountError
         person = people[0]
         try:
-            groups = await self._get(
-                f"{self._admin_path}/users/{person['id']}/groups", {"briefRepresentation": "true"}
+            groups = self._get(
+                f"{self._admin_path}/users/{quote(person['id'], safe='')}/groups",
+                ends,
+                briefRepresentation="true",
             )
             return Account(
                 username=str(person["username"]),
                 id=str(person["id"]),
                 enabled=person.get("enabled") is True,
-                groups=await self._paths(_entries(groups)),
+                groups=self._paths(_entries(groups), ends),
                 email=person.get("email"),
             )
         except KeyError as error:
             raise _unavailable("directory_error", f"Keycloak's answer lacks {error}") from error
 
-    async def _paths(self, groups: list[dict[str, Any]]) -> frozenset[str]:
+    def _paths(self, groups: list[dict[str, Any]], ends: float) -> frozenset[str]:
         """Give the paths of those groups in which each step is one group's name.
 
         Notes
@@ -167,9 +187,9 @@ class KeycloakDirectory:
         Keycloak lets a group be *named* ``cubehub/premium``; its path then reads as that of the real one. A path
         counts only where neither the group nor any above it has a slash in its name.
         """
-        return frozenset([str(group["path"]) for group in groups if not await self._has_slash(group)])
+        return frozenset([str(group["path"]) for group in groups if not self._has_slash(group, ends)])
 
-    async def _has_slash(self, group: dict[str, Any]) -> bool:
+    def _has_slash(self, group: dict[str, Any], ends: float) -> bool:
         if "/" in group["name"]:
             return True
         parent = group.get("parentId")
@@ -179,52 +199,49 @@ class KeycloakDirectory:
         now = time.monotonic()
         found, asked = self._parents.get(parent, (True, -math.inf))
         if now - asked > _PARENTS_FOR_S:
-            answer = await self._get(f"{self._admin_path}/groups/{parent}", {})
+            answer = self._get(f"{self._admin_path}/groups/{quote(parent, safe='')}", ends)
             if not isinstance(answer, dict) or "name" not in answer or "path" not in answer:
                 raise _unavailable(
                     "directory_error", "Keycloak's answer about a group lacks its name or path"
                 )
-            found = await self._has_slash(answer)
+            found = self._has_slash(answer, ends)
             self._parents[parent] = (found, now)
         return found
 
-    async def _get(self, path: str, query: dict[str, str]) -> Any:
-        answer = await self._send("GET", path, params=query, headers=await self._authorization())
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
+    def _get(self, path: str, ends: float, **query: str) -> Any:
+        where = f"{path}?{urlencode(query)}" if query else path
+        answer = self._send("GET", where, ends, self._authorization(ends))
+        if answer.status == HTTPStatus.UNAUTHORIZED:
             # Keycloak lost its sessions or keys, as after a restore; one new token settles whether that was all
             self._token = None
             _log.info("Keycloak no longer accepts the token of %s; asking for a new one", self._client_id)
-            answer = await self._send("GET", path, params=query, headers=await self._authorization())
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            answer = self._send("GET", where, ends, self._authorization(ends))
+        if answer.status == HTTPStatus.UNAUTHORIZED:
             raise _unavailable(
                 "directory_token_refused", f"Keycloak refused a new token of {self._client_id}"
             )
-        if answer.status_code == httpx.codes.FORBIDDEN:
+        if answer.status == HTTPStatus.FORBIDDEN:
             reason = f"{self._client_id} may not read {path}; `cubehub up` gives it the role at its start"
             raise _unavailable("directory_forbidden", reason)
-        if answer.status_code == httpx.codes.NOT_FOUND and "/users/" in path:
+        if answer.status == HTTPStatus.NOT_FOUND and "/users/" in path:
             # deleted between the two requests
             raise UnknownAccountError
         return _content(answer)
 
-    async def _authorization(self) -> dict[str, str]:
+    def _authorization(self, ends: float) -> dict[str, str]:
         came = time.monotonic()
-        async with self._signing_in:
+        with self._signing_in:
             if self._silent_at > came:
                 # while this one waited for its turn; the log has it already
                 raise _told(self._silence)
             if self._token is None or time.monotonic() > self._token_ends - _RENEW_BEFORE_S:
                 asked = time.monotonic()
-                answer = await self._send("POST", self._token_path, data=self._login)
-                if answer.status_code in (
-                    httpx.codes.BAD_REQUEST,
-                    httpx.codes.UNAUTHORIZED,
-                    httpx.codes.FORBIDDEN,
-                ):
+                answer = self._send("POST", self._token_path, ends, _FORM, self._login)
+                if answer.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
                     self._token = None
-                    reason = f"Keycloak refused the login of {self._client_id} ({answer.status_code}: {_reason(answer)})"
+                    reason = f"Keycloak refused the login of {self._client_id} ({answer.status}: {_reason(answer)})"
                     raise _unavailable("directory_denied", reason)
-                if answer.status_code == httpx.codes.NOT_FOUND:
+                if answer.status == HTTPStatus.NOT_FOUND:
                     raise _unavailable("directory_realm_missing", f"Keycloak has no realm {self._realm}")
                 content = _content(answer)
                 try:
@@ -234,20 +251,48 @@ class KeycloakDirectory:
                     raise _unavailable("directory_error", f"Keycloak's token answer lacks {error}") from error
             return {"Authorization": f"Bearer {self._token}"}
 
-    async def _send(self, method: str, path: str, **more: Any) -> httpx.Response:
-        failed: httpx.HTTPError | None = None
+    def _send(
+        self, method: str, path: str, ends: float, headers: dict[str, str], content: bytes | None = None
+    ) -> _Answer:
+        failed: Exception | None = None
         for last in (False, True):
             try:
-                answer = await self._http.request(method, path, **more)
-            except httpx.HTTPError as error:
+                return self._send_once(method, path, ends, headers, content)
+            except _FAILURES as error:
                 failed = error
                 if not last:
-                    await asyncio.sleep(_PAUSE_S)
-            else:
-                return answer
-        if isinstance(failed, httpx.TimeoutException):
+                    time.sleep(_PAUSE_S)
+        if isinstance(failed, httpcore.TimeoutException):
             raise self._silent("directory_timeout", f"Keycloak did not answer within {_TRY_S:g} s, twice")
         raise self._silent("directory_unreachable", f"Keycloak can't be reached: {failed}")
+
+    def _send_once(
+        self, method: str, path: str, ends: float, headers: dict[str, str], content: bytes | None
+    ) -> _Answer:
+        left_s = self._left(ends)
+        try_s = min(_TRY_S, left_s)
+        # a crowd waits for a free connection as long as for all else
+        timeout = {"connect": try_s, "read": try_s, "write": try_s, "pool": left_s}
+        body = bytearray()
+        with self._pool.stream(
+            method,
+            self._url + path,
+            headers=list(headers.items()),
+            content=content,
+            extensions={"timeout": timeout},
+        ) as answer:
+            # the time-out is for each piece; one that comes byte by byte would take for ever
+            for piece in answer.iter_stream():
+                self._left(ends)
+                body += piece
+        return _Answer(answer.status, bytes(body))
+
+    def _left(self, ends: float) -> float:
+        """Tell how many seconds are left; none is an error."""
+        left_s = ends - time.monotonic()
+        if left_s <= 0:
+            raise self._silent("directory_timeout", f"Keycloak's answers took more than {_BUDGET_S:g} s")
+        return left_s
 
     def _silent(self, code: str, reason: str) -> DirectoryUnavailableError:
         """Note that Keycloak did not answer, and give the error for it."""
@@ -301,25 +346,25 @@ def _unavailable(code: str, reason: str) -> DirectoryUnavailableError:
     return _told(code)
 
 
-def _reason(answer: httpx.Response) -> str:
+def _reason(answer: _Answer) -> str:
     """Give Keycloak's own words for a refusal; they hold nothing that was sent."""
     try:
         said = answer.json()
     except ValueError:
-        return answer.reason_phrase
+        return "no reason given"
     for key in ("error_description", "error"):
         if isinstance(said, dict) and said.get(key):
             return str(said[key])[:200]
-    return answer.reason_phrase
+    return "no reason given"
 
 
-def _content(answer: httpx.Response) -> Any:
-    if answer.is_success:
+def _content(answer: _Answer) -> Any:
+    if answer.status == HTTPStatus.OK:
         try:
             return answer.json()
         except ValueError as error:
             raise _unavailable("directory_error", "Keycloak's answer is not JSON") from error
-    raise _unavailable("directory_error", f"Keycloak failed with status {answer.status_code}")
+    raise _unavailable("directory_error", f"Keycloak failed with status {answer.status}")
 
 
 def _entries(content: Any) -> list[dict[str, Any]]:

@@ -191,7 +191,7 @@ class EntitledSpawner(HasTraits):
         The Hub uses the options of the last start for one that comes without. Somebody who once asked for a profile
         would be refused at each start after having been moved to another.
         """
-        if self.orm_spawner is not None:
+        if self.orm_spawner is not None and self.orm_spawner.user_options:
             self.orm_spawner.user_options = {}
             self.user.db.commit()  # at once: the Hub takes back what another request finds half done
 

@@ -126,8 +126,12 @@ def head_file(path: Path) -> Path:
 
 def files(path: Path) -> list[Path]:
     """List the files of a log that are there, the oldest first."""
-    old = [path.with_name(f"{path.name}.{number}") for number in range(KEPT_FILES, 0, -1)]
-    return [file for file in (*old, path) if file.exists()]
+    return [file for file in reversed(_places(path)) if file.exists()]
+
+
+def _places(path: Path) -> list[Path]:
+    """List where files of a log may be, the newest first."""
+    return [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, KEPT_FILES + 1))]
 
 
 def digest_of(text: bytes) -> str:
@@ -230,8 +234,12 @@ def _mended(path: Path, head: Head | None) -> Head:
 
 def _last_line(path: Path) -> tuple[bytes, tuple[int, str]] | None:
     """Find the last whole line of the chain near the end of the newest file."""
-    for file in reversed(files(path)):
-        with file.open("rb") as opened:
+    for file in _places(path):
+        try:
+            opened = file.open("rb")
+        except FileNotFoundError:
+            continue
+        with opened:
             size = opened.seek(0, os.SEEK_END)
             for much in _TAIL_BYTES:
                 opened.seek(max(0, size - much))
@@ -248,7 +256,7 @@ def _rotated(path: Path, head: Head, head_descriptor: int) -> Head:
             return head
     except FileNotFoundError:
         return head
-    places = [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, KEPT_FILES + 1))]
+    places = _places(path)
     # one is free where there are not so many files yet, or a writer was killed while it put them aside
     free = next((number for number, place in enumerate(places) if not place.exists()), None)
     if free is None:

@@ -51,7 +51,7 @@ from cubehub import configure
 
 configure(c)
 c.KeycloakAuthenticator.auth_refresh_age = {refresh}
-c.ProfileLocalSpawner.directory._http.base_url = "http://127.0.0.1:{relay}"
+c.ProfileLocalSpawner.directory._url = "http://127.0.0.1:{relay}"
 """
 # Listed from the start, built by nobody: a test puts it there while the server runs
 GROUP_CUBE = """
@@ -115,14 +115,23 @@ class Whole:
     """Every process of the platform that was ever seen; one that later gets the same number is not it."""
 
     @classmethod
-    def make(cls, *, program: tuple[str, ...] | None = None) -> Self:
-        """Choose folder, port and configuration; nothing is started yet."""
+    def make(cls, *, program: tuple[str, ...] | None = None, within: tuple[str, ...] = ()) -> Self:
+        """Choose folder, port and configuration; nothing is started yet.
+
+        Parameters
+        ----------
+        program
+            Instead of this environment's ``cubehub``.
+        within
+            What starts a command in another network.
+        """
         # not pytest's own temporary folder, which would keep some gigabytes of three runs
         scratch = Path(tempfile.mkdtemp(prefix="cubehub-whole-"))
         scratch.chmod(0o711)  # PostgreSQL runs as its own user
         whole = cls.lay_out(scratch, two_free_ports())
         if program is not None:
             whole.program = program
+        whole.program = (*within, *whole.program)
         return whole
 
     @classmethod

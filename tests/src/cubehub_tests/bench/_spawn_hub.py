@@ -5,6 +5,7 @@ A server is an answer of one program that stands for all; so what is measured is
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -35,13 +36,22 @@ class NoProxy(Proxy):
         return self.routes
 
 
+STARTS_IN_S = 0.1
+
+
 class Simulated(Spawner):
-    """A server that is there at once."""
+    """A server that is there after a moment, as short as a process takes.
+
+    Notes
+    -----
+    Not at once: a start that waits for nothing lets nobody in between, which no start of a real server does.
+    """
 
     runs = False
 
     async def start(self) -> tuple[str, int]:
         """Point at the program that stands for all servers."""
+        await asyncio.sleep(STARTS_IN_S)
         self.runs = True
         return ("127.0.0.1", facts.server_port)
 
@@ -66,6 +76,8 @@ def configure(c: Any) -> None:
     c.JupyterHub.proxy_class = NoProxy
     c.JupyterHub.cleanup_proxy = c.JupyterHub.cleanup_servers = False
     c.JupyterHub.concurrent_spawn_limit = c.JupyterHub.active_server_limit = 0
+    # a crowd that asks again and again whether it is ready would be measured with it
+    c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 300}
     c.JupyterHub.log_level = "WARN"
     c.JupyterHub.services = [{"name": "bench", "api_token": facts.token}]
     c.JupyterHub.load_roles = [

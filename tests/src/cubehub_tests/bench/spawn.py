@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 PEOPLE = 200
 QUICK_PEOPLE = 60
 WARM_UP = 20
-WARM_LOOK_UPS = 500
+WARM_LOOK_UPS = 4000
 ONE_BY_ONE = 100
-ROUNDS = 3
+ROUNDS = 5
 _PATIENCE_S = 300
 
 
@@ -135,8 +135,9 @@ async def _warm_up(keycloak: RunningKeycloak) -> None:
     """Let Java compile what a Keycloak that has run for a while has compiled."""
     secret = keycloak.secrets.get(DIRECTORY_SECRET)
     async with KeycloakDirectory(keycloak.url, "cubehub", "cubehub-directory", secret) as directory:
-        for _ in range(WARM_LOOK_UPS):
-            await directory.lookup(_name(0))
+        await asyncio.gather(
+            *(directory.lookup(_name(number % QUICK_PEOPLE)) for number in range(WARM_LOOK_UPS))
+        )
 
 
 def _make_people(keycloak: RunningKeycloak, count: int) -> None:
