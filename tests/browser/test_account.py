@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from cubehub_tests.chromium import open_window
-from cubehub_tests.lab import enter_lab, expect_output, new_notebook, run_in_new_cell, wait_for_idle
+from cubehub_tests.lab import (
+    ALLOCATE,
+    TRY,
+    enter_lab,
+    expect_output,
+    new_notebook,
+    run_in_new_cell,
+    wait_for_idle,
+)
+from cubehub_tests.lab import MEMORY_ITEM as ITEM
 from cubehub_tests.platform import MIB, STANDARD
 from cubehub_tests.realm import in_group, suspended
 from cubehub_tests.servers import Account
@@ -20,13 +29,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytestmark = [pytest.mark.whole, pytest.mark.browser]
-ITEM = ".cubehub-memory-button"
 ASKED = re.compile(r"/cubehub/account/status(\?.*)?$")
-# a child tries, so that the kernel lives to tell
-TRY = (
-    "import subprocess, sys; print('status', subprocess.run([sys.executable, '-c', \"import time; "
-    "hog = bytearray({mib} << 20); hog[::4096] = b'x' * len(hog[::4096]); time.sleep(0.5)\"]).returncode)"
-)
 
 
 def used_mib(window: Window) -> float:
@@ -137,9 +140,7 @@ def test_a_kernel_that_ran_out_is_explained_in_place_of_labs_guess(window: Windo
     enter_lab(window, "ana")
     page = window.page
     new_notebook(window)
-    run_in_new_cell(
-        window, f"block = bytearray({STANDARD // MIB + 100} << 20); block[::4096] = b'x' * len(block[::4096])"
-    )
+    run_in_new_cell(window, ALLOCATE.format(mib=STANDARD // MIB + 100))
     dialogue = page.locator(".jp-Dialog")
     expect(dialogue.filter(has_text="Out of memory")).to_be_visible(timeout=120_000)
     expect(dialogue).to_contain_text(re.compile(r"The kernel of Untitled\d*.ipynb was stopped"))
@@ -189,9 +190,7 @@ def test_notebook_7_says_the_same(window: Window, ana: Account) -> None:
         expect(notice.first).to_be_visible()
         expect(item).to_contain_text("/ 1.4 GiB · Premium")
     expect(item).to_contain_text("/ 768 MiB · Standard")
-    run_in_new_cell(
-        window, f"block = bytearray({STANDARD // MIB + 100} << 20); block[::4096] = b'x' * len(block[::4096])"
-    )
+    run_in_new_cell(window, ALLOCATE.format(mib=STANDARD // MIB + 100))
     dialogue = page.locator(".jp-Dialog")
     expect(dialogue.filter(has_text="Out of memory")).to_be_visible(timeout=120_000)
     expect(dialogue).to_contain_text("The kernel of flood.ipynb was stopped")
@@ -206,7 +205,7 @@ def test_a_kernel_without_a_notebook_on_the_page_is_told_of_too(window: Window, 
     enter_lab(window, "ana")
     with ana.kernel() as kernel:
         kernel.run(
-            f"block = bytearray({STANDARD // MIB + 100} << 20); block[::4096] = b'x' * len(block[::4096])",
+            ALLOCATE.format(mib=STANDARD // MIB + 100),
             check=False,
         )
         notice = window.page.locator(".Toastify__toast").filter(has_text="The kernel was stopped")

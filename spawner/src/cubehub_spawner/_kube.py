@@ -66,9 +66,9 @@ class ProfileKubeSpawner(EntitledSpawner, KubeSpawner):
         help="How much of a server's cores is kept free for it on its node, between 0 and 1; its RAM always is.",
     ).tag(config=True)
 
-    home_path = Unicode("/home/jovyan", help="Where the person's claim is mounted in the server.").tag(
-        config=True
-    )
+    home_path = Unicode(
+        "/home/jovyan", help="Where the person's claim is mounted in the server, which starts there."
+    ).tag(config=True)
 
     resize_timeout = Float(
         30.0,
@@ -105,6 +105,11 @@ class ProfileKubeSpawner(EntitledSpawner, KubeSpawner):
     @default("pod_name_template")
     def _default_pod_name(self) -> str:
         return pod_name(self.user.name, self.name)
+
+    @default("working_dir")
+    def _working_dir_default(self) -> str:
+        # an image without one of its own starts in /, where nobody may write
+        return str(self.home_path)
 
     @default("cmd")
     def _default_cmd(self) -> list[str]:

@@ -10,6 +10,16 @@ from playwright.sync_api import expect
 if TYPE_CHECKING:
     from cubehub_tests.chromium import Window
 
+MEMORY_ITEM = ".cubehub-memory-button"
+"""The item in the status bar, by cubehub-account."""
+ALLOCATE = "block = bytearray({mib} << 20); block[::4096] = b'x' * len(block[::4096])"
+"""Code of a cell that really takes this much."""
+TRY = (
+    "import subprocess, sys; print('status', subprocess.run([sys.executable, '-c', \"import time; "
+    "hog = bytearray({mib} << 20); hog[::4096] = b'x' * len(hog[::4096]); time.sleep(0.5)\"]).returncode)"
+)
+"""The same in a child, so that the kernel lives to tell."""
+
 
 def enter_lab(window: Window, name: str) -> None:
     """Go from the landing page through Keycloak into JupyterLab."""

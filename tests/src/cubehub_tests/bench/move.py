@@ -8,21 +8,36 @@ import statistics
 import subprocess
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cubehub_tests.bench.frame import Case, say
 from cubehub_tests.bench.up import kept_folder
+from cubehub_tests.kube.cluster import running_cluster, until, usable
+from cubehub_tests.kube.whole import limit_of, pod_of, resize_is_told, running_whole_beside
 from cubehub_tests.platform import PREMIUM, STANDARD, Whole, two_free_ports
 from cubehub_tests.realm import in_group, realm, user_id
 from cubehub_tests.servers import Account
 
-MOVES, QUICK_MOVES = 10, 3
+if TYPE_CHECKING:
+    from cubehub_tests.kube.cluster import Cluster
+
+MOVES, QUICK_MOVES, POD_MOVES = 10, 3, 5
 _PATIENCE_S = 60
 _EVERY_S = 0.01
 _LIMIT_FILES = ("memory.limit_in_bytes", "memory.max", "limit")
 
 
 def measure(*, quick: bool) -> list[Case]:
-    """Move a person there and back, by the command and in Keycloak itself."""
+    """Move a person there and back, by the command and in Keycloak itself; where there is a cluster, also with a pod."""
+    cases = _on_this_machine(quick=quick)
+    if usable() and not quick:
+        say("starting a cluster and a platform beside it")
+        with running_cluster() as cluster, running_whole_beside(cluster) as whole:
+            cases += _in_pods(cluster, whole)
+    return cases
+
+
+def _on_this_machine(*, quick: bool) -> list[Case]:
     kept_folder().mkdir(mode=0o711, parents=True, exist_ok=True)
     whole = Whole.lay_out(kept_folder(), two_free_ports())
     try:
@@ -94,6 +109,33 @@ def _until(limit: Path, wanted: int, began: float) -> float:
             )
         time.sleep(_EVERY_S)
     return time.monotonic() - began
+
+
+def _in_pods(cluster: Cluster, whole: Whole) -> list[Case]:
+    """Until the kubelet says that the pod has its new limit; each with a new pod."""
+    took = []
+    for number in range(POD_MOVES):
+        say(f"move {number + 1} of {POD_MOVES} in a pod")
+        whole.run("users", "move", "ana", "standard")
+        ana = Account.login(whole, "ana")
+        ana.start()
+        pod = pod_of(cluster, "ana")
+        began = time.monotonic()
+        moving = subprocess.Popen(
+            [*whole.program, "users", "move", "ana", "premium", "--data", str(whole.data)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        until(lambda: limit_of(pod_of(cluster, "ana")) == PREMIUM, "Premium", _PATIENCE_S)
+        took.append(time.monotonic() - began)
+        if moving.wait(_PATIENCE_S):
+            raise SystemExit("`cubehub users move` failed")
+        resize_is_told(cluster, pod)
+        ana.stop()
+        ana.close()
+    return [
+        Case("in a pod, until ResizeCompleted", statistics.median(took), "s"),
+        Case("in a pod, slowest", max(took), "s"),
+    ]
 
 
 def _by_restart(whole: Whole) -> float:

@@ -79,6 +79,15 @@ class Cluster:
         found = json.loads(self.kubectl("get", kind, *([name] if name else []), *where, "-o", "json"))
         return found if name else found["items"]
 
+    def kubeconfig_of(self, account: str) -> dict[str, Any]:
+        """Give a kubeconfig with the rights of a service account of CubeHub's, for what runs where pods are reached."""
+        config: dict[str, Any] = json.loads(self.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+        token = self.kubectl("create", "token", account, "-n", "cubehub", "--duration=2h").strip()
+        config["users"][0]["user"] = {"token": token}
+        if self.enter:
+            config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:6443"
+        return config
+
     def apply(self, *objects: dict[str, Any]) -> None:
         """Make objects, or change them to this."""
         self.kubectl(
@@ -123,6 +132,21 @@ class Cluster:
             until(path.exists, f"a way to {host}:{port}")
             self._relays[host, port] = path
         return self._relays[host, port]
+
+    @contextlib.contextmanager
+    def same_here(self, port: int) -> Iterator[None]:
+        """Let a port of the network's loopback be reached at this machine's too, by the same address."""
+        if not self.enter:
+            yield
+            return
+        listen = f"TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr"
+        command = ["socat", listen, f"UNIX-CONNECT:{self._relay('127.0.0.1', port)}"]
+        with (self.work / "relays.log").open("ab") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        try:
+            yield
+        finally:
+            end_group(process)
 
     def close(self) -> None:
         """End the relays."""

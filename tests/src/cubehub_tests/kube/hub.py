@@ -84,14 +84,9 @@ class KubeHub:
 
     def _write_kubeconfig(self) -> None:
         """Let the Hub be the service account it is in a cluster, not the administrator."""
-        config = json.loads(self.cluster.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
-        token = self.cluster.kubectl("create", "token", "hub", "-n", "cubehub", "--duration=2h").strip()
-        config["users"][0]["user"] = {"token": token}
-        if self.cluster.enter:
-            config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:6443"
         path = self.root / "kubeconfig"
         path.touch(0o600)
-        path.write_text(json.dumps(config))
+        path.write_text(json.dumps(self.cluster.kubeconfig_of("hub")))
 
     @property
     def port(self) -> int:

@@ -1,4 +1,4 @@
-"""A small image of a server, made without a registry: Debian's Python, and what the server's Lab needs least."""
+"""A small image of a server, made without a registry: Debian's Python, Lab and what belongs to it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from uv import find_uv_bin
 
 ACCOUNT = Path(__file__).parents[4] / "extensions" / "account"
 TAG = "localhost/cubehub-server:tests"
-_PACKAGES = ("jupyterhub>=6.1,<7", "jupyter-server>=2.14", "ipykernel>=7")
+_PACKAGES = ("jupyterhub>=6.1,<7", "jupyterlab>=4.5,<5", "ipykernel>=7")
 _DEBIAN = "bookworm"
 _UNUSED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists")
-_MADE_BY = "2"
+_MADE_BY = "3"
 """To be raised when what is below changes."""
 _COMPILE = ("-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash")
 """Files of an image have no time of their own, by which bytecode is taken for current otherwise."""
@@ -25,7 +25,8 @@ _COMPILE = ("-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash")
 
 def image(mkimage: Path) -> Path:
     """Give a docker archive of the image, made at the first call and kept."""
-    sources = [*ACCOUNT.rglob("*.py"), *ACCOUNT.rglob("*.json"), ACCOUNT / "pyproject.toml"]
+    kinds = ("*.py", "*.json", "*.js")
+    sources = [*(path for kind in kinds for path in ACCOUNT.rglob(kind)), ACCOUNT / "pyproject.toml"]
     digest = hashlib.sha256("\n".join((_MADE_BY, _DEBIAN, *_PACKAGES)).encode())
     for path in sorted(sources):
         if ".venv" not in path.parts and "node_modules" not in path.parts:
@@ -65,6 +66,7 @@ def _make(mkimage: Path, cache: Path, made: Path) -> None:
         "PYTHONPATH": "/opt/site",
         "JUPYTER_PATH": "/opt/site/share/jupyter",
         "JUPYTER_CONFIG_PATH": "/opt/site/etc/jupyter",
+        "JUPYTERLAB_DIR": "/opt/site/share/jupyter/lab",
         "HOME": "/home/jovyan",
         "LANG": "C.UTF-8",
     }
