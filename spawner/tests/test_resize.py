@@ -172,7 +172,9 @@ def test_a_restarted_hub_changes_the_limit_of_a_server_it_did_not_start(
     monkeypatch.setattr(enforcers, "_chosen", {})  # as in a new process
     user = SimpleNamespace(name="ana", escaped_name="ana", spawners={})
     spawner = ProfileLocalSpawner(
-        orm_spawner=SimpleNamespace(name="", server=None), user=user, state_dir=str(tmp_path)
+        orm_spawner=SimpleNamespace(name="", server=None, user_options=None),
+        user=user,
+        state_dir=str(tmp_path),
     )
     pid = server.process.pid
     spawner.load_state(

@@ -45,7 +45,7 @@ def make(tmp_path, monkeypatch):
 
     def make(name="", **settings):
         spawner = Sleeper(
-            orm_spawner=SimpleNamespace(name=name, server=None),
+            orm_spawner=SimpleNamespace(name=name, server=None, user_options=None),
             directory=Directory(),
             profiles_file=str(tmp_path / "profiles.yaml"),
             audit_log=str(tmp_path / "audit.jsonl"),

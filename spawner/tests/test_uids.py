@@ -279,7 +279,7 @@ def make(place, monkeypatch):
 
     def make(person, **settings):
         spawner = Sleeper(
-            orm_spawner=SimpleNamespace(name="", server=None),
+            orm_spawner=SimpleNamespace(name="", server=None, user_options=None),
             directory=SimpleNamespace(lookup=lookup),
             profiles_file=str(place / "profiles.yaml"),
             homes_dir=str(place / "homes"),
