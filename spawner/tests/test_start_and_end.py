@@ -95,6 +95,16 @@ def test_a_server_starts_and_stops_without_a_trace(make):
     asyncio.run(run())
 
 
+def test_what_cannot_be_written_down_is_not_granted(make, tmp_path):
+    (tmp_path / "audit.jsonl").mkdir()
+    spawner = make()
+    with pytest.raises(SpawnException) as refused:
+        asyncio.run(spawner.start())
+    assert (refused.value.reason, refused.value.status_code) == ("audit_log", 503)
+    assert "could not be written down" in refused.value.message
+    assert (spawner.pid, spawner.granted_bytes) == (0, 0)
+
+
 def test_who_gets_a_name_again_gets_a_home_of_their_own(make, tmp_path):
     async def run():
         spawner, other = make(), make("other")

@@ -24,7 +24,7 @@ from cubehub_spawner.running import Pending
 if TYPE_CHECKING:
     import logging
 
-_STATUS = {"no_enforcer": 503, "memory_in_use": 409}
+_STATUS = {"no_enforcer": 503, "audit_log": 503, "memory_in_use": 409}
 """HTTP status by code; 503 for a directory that cannot be asked, 403 for every other refusal. None is a 5xx that the Hub would count as its own failure:
 a `SpawnException` is a failure of policy whatever its number."""
 
@@ -32,6 +32,13 @@ a `SpawnException` is a failure of policy whatever its number."""
 def _status(code: str) -> int:
     # a directory names its own troubles: directory_unreachable, directory_timeout, …
     return 503 if code.startswith("directory_") else _STATUS.get(code, 403)
+
+
+_NOT_NOTED = Refusal(
+    "audit_log",
+    "Your server was not started, because the decision could not be written down.",
+    "Nothing is wrong with your account. Tell your administrator, who finds the reason in the Hub's log.",
+)
 
 
 class EntitledSpawner(HasTraits):
@@ -264,7 +271,7 @@ class EntitledSpawner(HasTraits):
         if not self.write_audit(
             event="start", asked_by=asker, account=account, requested=requested, decision=decision
         ):
-            self.refuse(Refusal("audit_log", SpawnerError.default_message, SpawnerError.default_hint))
+            self.refuse(_NOT_NOTED)
 
     def write_audit(
         self,

@@ -130,7 +130,7 @@ class _Handler(RequestHandler):
             where = ".".join(str(part) for part in first["loc"]) or "the body"
             said = first["msg"].removeprefix("Value error, ")
             fields = ", ".join(model.model_fields) or "none"
-            raise BadRequestError(f"{where}: {said}", f"It takes a JSON object with: {fields}.") from error
+            raise BadRequestError(f"{where}: {said}", f"What can be given: {fields}.") from error
 
     def number(self, name: str, default: int, most: int) -> int:
         """Read a whole number from the query."""
