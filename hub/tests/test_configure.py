@@ -10,9 +10,10 @@ from cubehub.configure import configure
 from cubehub.entitlements import READ_SCOPE, SCOPES, WRITE_SCOPE
 from cubehub.local.data_folder import DataFolder, write_json
 from cubehub.local.platform import INNER
-from cubehub.quiet import quieten_rounds
+from cubehub.quiet import quieten_refusals, quieten_rounds
 from cubehub.unsafe import unsafe_settings
 from jupyterhub.scopes import scope_definitions
+from jupyterhub.spawner import SpawnException
 from traitlets.config import Config
 
 if TYPE_CHECKING:
@@ -68,3 +69,21 @@ def test_rounds_leave_no_line_and_failures_do(caplog: pytest.LogCaptureFixture) 
         log.warning("403 GET /hub/api/cubehub/servers (accounts@127.0.0.1) 1.00ms")
         log.info("200 GET /hub/api/cubehub/servers (adam@127.0.0.1) 1.00ms")
     assert [record.getMessage()[:3] for record in caplog.records] == ["403", "200"]
+
+
+def test_a_refusal_leaves_one_line_and_a_failure_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    quieten_refusals()
+    log = logging.getLogger("JupyterHub")
+    refusal = SpawnException("read this", reason="no_profile", log_message="no_profile: in no group")
+    refusal.jupyterhub_html_message = "<p>read this</p>"
+    with caplog.at_level(logging.INFO, log.name):
+        for error in (refusal, SpawnException("another", reason="its own")):
+            try:
+                raise error
+            except SpawnException:
+                log.exception("Failed to spawn single-user server with form")
+    said = [(record.levelname, record.getMessage(), bool(record.exc_info)) for record in caplog.records]
+    assert said == [
+        ("WARNING", "Refused: no_profile: in no group", False),
+        ("ERROR", "Failed to spawn single-user server with form", True),
+    ]

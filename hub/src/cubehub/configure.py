@@ -17,7 +17,7 @@ from cubehub.local.parts import read_only_paths
 from cubehub.local.platform import LOOPBACK, REALM, Platform, is_loopback
 from cubehub.local.processes import PART_MARK, SERVER_MARK
 from cubehub.local.proxy import proxy_command
-from cubehub.quiet import quieten_rounds
+from cubehub.quiet import quieten_refusals, quieten_rounds
 from cubehub.resources import resource
 from cubehub.settings import ConfigFolder
 
@@ -72,6 +72,7 @@ def configure(c: Any, source: Path | None = None) -> None:
     c.ProfileLocalSpawner.trust_everyone = facts.get("trust_everyone", False)
     _services(c, data, platform, config, secrets)
     quieten_rounds()
+    quieten_refusals()
     _entitlements(c, config, directory)
 
 

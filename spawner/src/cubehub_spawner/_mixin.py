@@ -297,8 +297,9 @@ class EntitledSpawner(HasTraits):
         )
         try:
             audit.append(Path(self.audit_log), line)
-        except OSError:
-            self.log.exception("The audit log %s can't be written", self.audit_log)
+        except OSError as error:
+            reason = error.strerror or error
+            self.log.error("The audit log %s can't be written: %s", self.audit_log, reason)  # noqa: TRY400 - says it all
             return False
         return True
 
