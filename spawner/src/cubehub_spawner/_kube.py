@@ -9,18 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from kubernetes_asyncio.client import ApiException
-from kubespawner import KubeSpawner
 from kubespawner.clients import shared_client
-from traitlets import Bool, Float, TraitError, Unicode, default, validate
+from traitlets import Bool, Float, TraitError, Unicode, validate
 
-from cubehub_spawner._kube_names import (
-    ACCOUNT_LABEL,
-    PEOPLE_LABEL,
-    PROFILE_LABEL,
-    claim_name,
-    namespace_name,
-    pod_name,
-)
+from cubehub_spawner._kube_defaults import PodDefaults
+from cubehub_spawner._kube_names import ACCOUNT_LABEL, PROFILE_LABEL, claim_name, namespace_name
 from cubehub_spawner._kube_pod import SERVER, Pod, faults, fit, quantity
 from cubehub_spawner._kube_quota import (
     ensure_policies,
@@ -48,7 +41,7 @@ _HOME = "home"
 _V2_EVENTS = "/sys/fs/cgroup/memory.events"
 
 
-class ProfileKubeSpawner(EntitledSpawner, KubeSpawner):
+class ProfileKubeSpawner(EntitledSpawner, PodDefaults):
     """Starts servers as pods, each with the RAM of its person's group.
 
     Notes
@@ -64,10 +57,6 @@ class ProfileKubeSpawner(EntitledSpawner, KubeSpawner):
     cpu_request_share = Float(
         0.25,
         help="How much of a server's cores is kept free for it on its node, between 0 and 1; its RAM always is.",
-    ).tag(config=True)
-
-    home_path = Unicode(
-        "/home/jovyan", help="Where the person's claim is mounted in the server, which starts there."
     ).tag(config=True)
 
     resize_timeout = Float(
@@ -101,59 +90,6 @@ class ProfileKubeSpawner(EntitledSpawner, KubeSpawner):
     _grant: Grant | None = None
     _out_of_memory_at = ""
     """When the server was last stopped as a whole for want of memory, as the kubelet says it."""
-
-    @default("pod_name_template")
-    def _default_pod_name(self) -> str:
-        return pod_name(self.user.name, self.name)
-
-    @default("working_dir")
-    def _working_dir_default(self) -> str:
-        # an image without one of its own starts in /, where nobody may write
-        return str(self.home_path)
-
-    @default("cmd")
-    def _default_cmd(self) -> list[str]:
-        return ["jupyterhub-singleuser"]
-
-    @default("storage_pvc_ensure")
-    def _default_storage(self) -> bool:
-        return True
-
-    @default("delete_pvc")
-    def _default_delete(self) -> bool:
-        return False  # people's files outlive their user in the Hub
-
-    @default("uid")
-    def _default_uid(self) -> int:
-        return 1000  # jovyan in the images of the Jupyter project
-
-    @default("gid")
-    def _default_gid(self) -> int:
-        return 100
-
-    @default("fs_gid")
-    def _default_fs_gid(self) -> int:
-        return 100
-
-    @default("pod_security_context")
-    def _default_pod_security(self) -> dict[str, Any]:
-        return {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-
-    @default("container_security_context")
-    def _default_container_security(self) -> dict[str, Any]:
-        return {"capabilities": {"drop": ["ALL"]}}
-
-    @default("extra_pod_config")
-    def _default_pod_config(self) -> dict[str, Any]:
-        return {"enableServiceLinks": False}
-
-    @default("automount_service_account_token")
-    def _default_token(self) -> bool:
-        return False
-
-    @default("user_namespace_labels")
-    def _default_namespace_labels(self) -> dict[str, str]:
-        return {PEOPLE_LABEL: "true", "pod-security.kubernetes.io/enforce": "restricted"}
 
     @validate("cpu_request_share")
     def _check_share(self, proposal: dict[str, Any]) -> float:
