@@ -64,7 +64,7 @@ class EntitlementSettings(_Strict):
     """How fast a change of group reaches servers that run."""
 
     check_every: Duration = Field(default=5)
-    """How often running servers are compared with Keycloak; seconds."""
+    """How often running servers are compared with Keycloak, less often where that takes it long; seconds."""
     grace: Duration = Field(default=86400)
     """How long a running server keeps more memory than its person may have now; seconds."""
 
