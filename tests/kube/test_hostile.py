@@ -111,11 +111,11 @@ def test_past_the_limit_it_is_stopped_and_told_why(people: KubeHub) -> None:
             "import os; f = '/sys/fs/cgroup/memory.oom.group'; print(open(f).read() if os.path.exists(f) else 0)"
         )
         kernel.run("open('/proc/self/oom_score_adj', 'w').write('1000')")
-        hog = "hog = bytearray(500 << 20); hog[::4096] = b'x' * len(hog[::4096])"
+        hog = "hog = bytearray(900 << 20); hog[::4096] = b'x' * len(hog[::4096])"
         if group.text == "0":
             said = kernel.run(hog, check=False)
             assert said.restarted
-            assert "reached its memory limit of 300 MiB (profile Standard)" in said.stderr
+            assert "reached its memory limit of 600 MiB (profile Standard)" in said.stderr
             return
         with pytest.raises(Exception, match=r"lost|closed"):
             kernel.run(hog, check=False)

@@ -46,15 +46,15 @@ def test_premium_now_kernel_kept(which: str, request: pytest.FixtureRequest) -> 
     with hub.kernel(name) as kernel:
         process = kernel.run("kept = 'still here'; import os; print(os.getpid())").text
         if _stops_processes_only(kernel):
-            assert kernel.run(TRY.format(mib=420)).text != "0", "more than the limit"
+            assert kernel.run(TRY.format(mib=900)).text != "0", "more than the limit"
         hub.person(name, "premium")
         (action,) = hub.apply(name)
-        assert (action["kind"], action["to_bytes"]) == ("resized", 600 * MIB), hub.warnings()
+        assert (action["kind"], action["to_bytes"]) == ("resized", 1200 * MIB), hub.warnings()
         pod = hub.pod(name)
-        assert limit(pod) == 600 * MIB, "the kubelet has done it when the Hub says so"
-        assert faults(pod, 600 * MIB, 2) == []
+        assert limit(pod) == 1200 * MIB, "the kubelet has done it when the Hub says so"
+        assert faults(pod, 1200 * MIB, 2) == []
         assert kernel.run("print(kept, os.getpid())").text == f"still here {process}"
-        assert kernel.run(TRY.format(mib=420)).text == "0", "what was refused before"
+        assert kernel.run(TRY.format(mib=900)).text == "0", "what was refused before"
     assert pod["metadata"]["uid"] == before["metadata"]["uid"]
     assert pod["status"]["containerStatuses"][0]["restartCount"] == 0
     until(lambda: "ResizeCompleted" in events(hub.cluster, pod), "ResizeCompleted")
@@ -77,20 +77,20 @@ def _less_comes_at_once_where_it_is_free(hub: KubeHub, name: str, request: pytes
     """Without metrics less is announced; with them, and little in use, it comes at once, and the quota follows."""
     namespace = hub.pod(name)["metadata"]["namespace"]
     hard = hub.cluster.get("resourcequota", "cubehub", namespace)["spec"]["hard"]
-    assert quantity(hard["limits.memory"]) == 600 * MIB, "widened with the limit"
+    assert quantity(hard["limits.memory"]) == 1200 * MIB, "widened with the limit"
     hub.person(name, "standard")
     if not hub.cluster.enter:
         tell_left_out(request.node, "less memory, where the metrics of the cluster can't be set by a test")
         return
     assert [one["kind"] for one in hub.apply(name)] == ["announced"], "nobody knows what is in use"
     with_metrics(hub.cluster)
-    tell_metrics(hub, name, "500Mi")
+    tell_metrics(hub, name, "1000Mi")
     assert hub.apply(name) == [], "more is in use: it stays announced"
     tell_metrics(hub, name, "120Mi")
     until(lambda: [one["kind"] for one in hub.apply(name)] == ["resized"], "less has come")
-    assert limit(hub.pod(name)) == 300 * MIB
+    assert limit(hub.pod(name)) == 600 * MIB
     hard = hub.cluster.get("resourcequota", "cubehub", namespace)["spec"]["hard"]
-    assert quantity(hard["limits.memory"]) == 300 * MIB, "narrowed after the limit"
+    assert quantity(hard["limits.memory"]) == 600 * MIB, "narrowed after the limit"
 
 
 def with_metrics(cluster: Cluster) -> None:
@@ -145,14 +145,14 @@ def test_a_node_without_room(hub: KubeHub) -> None:
         (action,) = hub.apply(name)
         assert (action["kind"], action["code"]) == ("kept", "no_room"), action
         pod = hub.pod(name)
-        assert limit(pod) == 300 * MIB
-        assert faults(pod, 300 * MIB, 1.5) == [], "the old figures were put back"
+        assert limit(pod) == 600 * MIB
+        assert faults(pod, 600 * MIB, 1.5) == [], "the old figures were put back"
         conditions = {one["type"] for one in pod["status"]["conditions"] if one["status"] == "True"}
         assert not conditions & {"PodResizePending", "PodResizeInProgress"}
         assert kernel.run("print(kept)").text == "still here"
     assert "no_room" in hub.notices(name)
     servers = hub.api("GET", f"cubehub/users/{name}/entitlement").json()["servers"]
-    assert [one["memory_bytes"] for one in servers] == [300 * MIB]
+    assert [one["memory_bytes"] for one in servers] == [600 * MIB]
     hub.person(name, "premium")
     assert [one["kind"] for one in hub.apply(name)] == ["resized"], "what there is room for comes"
     hub.stop(name)
@@ -168,7 +168,7 @@ def test_the_cluster_refuses_more_than_a_server_may_have(hub: KubeHub) -> None:
         "cubehub",
         "--type=merge",
         "-p",
-        '{"data": {"memory": "400Mi"}}',
+        '{"data": {"memory": "800Mi"}}',
     )
     name = hub.person("lena", "standard")
     hub.begin(name)
@@ -179,12 +179,12 @@ def test_the_cluster_refuses_more_than_a_server_may_have(hub: KubeHub) -> None:
         return bool((action["kind"], action["code"]) == ("kept", "resize_failed"))
 
     assert kept()
-    assert limit(hub.pod(name)) == 300 * MIB
+    assert limit(hub.pod(name)) == 600 * MIB
     hub.stop(name)
     answer = hub.ask(name)
     assert answer.status_code == 403, answer.text
     assert "did not accept" in answer.json()["message"]
-    assert "400Mi of memory at most" in hub.log()
+    assert "800Mi of memory at most" in hub.log()
     assert hub.pods(name) == []
     hub.cluster.kubectl(
         "patch",

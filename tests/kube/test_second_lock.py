@@ -121,7 +121,7 @@ def test_a_quota_refuses_what_the_hub_sized_wrongly(own: KubeHub) -> None:
         lambda: own.cluster.get("resourcequota", "cubehub", namespace)["status"]["used"]["pods"] == "0",
         "counted",
     )
-    larger = container(resources={"limits": {"memory": "400Mi", "cpu": "500m"}})
+    larger = container(resources={"limits": {"memory": "800Mi", "cpu": "500m"}})
     assert "exceeded quota: cubehub" in asked(own.cluster, namespace, pod(containers=larger))
     assert "created" in asked(own.cluster, namespace, pod())
     assert "namespace of its own account only" in asked(own.cluster, namespace, pod(account="id-ana"))

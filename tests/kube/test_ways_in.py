@@ -35,10 +35,10 @@ def assert_held(pod: dict[str, Any], memory_bytes: int, cpu: float) -> None:
 def test_forged_options_and_overrides_change_nothing(hub: KubeHub) -> None:
     name = hub.person("ana", "standard")
     pod = hub.begin(name, **FORGED)
-    assert_held(pod, 300 * MIB, 1.5)
+    assert_held(pod, 600 * MIB, 1.5)
     assert pod["metadata"]["namespace"] == "cubehub-people"
     env = {one["name"]: one.get("value") for one in pod["spec"]["containers"][0]["env"]}
-    assert env["MEM_LIMIT"] == str(300 * MIB)
+    assert env["MEM_LIMIT"] == str(600 * MIB)
     assert env["FROM_THE_LIST"] == "standard", "what an operator gives with the granted profile comes"
     claim = hub.cluster.get("pvc", "home-id-ana", "cubehub-people")
     assert quantity(claim["spec"]["resources"]["requests"]["storage"]) == 2**30
@@ -52,7 +52,7 @@ def test_the_form_only_chooses_among_what_is_granted(hub: KubeHub) -> None:
         posted = {"profile": "standard", "mem_limit": "64G", "_xsrf": browser.cookies["_xsrf"]}
         browser.post(f"/hub/spawn/{name}", data=posted).raise_for_status()
         hub.ready(name)
-        assert_held(hub.pod(name), 300 * MIB, 1.5)
+        assert_held(hub.pod(name), 600 * MIB, 1.5)
         hub.stop(name)
         page = browser.post(f"/hub/spawn/{name}", data=posted | {"profile": "giant"})
     assert page.status_code == 403
@@ -62,18 +62,18 @@ def test_the_form_only_chooses_among_what_is_granted(hub: KubeHub) -> None:
 
 def test_named_servers_stay_within_the_best_profile_over_a_restart_of_the_hub(hub: KubeHub) -> None:
     name = hub.person("petra", "standard", "premium")
-    assert_held(hub.begin(name, profile="standard"), 300 * MIB, 1.5)
-    assert_held(hub.begin(name, "second"), 300 * MIB, 1.5)
+    assert_held(hub.begin(name, profile="standard"), 600 * MIB, 1.5)
+    assert_held(hub.begin(name, "second"), 600 * MIB, 1.5)
     hub.end(signal.SIGKILL)
     hub.start()
     people = hub.api("GET", "cubehub/servers").json()["people"]
     servers = next(one["servers"] for one in people if one["name"] == name)
     assert [(one["profile"], one["memory_bytes"], one["ready"]) for one in servers] == [
-        ("standard", 300 * MIB, True)
+        ("standard", 600 * MIB, True)
     ] * 2
     answer = hub.ask(name, "third")
     assert answer.status_code == 409, answer.text
-    assert "600 MiB" in answer.json()["message"]
+    assert "1.2 GiB" in answer.json()["message"]
     names = {pod["metadata"]["name"] for pod in hub.pods(name)}
     assert len(names) == 2, "the refused one left nothing"
     claims = {pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] for pod in hub.pods(name)}
@@ -121,7 +121,7 @@ def test_without_the_directory_nothing_starts(hub: KubeHub) -> None:
 def test_a_hook_cannot_give_more_and_an_unsafe_one_gives_nothing(hub: KubeHub) -> None:
     more, unsafe = hub.person("hugo", "standard"), hub.person("ursel", "standard")
     (hub.root / "hook.json").write_text(json.dumps({more: "more", unsafe: "unsafe"}))
-    assert_held(hub.begin(more), 300 * MIB, 1.5)
+    assert_held(hub.begin(more), 600 * MIB, 1.5)
     hub.stop(more)
     answer = hub.ask(unsafe)
     assert answer.status_code == 403, answer.text
