@@ -136,9 +136,7 @@ class Index:
             min(_whole(columns, edge), SERIES_SHARD_EDGE),
         )
         shape = (self.series_steps, rows, columns)
-        return Layout(
-            shape, shard, (SERIES_STEPS, edge, edge), np.dtype(variable.dtype), variable.fill_value
-        )
+        return Layout(shape, shard, (SERIES_STEPS, edge, edge), np.dtype(variable.dtype), variable.fill_value)
 
 
 def _whole(size: int, edge: int) -> int:
@@ -155,9 +153,9 @@ def level_array(cube: Path, level: int, name: str) -> Path:
     return cube / PYRAMID / f"{level}.zarr" / name
 
 
-def write_index(cube: Path, index: Index) -> None:
+def write_index(cube: Path, index: Index, *, durable: bool = True) -> None:
     """Make what was written visible."""
-    write_whole(cube / INDEX, json.dumps({"format": FORMAT, **asdict(index)}).encode())
+    write_whole(cube / INDEX, json.dumps({"format": FORMAT, **asdict(index)}).encode(), durable=durable)
 
 
 def read_index(cube: Path) -> Index:

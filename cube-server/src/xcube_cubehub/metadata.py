@@ -42,7 +42,7 @@ def array_document(layout: Layout, dims: tuple[str, ...], attributes: Mapping[st
         "index_location": "end",
     }
     codecs = [{"name": "sharding_indexed", "configuration": sharding}]
-    fill = "NaN" if layout.fill != layout.fill else layout.fill  # noqa: PLR0124
+    fill = "NaN" if layout.fill != layout.fill else layout.fill
     return _array(layout.shape, layout.shard, layout.dtype.name, fill, codecs, dims, attributes)
 
 
@@ -78,7 +78,9 @@ def write_document(folder: Path, document: Document) -> None:
     write_whole(folder / "zarr.json", json.dumps(document).encode())
 
 
-def write_plain(folder: Path, values: np.ndarray, dims: tuple[str, ...], attributes: Mapping[str, Any]) -> Document:
+def write_plain(
+    folder: Path, values: np.ndarray, dims: tuple[str, ...], attributes: Mapping[str, Any]
+) -> Document:
     """Write a small array, of one chunk that is not compressed; its document."""
     chunk = tuple(values.shape) or ()
     key = "c" + "".join("/0" for _ in values.shape)
@@ -155,12 +157,22 @@ def pyramid_attributes(index: Index) -> Document:
             **({"derived_from": f"{level - 1}.zarr"} if level else {}),
             "transform": {"scale": [2.0**level] * 2, "translation": [0.0, 0.0]},
             "spatial:shape": list(index.level_shape(level)),
-            "spatial:transform": [index.dx * 2**level, 0.0, index.west, 0.0, index.dy * 2**level, index.north],
+            "spatial:transform": [
+                index.dx * 2**level,
+                0.0,
+                index.west,
+                0.0,
+                index.dy * 2**level,
+                index.north,
+            ],
         }
         for level in range(index.levels)
     ]
     rows, columns = index.shape
-    ys, xs = sorted((index.north, index.north + rows * index.dy)), (index.west, index.west + columns * index.dx)
+    ys, xs = (
+        sorted((index.north, index.north + rows * index.dy)),
+        (index.west, index.west + columns * index.dx),
+    )
     crs = pyproj.CRS.from_user_input(index.crs)
     authority = crs.to_authority()
     code = {"proj:code": ":".join(authority)} if authority else {"proj:wkt2": crs.to_wkt()}
@@ -194,13 +206,17 @@ class Groups:
         CF attributes by variable.
     """
 
-    def __init__(self, cube: Path, attributes: Mapping[str, Any], variables: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self, cube: Path, attributes: Mapping[str, Any], variables: Mapping[str, Mapping[str, Any]]
+    ) -> None:
         self._cube, self._attributes, self._variables = cube, dict(attributes), variables
 
     def create(self, index: Index) -> None:
         """Write the axes and the folders' descriptions, with the times that there are."""
         write_whole(self._cube / PYRAMID / ".zlevels", xcube_levels(index))
-        write_document(self._cube / PYRAMID, group_document({**self._attributes, **pyramid_attributes(index)}))
+        write_document(
+            self._cube / PYRAMID, group_document({**self._attributes, **pyramid_attributes(index)})
+        )
         for folder, level in self._folders(index):
             y, x = axes(index, level)
             for name, values, attributes in zip(index.dims, (y, x), axis_attributes(index), strict=True):

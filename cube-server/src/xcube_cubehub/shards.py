@@ -10,10 +10,11 @@ Zarr 3 core, and its codec ``sharding_indexed`` version 1.0: the index is an arr
 little-endian uint64 with a CRC-32C behind it; both are 2**64 - 1 where a chunk is absent.
 """
 
+import ctypes
 import math
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -150,15 +151,26 @@ def _is_fill(part: Array, fill: float, *, nan: bool) -> bool:
     return bool((np.isnan(part) if nan else part == fill).all())
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Put bytes in place so that a reader, and a power cut, finds all of them or what was there before."""
+def write_whole(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Put bytes in place so that a reader finds all of them or what was there before; after a power cut, if durable."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     with new.open("wb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     new.replace(path)
+
+
+def flush(folder: Path) -> None:
+    """Have everything that was written to a folder's disk survive a power cut: one call for thousands of files."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(folder))
+    finally:
+        os.close(descriptor)
 
 
 def write_shard(array: Path, shard: tuple[int, ...], values: Array, layout: Layout) -> int:
@@ -191,7 +203,7 @@ class ShardReader:
         self._prefix = f"{array}/c/"
         self.layout = layout
 
-    def read(self, chunks: list[tuple[int, ...]]) -> list[Array | None]:
+    def read(self, chunks: Sequence[tuple[int, ...]]) -> list[Array | None]:
         """Chunks in the order asked for, shape `Layout.chunk`; None for one that is absent.
 
         Raises

@@ -19,18 +19,15 @@ from xcube_cubehub.index import (
     Index,
     Variable,
     level_array,
-    read_index,
     series_array,
     write_index,
 )
 from xcube_cubehub.metadata import Groups
-from xcube_cubehub.shards import Layout, ShardReader, write_shard
+from xcube_cubehub.shards import Layout, ShardReader, flush, write_shard
 
 Field = npt.NDArray[np.float32]
 NEAR_EMPTY = 0.04
 """Below this share of the pixels that ever have a value, a time shows next to nothing on a map."""
-COLOURS = 256
-"""Of the colour maps for which tiles are made beforehand."""
 MAX_PREPARED_ZOOM = 18
 
 
@@ -51,7 +48,7 @@ def pack(values: Field, variable: Variable) -> npt.NDArray[np.generic]:
     with np.errstate(invalid="ignore"):
         whole = np.rint(stored)
         fits = (whole >= limits.min) & (whole <= limits.max) & (whole != variable.fill)
-        return np.where(fits, whole, variable.fill).astype(dtype)
+        return np.where(fits, whole, variable.fill_value).astype(dtype)
 
 
 def unpack(stored: npt.NDArray[np.generic], variable: Variable) -> Field:
@@ -88,9 +85,11 @@ class CubeWriter:
     cube : path
         Its folder.
     index : Index
-        What it holds, or what it is to be (`CubeWriter.create`).
+        What it holds (`xcube_cubehub.index.read_index`), or what it is to be (`create`).
     attributes, variables : mapping
         Global CF attributes, and those of each variable.
+    durable : bool
+        Whether each time is to survive a power cut once it is there; not needed where nobody reads the cube yet.
     """
 
     def __init__(
@@ -99,30 +98,19 @@ class CubeWriter:
         index: Index,
         attributes: Mapping[str, Any],
         variables: Mapping[str, Mapping[str, Any]],
+        *,
+        durable: bool = True,
     ) -> None:
-        self.cube, self.index = cube, index
+        self.cube, self.index, self.durable = cube, index, durable
         self._groups = Groups(cube, attributes, variables)
-        self._seen: dict[int, int] = {}
-        self._ever: npt.NDArray[np.bool_] | None = None
 
-    @classmethod
-    def create(
-        cls, cube: Path, index: Index, attributes: Mapping[str, Any], variables: Mapping[str, Mapping[str, Any]]
-    ) -> "CubeWriter":
+    def create(self) -> None:
         """Begin a cube that has no times yet, in an empty folder."""
-        zoom = prepared_zoom(index)
-        prepared = {name: zoom for name, v in index.variables.items() if v.style is not None}
-        writer = cls(cube, index.following(prepared=prepared), attributes, variables)
-        writer._groups.create(writer.index)
-        write_index(cube, writer.index)
-        return writer
-
-    @classmethod
-    def open(
-        cls, cube: Path, attributes: Mapping[str, Any], variables: Mapping[str, Mapping[str, Any]]
-    ) -> "CubeWriter":
-        """Go on with a cube; a step that an earlier writer did not finish is as if it had never been begun."""
-        return cls(cube, read_index(cube), attributes, variables)
+        zoom = prepared_zoom(self.index)
+        prepared = {name: zoom for name, v in self.index.variables.items() if v.style is not None}
+        self.index = self.index.following(prepared=prepared)
+        self._groups.create(self.index)
+        write_index(self.cube, self.index, durable=self.durable)
 
     def append(self, seconds: int, values: Mapping[str, Field]) -> None:
         """Add a time after all that are there.
@@ -183,20 +171,21 @@ class CubeWriter:
             return
         made = {}
         for place in places(cube.index, cube.index.prepared[name]):
-            painted = tiles.paint(cube, name, step, place, style, COLOURS)
+            painted = tiles.paint(cube, name, step, place, style, tiles.PREPARED_COLOURS)
             if isinstance(painted, bytes):
-                # Needs more colours than a palette has, so it is made when it is asked for
-                made[place.z, place.x, place.y] = (b"\0", -2)
+                made[place.z, place.x, place.y] = (b"\0", tiles.NOT_PREPARED)
             elif painted.idat:
                 made[place.z, place.x, place.y] = (painted.idat, painted.clear)
         write_pack(pack_path(self.cube, name, seconds), made)
 
     def _commit(self, index: Index) -> None:
         self._groups.update(index)
-        write_index(self.cube, index)
+        if self.durable:
+            flush(self.cube)
+        write_index(self.cube, index, durable=self.durable)
         self.index = index
 
-    def finish(self, report: Callable[[int, int], None] = lambda done, total: None) -> None:
+    def finish(self, report: Callable[[int, int], None] | None = None) -> None:
         """Bring the time store up to the pyramid, and note the times that show next to nothing.
 
         Parameters
@@ -211,14 +200,17 @@ class CubeWriter:
             layout = target.series_layout(name)
             first = index.series_steps // SERIES_STEPS
             counts = [math.ceil(n / s) for n, s in zip(layout.shape, layout.shard, strict=True)]
-            parts += [(name, layout, part) for part in product(range(first, counts[0]), *map(range, counts[1:]))]
+            parts += [
+                (name, layout, part) for part in product(range(first, counts[0]), *map(range, counts[1:]))
+            ]
         stale = index.series_steps % SERIES_STEPS
         if stale:
             # The last shards are about to be replaced one by one; meanwhile the pyramid has their times
             self._commit(index.following(series_steps=index.series_steps - stale))
         for done, (name, layout, part) in enumerate(parts):
             _write_series(self.cube, target, name, layout, part)
-            report(done + 1, len(parts))
+            if report is not None:
+                report(done + 1, len(parts))
         self._commit(target)
 
     def _hidden(self) -> tuple[int, ...]:
@@ -228,9 +220,7 @@ class CubeWriter:
         reader = ShardReader(level_array(self.cube, level, name), index.layout(name, level))
         chunks = reader.read([(step, 0, 0) for step in range(len(index.times))])
         empty = np.zeros((1, TILE, TILE), np.bool_)
-        has = [
-            empty if c is None else np.isfinite(unpack(c, index.variables[name])) for c in chunks
-        ]
+        has = [empty if c is None else np.isfinite(unpack(c, index.variables[name])) for c in chunks]
         if not has:
             return ()
         ever = int(np.logical_or.reduce(has).sum())
@@ -290,8 +280,11 @@ def _write_series(cube: Path, index: Index, name: str, layout: Layout, part: tup
             if chunk is None:
                 continue
             y, x = j * TILE, i * TILE
-            rows, columns = slice(max(y, top), min(y + TILE, bottom)), slice(max(x, left), min(x + TILE, right))
-            block[step - first, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = chunk[
-                0, rows.start - y : rows.stop - y, columns.start - x : columns.stop - x
-            ]
+            rows, columns = (
+                slice(max(y, top), min(y + TILE, bottom)),
+                slice(max(x, left), min(x + TILE, right)),
+            )
+            block[
+                step - first, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+            ] = chunk[0, rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
     write_shard(series_array(cube, name), part, block, layout)

@@ -48,8 +48,11 @@ def scale_of(style: Style, colours: int) -> Scale:
     steps = np.arange(1, max(colours, 2)) / max(colours, 2)
     if style.scale == "log":
         thresholds = np.exp(math.log(low) + steps * (math.log(high) - math.log(low)))
+        # Above 2**31 - 2**23 are what is not a number; nobody looks these up
         buckets = (np.arange(2**31 >> BUCKET_BITS, dtype=np.int32) << BUCKET_BITS).view(np.float32)
-        return Scale(thresholds, low, 0.0, np.searchsorted(thresholds, buckets, "right").astype(np.uint8))
+        with np.errstate(invalid="ignore"):
+            guesses = np.searchsorted(thresholds, buckets, "right").astype(np.uint8)
+        return Scale(thresholds, low, 0.0, guesses)
     return Scale(low + steps * (high - low), low, colours / (high - low), np.empty(0, np.uint8))
 
 

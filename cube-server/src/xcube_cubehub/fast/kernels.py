@@ -17,9 +17,9 @@ BUCKET_BITS = 14
 
 
 @numba.njit(nogil=True, cache=True)
-def paint(
+def paint(  # noqa: C901 - see its notes
     window: Array, rows: Indexes, columns: Indexes,
-    fill: float, has_fill: bool, scale: float, offset: float, row0: int, column0: int,  # noqa: FBT001
+    fill: float, has_fill: bool, scale: float, offset: float, row0: int, column0: int,
     thresholds: Floats, first: float, factor: float, table: Bytes, clear: int, out: Bytes,
 ) -> tuple[int, bool]:  # fmt: skip
     """Colour numbers of a tile.
@@ -79,7 +79,7 @@ def paint(
             else:
                 # A guess that the thresholds then put right, so that it need not be exact, only near
                 if tabled:
-                    colour = np.int64(table[np.float32(value).view(np.int32) >> BUCKET_BITS])
+                    colour = np.int64(table[np.float32(value).view(np.int32) >> BUCKET_BITS])  # type: ignore[assignment]
                 else:
                     colour = min(max(int((value - first) * factor), 0), last)
                 while colour > 0 and value < thresholds[colour - 1]:
@@ -143,7 +143,7 @@ def spread(
 
 
 @numba.njit(nogil=True, cache=True)
-def halve_mean(values: npt.NDArray[np.float32], log: bool, out: npt.NDArray[np.float32]) -> None:  # noqa: FBT001
+def halve_mean(values: npt.NDArray[np.float32], log: bool, out: npt.NDArray[np.float32]) -> None:
     """Mean of each 2 x 2 block without the missing ones, or the exponential of the mean logarithm.
 
     Parameters
@@ -184,7 +184,7 @@ def halve_first(values: npt.NDArray[np.float32], out: npt.NDArray[np.float32]) -
 
 @numba.njit(nogil=True, cache=True)
 def gather_moments(
-    block: Array, mask: npt.NDArray[np.bool_], fill: float, has_fill: bool,  # noqa: FBT001
+    block: Array, mask: npt.NDArray[np.bool_], fill: float, has_fill: bool,
     scale: float, offset: float, sums: Floats, squares: Floats, lows: Floats, highs: Floats,
     counts: npt.NDArray[np.int64], shift: Floats,
 ) -> None:  # fmt: skip

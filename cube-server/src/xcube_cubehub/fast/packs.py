@@ -93,16 +93,12 @@ class PackReader:
             return None
         try:
             magic, count = _HEAD.unpack(os.pread(file, _HEAD.size, 0))
-            size = os.fstat(file).st_size
-            if magic != MAGIC or count * ENTRY.itemsize > size:
-                raise damaged(str(path))
-            table = np.frombuffer(os.pread(file, count * ENTRY.itemsize, _HEAD.size), ENTRY)
-        except (struct.error, ValueError) as error:
+            length = count * ENTRY.itemsize if magic == MAGIC else os.fstat(file).st_size + 1
+            data = os.pread(file, min(length, os.fstat(file).st_size), _HEAD.size)
+            table = np.frombuffer(data, ENTRY, count)
+        except (struct.error, ValueError, OSError) as error:
             os.close(file)
             raise damaged(str(path)) from error
-        except BaseException:
-            os.close(file)
-            raise
         made = self._tables[name, seconds] = table["key"].tolist(), table, file
         while len(self._tables) > OPEN_TABLES:
             os.close(self._tables.popitem(last=False)[1][2])

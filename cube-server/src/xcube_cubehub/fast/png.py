@@ -86,6 +86,4 @@ def true_colour(rgba: npt.NDArray[np.uint8]) -> bytes:
 @lru_cache(maxsize=8)
 def transparent(size: int) -> bytes:
     """A square image of nothing."""
-    return assemble(
-        size, Palette(np.zeros((1, 4), np.uint8)), 0, body(np.zeros((size, size + 1), np.uint8))
-    )
+    return assemble(size, Palette(np.zeros((1, 4), np.uint8)), 0, body(np.zeros((size, size + 1), np.uint8)))

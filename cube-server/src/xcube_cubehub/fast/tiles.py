@@ -18,6 +18,10 @@ from xcube_cubehub.shards import Array, ShardReader
 
 CACHED_CHUNKS = 128
 """Decoded chunks that a process keeps, a quarter of a MiB each for float32: neighbouring tiles share some."""
+PREPARED_COLOURS = 256
+"""Of the colour maps for which tiles are made beforehand; another number of colours has other thresholds."""
+NOT_PREPARED = -2
+"""In place of the "no value" number of a tile that needs more than a palette, and is made when it is asked for."""
 CLEAR = 255
 """The number that says "no value" unless a pixel has this colour; then another, which no pixel has."""
 
@@ -87,16 +91,17 @@ class Cube:
     ) -> tuple[Array, int, int] | None:
         """Stored values around a box, with the row and the column at which they begin; None if all are absent."""
         top, bottom, left, right = box
-        across, down = range(left // TILE, (right - 1) // TILE + 1), range(top // TILE, (bottom - 1) // TILE + 1)
+        across, down = (
+            range(left // TILE, (right - 1) // TILE + 1),
+            range(top // TILE, (bottom - 1) // TILE + 1),
+        )
         keys = [(self._number, name, level, step, j, i) for j in down for i in across]
         cache = _chunks
         missing = [key for key in keys if key not in cache]
         if missing:
             reader = self._readers.get((name, level))
             if reader is None:
-                reader = ShardReader(
-                    level_array(self.folder, level, name), self.index.layout(name, level)
-                )
+                reader = ShardReader(level_array(self.folder, level, name), self.index.layout(name, level))
                 self._readers[name, level] = reader
             for key, chunk in zip(missing, reader.read([key[3:] for key in missing]), strict=True):
                 cache[key] = None if chunk is None else chunk[0]
@@ -177,15 +182,12 @@ def paint(cube: Cube, name: str, step: int, place: Place, style: Style, colours:
         kernels.used(numbers, seen)
         free = np.flatnonzero(~seen)
         if not free.size:
-            other = _numbers(cube, name, step, place, scale, 0)
-            assert other is not None
+            other = _numbers(cube, name, step, place, scale, 0) or found
             # Where the two differ, or both say what the other would call "no value", tells which pixels have one
             has = (numbers[:, 1:] != clear) | (other[0][:, 1:] == clear)
             return b"".join((numbers[:, 1:].tobytes(), has.tobytes()))
         clear = int(free[0])
-        again = _numbers(cube, name, step, place, scale, clear)
-        assert again is not None
-        numbers = again[0]
+        numbers, _, _ = _numbers(cube, name, step, place, scale, clear) or found
     return Painted(png.body(numbers), clear)
 
 

@@ -69,7 +69,7 @@ class Footprint:
 @lru_cache(maxsize=64)
 def is_geographic(crs: str) -> bool:
     """Whether a CRS counts in degrees."""
-    return pyproj.CRS.from_user_input(crs).is_geographic
+    return bool(pyproj.CRS.from_user_input(crs).is_geographic)
 
 
 def level_for(index: Index, place: Place) -> int:
@@ -160,7 +160,7 @@ def _axes(
     return np.broadcast_to(rows[:, np.newaxis], whole), np.broadcast_to(columns, whole)
 
 
-def _inside(positions: npt.NDArray[np.float64], size: int) -> Indexes:
+def _inside(positions: npt.NDArray[np.floating], size: int) -> Indexes:
     whole = np.floor(positions)
     found: Indexes = np.where((whole >= 0) & (whole < size), whole, -1).astype(np.int32)
     return found
@@ -201,7 +201,9 @@ def _mesh(
     return found_rows, found_columns
 
 
-def _is_fine(across: npt.NDArray[np.float64], down: npt.NDArray[np.float64], exact: object, parts: int) -> bool:
+def _is_fine(
+    across: npt.NDArray[np.float64], down: npt.NDArray[np.float64], exact: object, parts: int
+) -> bool:
     """Whether the middle of each part is where bilinear interpolation says; what is infinite never is."""
     middles = (np.arange(parts) + 0.5) / parts
     true = exact(*np.meshgrid(middles, middles))  # type: ignore[operator]
