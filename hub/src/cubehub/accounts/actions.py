@@ -143,9 +143,10 @@ class Actions:
         async with self._locks[name.lower()]:
             who = await self.membership.find(name, rules.granting)
             _leave_administrators_alone(who)
-            async with self._noted("suspend", who, asked_by, {"reason": reason}):
+            noted = self._noted("suspend", who, asked_by, {"reason": reason}, taking=True)
+            async with noted:
                 await self.membership.suspend(who, reason)
-        problems = []
+        problems = list(noted.problems)
         try:
             await self.membership.end_sessions(who.id)
         except AccountsError as error:
@@ -190,7 +191,9 @@ class Actions:
                 reached.problems.append(_problem(error))
         return reached
 
-    def _noted(self, event: str, who: Person, asked_by: str, more: dict[str, Any]) -> _Noted:
+    def _noted(
+        self, event: str, who: Person, asked_by: str, more: dict[str, Any], *, taking: bool = False
+    ) -> _Noted:
         line = {
             "time": "",
             "event": event,
@@ -200,18 +203,43 @@ class Actions:
             "groups": sorted(who.groups),
             **more,
         }
-        return _Noted(self._audit_log, line)
+        return _Noted(self._audit_log, line, taking=taking)
 
 
 class _Noted:
-    """Writes the audit line before what it is about, and a second one where that failed."""
+    """Writes the audit line before what it is about, and a second one where that failed.
 
-    def __init__(self, path: Path, line: dict[str, Any]) -> None:
+    Parameters
+    ----------
+    path : path
+        The audit log.
+    line : dict
+        What is about to be done.
+    taking : bool
+        Whether it only takes away: that is done even where it can't be written down, for who fills the disk must not
+        be safe from it. Then the line goes to the service's own log, and `problems` says so.
+    """
+
+    def __init__(self, path: Path, line: dict[str, Any], *, taking: bool = False) -> None:
         self._path = path
         self._line = line
+        self._taking = taking
+        self.problems: list[dict[str, str]] = []
 
     async def __aenter__(self) -> None:
-        self._write(outcome="begun", code=None)
+        try:
+            self._write(outcome="begun", code=None)
+        except AuditError as error:
+            if not self._taking:
+                raise
+            log.error("%s Done all the same: %s", error.message, self._line)  # noqa: TRY400 - it is told in full
+            self.problems.append(
+                {
+                    "code": error.code,
+                    "message": f"{error.message} It was done all the same, and is not recorded.",
+                    "hint": "Free some disk, or mend the file's rights; what was done stands in the log of the accounts service.",
+                }
+            )
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None:
