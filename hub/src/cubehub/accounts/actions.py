@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cubehub_spawner import audit
+from cubehub_spawner.errors import ProfileFileError
 
 from cubehub.accounts.errors import AccountsError, AuditError, RefusedError
 from cubehub.accounts.people import write_moment
@@ -139,9 +140,13 @@ class Actions:
         AccountsError
             It was not done.
         """
-        rules = self.rules()
+        try:
+            granting = self.rules().granting
+        except ProfileFileError as error:  # what takes away must go whatever is wrong with what gives
+            log.error("%s", error.message)  # noqa: TRY400 - expected, and told in full
+            granting = frozenset()
         async with self._locks[name.lower()]:
-            who = await self.membership.find(name, rules.granting)
+            who = await self.membership.find(name, granting)
             _leave_administrators_alone(who)
             noted = self._noted("suspend", who, asked_by, {"reason": reason}, taking=True)
             async with noted:
@@ -235,7 +240,7 @@ class _Noted:
             log.error("%s Done all the same: %s", error.message, self._line)  # noqa: TRY400 - it is told in full
             self.problems.append(
                 {
-                    "code": error.code,
+                    "code": "not_recorded",
                     "message": f"{error.message} It was done all the same, and is not recorded.",
                     "hint": "Free some disk, or mend the file's rights; what was done stands in the log of the accounts service.",
                 }
