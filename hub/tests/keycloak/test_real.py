@@ -122,7 +122,7 @@ class TestPeople:
 
     def test_passwords_cannot_be_sent_past_the_login_page(self, keycloak):
         data = {"grant_type": "password", "username": "ana", "password": keycloak.accounts["ana"].password}
-        clients = {"cubehub-hub": keycloak.secrets.get(HUB_SECRET), CUBES_CLIENT: None}
+        clients = {"cubehub-hub": keycloak.secrets.get(HUB_SECRET), CUBES_CLIENT: None, "admin-cli": None}
         for client_id, secret in clients.items():
             extra = {"client_id": client_id} | ({"client_secret": secret} if secret else {})
             answer = httpx.post(f"{keycloak.realm_url}/protocol/openid-connect/token", data=data | extra)

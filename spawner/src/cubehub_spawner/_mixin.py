@@ -24,7 +24,7 @@ from cubehub_spawner.running import Pending
 if TYPE_CHECKING:
     import logging
 
-_STATUS = {"no_enforcer": 503, "audit_log": 503, "memory_in_use": 409}
+_STATUS = {"no_enforcer": 503, "audit_log": 503, "port_taken": 503, "server_ended": 503, "memory_in_use": 409}
 """HTTP status by code; 503 for a directory that cannot be asked, 403 for every other refusal. None is a 5xx that the Hub would count as its own failure:
 a `SpawnException` is a failure of policy whatever its number."""
 

@@ -83,6 +83,24 @@ class NotIsolatedError(SpawnerError):
     )
 
 
+class PortTakenError(SpawnerError):
+    """Each port that was tried for the server had a listener of somebody else by the time it listened."""
+
+    code = "port_taken"
+    default_message = "Another program of this machine took the address of your server before it could start."
+    default_hint = "Try again; if it happens again, tell your administrator: the Hub's log names the program."
+
+
+class ServerEndedError(SpawnerError):
+    """The server ended before it listened."""
+
+    code = "server_ended"
+    default_message = "Your server ended while it started."
+    default_hint = (
+        "Try again; if it happens again, tell your administrator, who finds its output by the Hub's log."
+    )
+
+
 class NoRoomError(SpawnerError):
     """The machine or node has no room for a server with a larger limit; the server keeps what it has."""
 

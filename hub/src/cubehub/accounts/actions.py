@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cubehub_spawner import audit
+from cubehub_spawner.errors import ProfileFileError
 
 from cubehub.accounts.errors import AccountsError, AuditError, RefusedError
 from cubehub.accounts.people import write_moment
@@ -139,13 +140,18 @@ class Actions:
         AccountsError
             It was not done.
         """
-        rules = self.rules()
+        try:
+            granting = self.rules().granting
+        except ProfileFileError as error:  # what takes away must go whatever is wrong with what gives
+            log.error("%s", error.message)  # noqa: TRY400 - expected, and told in full
+            granting = frozenset()
         async with self._locks[name.lower()]:
-            who = await self.membership.find(name, rules.granting)
+            who = await self.membership.find(name, granting)
             _leave_administrators_alone(who)
-            async with self._noted("suspend", who, asked_by, {"reason": reason}):
+            noted = self._noted("suspend", who, asked_by, {"reason": reason}, taking=True)
+            async with noted:
                 await self.membership.suspend(who, reason)
-        problems = []
+        problems = list(noted.problems)
         try:
             await self.membership.end_sessions(who.id)
         except AccountsError as error:
@@ -190,7 +196,9 @@ class Actions:
                 reached.problems.append(_problem(error))
         return reached
 
-    def _noted(self, event: str, who: Person, asked_by: str, more: dict[str, Any]) -> _Noted:
+    def _noted(
+        self, event: str, who: Person, asked_by: str, more: dict[str, Any], *, taking: bool = False
+    ) -> _Noted:
         line = {
             "time": "",
             "event": event,
@@ -200,18 +208,43 @@ class Actions:
             "groups": sorted(who.groups),
             **more,
         }
-        return _Noted(self._audit_log, line)
+        return _Noted(self._audit_log, line, taking=taking)
 
 
 class _Noted:
-    """Writes the audit line before what it is about, and a second one where that failed."""
+    """Writes the audit line before what it is about, and a second one where that failed.
 
-    def __init__(self, path: Path, line: dict[str, Any]) -> None:
+    Parameters
+    ----------
+    path : path
+        The audit log.
+    line : dict
+        What is about to be done.
+    taking : bool
+        Whether it only takes away: that is done even where it can't be written down, for who fills the disk must not
+        be safe from it. Then the line goes to the service's own log, and `problems` says so.
+    """
+
+    def __init__(self, path: Path, line: dict[str, Any], *, taking: bool = False) -> None:
         self._path = path
         self._line = line
+        self._taking = taking
+        self.problems: list[dict[str, str]] = []
 
     async def __aenter__(self) -> None:
-        self._write(outcome="begun", code=None)
+        try:
+            self._write(outcome="begun", code=None)
+        except AuditError as error:
+            if not self._taking:
+                raise
+            log.error("%s Done all the same: %s", error.message, self._line)  # noqa: TRY400 - it is told in full
+            self.problems.append(
+                {
+                    "code": "not_recorded",
+                    "message": f"{error.message} It was done all the same, and is not recorded.",
+                    "hint": "Free some disk, or mend the file's rights; what was done stands in the log of the accounts service.",
+                }
+            )
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None:

@@ -190,4 +190,5 @@ def _report(answer: dict[str, Any], done: str, *, as_json: bool) -> None:
     if reached["clusters_stopped"]:
         click.echo(f"  Dask clusters ended: {reached['clusters_stopped']}")
     for problem in reached["problems"]:
-        click.echo(f"  not done yet, and tried again: {problem['message']}", err=True)
+        what = "note" if problem["code"] == "not_recorded" else "not done yet, and tried again"
+        click.echo(f"  {what}: {problem['message']}", err=True)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from cubehub.secrets import Secrets
 
+_ADMIN_CLI = "admin-cli"
 _CONFIGURED = ("secret", "baseUrl", "redirectUris", "webOrigins")
 """What of a client depends on the machine and is brought up to date; the rest is the realm's owner's."""
 
@@ -117,6 +118,7 @@ def provision(
             people = _with_passwords(secrets) if demo_accounts else []
             api.create_realm(realm | {"users": [_representation(person) for person in people]})
             log(f"made the realm {REALM} with {len(people)} demo accounts")
+        _close_password_grant(api, log)
         declare_attributes(api, log)
         # in this order, so that a realm of an earlier CubeHub can be asked at every moment
         allow_reading(api, log)
@@ -127,6 +129,14 @@ def provision(
             accounts_file or secrets.folder.parent / "accounts.txt", accounts_text(people, public_url)
         )
     return people
+
+
+def _close_password_grant(api: AdminApi, log: Callable[[str], None]) -> None:
+    """Take from Keycloak's own client for command lines that it trades a password for a token, past the log-in page."""
+    found = api.client(_ADMIN_CLI)
+    if found is not None and found.get("directAccessGrantsEnabled"):
+        api.put(f"clients/{found['id']}", found | {"directAccessGrantsEnabled": False})
+        log(f"switched off log-in by password alone at the client {_ADMIN_CLI}")
 
 
 def accounts_text(people: Iterable[DemoAccount], public_url: str) -> str:

@@ -12,6 +12,9 @@ from cubehub_spawner.enforcers._cgroup import PERIOD_US, CgroupEnforcer, own_cgr
 from cubehub_spawner.enforcers.base import CannotHoldError
 
 _ROOT = Path("/sys/fs/cgroup/memory")
+SOCKET_BYTES = 256 * 2**20
+"""What a group may have waiting in network sockets. v1 counts it apart from its memory, and not at all without a limit:
+a server could have gigabytes in connections to itself."""
 
 
 def _base_of(controller: str) -> Path | None:
@@ -89,6 +92,9 @@ class CgroupV1(CgroupEnforcer):
             (self.beside["pids"] / name / "pids.max").write_text(str(pids), encoding="ascii")
 
     def _write_limit(self, folder: Path, memory_bytes: int) -> None:
+        sockets = folder / "memory.kmem.tcp.limit_in_bytes"
+        if sockets.exists():  # not in every kernel
+            sockets.write_text(str(SOCKET_BYTES), encoding="ascii")
         plain, with_swap = folder / "memory.limit_in_bytes", folder / "memory.memsw.limit_in_bytes"
         # The kernel keeps plain <= with_swap at every moment, so growing and shrinking write in opposite order.
         files = [plain]
