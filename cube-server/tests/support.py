@@ -1,5 +1,6 @@
 """What the tests share: an issuer of our own, and a real cube server on a random port."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -122,10 +123,9 @@ def start(folder: Path, cubes_dir: Path, issuer_url: str, cubes_yaml: Path = CUB
     for _ in range(600):
         if process.poll() is not None:
             raise AssertionError(running.log)
-        try:
+        with contextlib.suppress(requests.ConnectionError):
             if running.get("/health").ok:
                 return running
-        except requests.ConnectionError:
-            time.sleep(0.2)
+        time.sleep(0.2)
     process.kill()
     raise AssertionError(running.log)

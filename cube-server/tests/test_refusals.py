@@ -85,10 +85,10 @@ def raw(server, path):
 @pytest.mark.parametrize("step", ["..", "%2e%2e", "%2E."])
 def test_the_object_store_gives_no_file_outside_a_cube(server, step):
     """The key was joined to the cube's folder: any file of the machine, for everybody."""
-    own = f"{step}/0.zarr/.zgroup"
-    protected = "/".join([step] * 3 + [PROTECTED, "pyramid.levels", "0.zarr", ".zmetadata"])
+    own = f"{step}/0.zarr/zarr.json"
+    protected = "/".join([step] * 3 + [PROTECTED, "pyramid.levels", "0.zarr", "zarr.json"])
     for start_ in (f"/s3/datasets/{UTM}.zarr", f"/s3/pyramids/{UTM}.levels/0.zarr"):
-        assert raw(server, f"{start_}/.zmetadata").ok
+        assert raw(server, f"{start_}/zarr.json").ok
         for way in (own, protected, "/".join([step] * 20 + ["etc", "passwd"]), "/etc/passwd"):
             answer = raw(server, f"{start_}/{way}")
             assert answer.status_code == 404, way

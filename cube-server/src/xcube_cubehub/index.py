@@ -15,7 +15,7 @@ from xcube_cubehub.shards import Layout, write_whole
 INDEX = "cube.json"
 FORMAT = 3
 """Raised when cubes are written in another way, so that all are built anew."""
-PYRAMID, SERIES, TILES = "pyramid.levels", "series.zarr", "tiles"
+PYRAMID, SERIES, TILES, SEEN = "pyramid.levels", "series.zarr", "tiles", "seen.bin"
 SHARD_EDGE = 8 * TILE
 SERIES_STEPS, SERIES_EDGE, SERIES_SHARD_EDGE = 256, 8, 256
 """A chunk of the time store: steps, and pixels either way; and pixels of its shard either way."""
@@ -83,6 +83,8 @@ class Index:
         Seconds since 1970, ascending.
     hidden : tuple of int
         Positions of the times that show next to nothing.
+    counts : tuple of int
+        How many pixels of the first variable have a value, for the times that were counted so far.
     series_steps : int
         How many of the times the time store holds, from the first on; the rest is in the pyramid only.
     prepared : dict
@@ -100,6 +102,7 @@ class Index:
     variables: dict[str, Variable]
     times: tuple[int, ...] = ()
     hidden: tuple[int, ...] = ()
+    counts: tuple[int, ...] = ()
     series_steps: int = 0
     prepared: dict[str, int] = field(default_factory=dict)
     revision: int = 0
@@ -176,7 +179,7 @@ def read_index(cube: Path) -> Index:
             name: Variable(**{**v, "style": None if v["style"] is None else Style(**v["style"])})
             for name, v in found["variables"].items()
         }
-        for name in ("shape", "dims", "times", "hidden"):
+        for name in ("shape", "dims", "times", "hidden", "counts"):
             found[name] = tuple(found[name])
         return Index(**found)
     except OSError as error:

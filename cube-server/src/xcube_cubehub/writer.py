@@ -15,6 +15,7 @@ from xcube_cubehub.fast.packs import pack_path, write_pack
 from xcube_cubehub.fast.warp import Place
 from xcube_cubehub.grid import TILE
 from xcube_cubehub.index import (
+    SEEN,
     SERIES_STEPS,
     Index,
     Variable,
@@ -23,7 +24,7 @@ from xcube_cubehub.index import (
     write_index,
 )
 from xcube_cubehub.metadata import Groups
-from xcube_cubehub.shards import Layout, ShardReader, flush, write_shard
+from xcube_cubehub.shards import Layout, ShardReader, flush, write_shard, write_whole
 
 Field = npt.NDArray[np.float32]
 NEAR_EMPTY = 0.04
@@ -143,7 +144,7 @@ class CubeWriter:
         step = self.index.times.index(seconds)
         index = self._write(step, seconds, values)
         kept = min(index.series_steps, step // SERIES_STEPS * SERIES_STEPS)
-        self._commit(index.following(series_steps=kept))
+        self._commit(index.following(series_steps=kept, counts=()))
 
     def _write(self, step: int, seconds: int, values: Mapping[str, Field]) -> Index:
         index = self.index
@@ -193,8 +194,8 @@ class CubeWriter:
         report : callable
             Told how many parts are done, and of how many.
         """
-        index = self.index
-        target = index.following(series_steps=len(index.times), hidden=self._hidden())
+        self.index = index = self._count()
+        target = index.following(series_steps=len(index.times))
         parts = []
         for name in index.variables:
             layout = target.series_layout(name)
@@ -213,19 +214,38 @@ class CubeWriter:
                 report(done + 1, len(parts))
         self._commit(target)
 
-    def _hidden(self) -> tuple[int, ...]:
-        """Times at which fewer than `NEAR_EMPTY` of the pixels that ever have a value have one, seen at the last level."""
+    def _count(self) -> Index:
+        """Count the pixels with a value of the times that are new, and find those that show next to nothing."""
         index = self.index
-        name, level = next(iter(index.variables)), index.levels - 1
-        reader = ShardReader(level_array(self.cube, level, name), index.layout(name, level))
-        chunks = reader.read([(step, 0, 0) for step in range(len(index.times))])
-        empty = np.zeros((1, TILE, TILE), np.bool_)
-        has = [empty if c is None else np.isfinite(unpack(c, index.variables[name])) for c in chunks]
-        if not has:
-            return ()
-        ever = int(np.logical_or.reduce(has).sum())
-        found = tuple(n for n, there in enumerate(has) if there.sum() < NEAR_EMPTY * max(ever, 1))
-        return found if len(found) < len(has) else ()
+        name = next(iter(index.variables))
+        reader = ShardReader(level_array(self.cube, 0, name), index.layout(name, 0))
+        rows, columns = index.shape
+        chunks = list(product(range(math.ceil(rows / TILE)), range(math.ceil(columns / TILE))))
+        seen, counts = self._seen(), list(index.counts)
+        for step in range(len(counts), len(index.times)):
+            count = 0
+            for (j, i), chunk in zip(chunks, reader.read([(step, j, i) for j, i in chunks]), strict=True):
+                if chunk is not None:
+                    part = seen[j * TILE : (j + 1) * TILE, i * TILE : (i + 1) * TILE]
+                    there = np.isfinite(unpack(chunk[0], index.variables[name]))[
+                        : part.shape[0], : part.shape[1]
+                    ]
+                    part |= there
+                    count += int(there.sum())
+            counts.append(count)
+        write_whole(self.cube / SEEN, np.packbits(seen).tobytes())
+        least = NEAR_EMPTY * max(int(seen.sum()), 1)
+        hidden = tuple(n for n, count in enumerate(counts) if count < least)
+        hidden = hidden if len(hidden) < len(counts) else ()
+        return index.following(counts=tuple(counts), hidden=hidden)
+
+    def _seen(self) -> npt.NDArray[np.bool_]:
+        """Which pixels had a value at any of the times that were counted."""
+        size = math.prod(self.index.shape)
+        if self.index.counts:
+            packed = np.fromfile(self.cube / SEEN, np.uint8)
+            return np.unpackbits(packed, count=size).astype(np.bool_).reshape(self.index.shape)
+        return np.zeros(self.index.shape, np.bool_)
 
 
 def places(index: Index, largest: int) -> list[Place]:

@@ -27,6 +27,7 @@ from xcube_cubehub.fast.colours import Palettes
 from xcube_cubehub.fast.forward import forward
 from xcube_cubehub.fast.http import Connection, Request, error, response
 from xcube_cubehub.fast.metrics import Metrics
+from xcube_cubehub.fast.objects import Object, object_of, read_part
 from xcube_cubehub.fast.published import Published, Shown
 from xcube_cubehub.fast.warp import MERCATOR
 from xcube_cubehub.grid import TILE
@@ -100,6 +101,8 @@ class Front:
                     return self._tile_or_else(connection, request, tile)
                 if path == "/metrics":
                     return self._told_metrics(request)
+                if (wanted := object_of(path)) is not None:
+                    return self._object_or_else(connection, request, wanted)
             elif request.method == b"POST":
                 asked = series_of(path, query)
                 if asked is not None:
@@ -266,6 +269,32 @@ class Front:
                 return png.assemble(TILE, palette, found[1], found[0]) if found[0] else png.transparent(TILE)
         painted = tiles.paint(cube, name, step, place, wanted, len(palette.rgba))
         return tiles.image(painted, palette, place.size)
+
+    # Files
+
+    async def _object_or_else(self, connection: Connection, request: Request, wanted: Object) -> None:
+        self._look()
+        shown = self._published.cubes.get(wanted.cube)
+        signed_in = request.header(b"authorization") is not None
+        person = await self._person(request) if signed_in else None
+        part = None
+        if (
+            shown is not None
+            and not (signed_in and person is None)
+            and self._allows(wanted.cube, shown, person)
+        ):
+            loop = asyncio.get_running_loop()
+            part = await loop.run_in_executor(
+                None, read_part, shown.folder, wanted.name, request.header(b"range")
+            )
+        if shown is None or part is None:
+            await self._pass_on(connection, request)
+            return
+        scope = b"public" if shown.rule.access is Access.PUBLIC else b"private"
+        head = part.head + b"Cache-Control: " + scope + b", no-cache\r\nVary: Authorization\r\n"
+        self._metrics.objects += 1
+        connection.write(response(part.status, head, part.body, keep_alive=request.keep_alive))
+        await connection.drain()
 
     # Series
 

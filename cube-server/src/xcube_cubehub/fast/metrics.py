@@ -4,7 +4,7 @@ import mmap
 import struct
 from dataclasses import dataclass
 
-NAMES = ("requests", "passed_on", "tiles", "prepared", "unchanged", "series")
+NAMES = ("requests", "passed_on", "tiles", "prepared", "unchanged", "series", "objects")
 HELP = {
     "requests": "Requests received",
     "passed_on": "Requests handed on to xcube",
@@ -12,6 +12,7 @@ HELP = {
     "prepared": "Map tiles sent that had been made beforehand",
     "unchanged": "Requests for tiles answered with 304",
     "series": "Time series sent",
+    "objects": "Files of cubes sent, whole or in part",
 }
 _COUNT = struct.Struct("<Q")
 

@@ -14,7 +14,7 @@ from xcube_cubehub.index import Index
 MERCATOR, GEOGRAPHIC = "EPSG:3857", "EPSG:4326"
 EARTH_RADIUS_M = 6378137.0
 HALF_WORLD_M = math.pi * EARTH_RADIUS_M
-MAX_ERROR_PIXELS = 1e-3
+MAX_ERROR_PIXELS = 1e-5
 """A grid of exact positions is made finer until what lies between is nearer than this."""
 Indexes = npt.NDArray[np.int32]
 
