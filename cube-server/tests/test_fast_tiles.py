@@ -20,7 +20,7 @@ from xcube_cubehub.index import Style, Variable
 from xcube_cubehub.shards import DamagedError
 from xcube_cubehub.writer import places
 
-TILES_OF_EACH = 60
+TILES_OF_EACH = 64
 
 
 @pytest.fixture(scope="module")

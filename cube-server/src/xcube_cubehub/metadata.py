@@ -6,7 +6,9 @@ Zarr 3 core, section "Metadata"; CF 1.11, sections 3 to 5 and 8.1; the Zarr conv
 "proj", by which GDAL and others find the levels of a pyramid.
 """
 
+import base64
 import json
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -112,10 +114,18 @@ def variable_attributes(variable: Variable, attributes: Mapping[str, Any]) -> Do
     """CF attributes of a variable: its own, how it is packed, and where its grid is described."""
     made = {**attributes, "grid_mapping": "crs"}
     if variable.fill is not None:
-        made["_FillValue"] = int(variable.fill)
+        made["_FillValue"] = _fill_value(variable)
     if (variable.scale_factor, variable.add_offset) != (1.0, 0.0):
         made.update(scale_factor=variable.scale_factor, add_offset=variable.add_offset)
     return made
+
+
+def _fill_value(variable: Variable) -> int | str:
+    """How xarray writes a fill value into Zarr 3: a float as the base64 of its eight bytes, for JSON knows no NaN."""
+    fill = 0.0 if variable.fill is None else variable.fill
+    if np.dtype(variable.dtype).kind == "f":
+        return base64.standard_b64encode(struct.pack("<d", fill)).decode()
+    return int(fill)
 
 
 def axis_attributes(index: Index) -> tuple[Document, Document]:

@@ -103,8 +103,9 @@ def used(scanlines: Bytes, out: npt.NDArray[np.bool_]) -> None:
 
 @numba.njit(nogil=True, cache=True)
 def spread(
-    columns: Floats, rows: Floats, size: int, width: int, height: int, xs: Indexes, ys: Indexes
-) -> None:
+    columns: Floats, rows: Floats, size: int, width: int, height: int, margin: float,
+    xs: Indexes, ys: Indexes, doubtful: npt.NDArray[np.bool_],
+) -> None:  # fmt: skip
     """Pixel numbers from a grid of exact positions, bilinear between them.
 
     Parameters
@@ -116,8 +117,12 @@ def spread(
         Edge of the tile in pixels, a multiple of ``n``.
     width, height : int
         Of the level.
+    margin : float
+        In pixels of the level.
     xs, ys : ndarray of int32, shape (size, size)
         Column and row of each tile pixel's centre; -1 outside.
+    doubtful : ndarray of bool, shape (size, size)
+        Where that is nearer than ``margin`` to the edge of a pixel.
     """
     parts = columns.shape[0] - 1
     step = size // parts
@@ -133,6 +138,10 @@ def spread(
             row = (rows[j, i] * (1 - u) + rows[j, i + 1] * u) * (1 - v) + (
                 rows[j + 1, i] * (1 - u) + rows[j + 1, i + 1] * u
             ) * v
+            near_column, near_row = column - math.floor(column), row - math.floor(row)
+            doubtful[y, x] = (
+                min(near_column, 1 - near_column) < margin or min(near_row, 1 - near_row) < margin
+            )
             # Written so that what is not a number is outside
             if 0 <= column < width and 0 <= row < height:
                 xs[y, x] = int(column)

@@ -14,8 +14,9 @@ from xcube_cubehub.index import Index
 MERCATOR, GEOGRAPHIC = "EPSG:3857", "EPSG:4326"
 EARTH_RADIUS_M = 6378137.0
 HALF_WORLD_M = math.pi * EARTH_RADIUS_M
-MAX_ERROR_PIXELS = 1e-5
-"""A grid of exact positions is made finer until what lies between is nearer than this."""
+MAX_ERROR_PIXELS = 1e-3
+"""A grid of exact positions is made finer until what lies between is nearer than this; what is nearer than twice this to
+the edge of a pixel is computed exactly."""
 Indexes = npt.NDArray[np.int32]
 
 
@@ -187,29 +188,41 @@ def _mesh(
 
     parts = 16
     while parts < place.size:
-        corners = np.meshgrid(np.arange(parts + 1) / parts, np.arange(parts + 1) / parts)
-        across, down = exact(*corners)
-        if _is_fine(across, down, exact, parts):
-            kernels.spread(across, down, place.size, shape[1], shape[0], columns, rows)
+        halves = np.arange(2 * parts + 1) / (2 * parts)
+        across, down = exact(*np.meshgrid(halves, halves))
+        if _is_fine(across) and _is_fine(down):
+            across, down = across[::2, ::2].copy(), down[::2, ::2].copy()
+            doubtful = np.zeros(rows.shape, np.bool_)
+            kernels.spread(
+                across, down, place.size, shape[1], shape[0], 2 * MAX_ERROR_PIXELS, columns, rows, doubtful
+            )
+            y, x = np.nonzero(doubtful)
+            across, down = exact((x + 0.5) / place.size, (y + 0.5) / place.size)
+            rows[y, x], columns[y, x] = _both_inside(down, across, shape)
             return rows, columns
         parts *= 2
     centres = (np.arange(place.size) + 0.5) / place.size
     across, down = exact(*np.meshgrid(centres, centres))
-    found_rows, found_columns = _inside(down, shape[0]), _inside(across, shape[1])
-    outside = (found_rows < 0) | (found_columns < 0)
-    found_rows[outside] = found_columns[outside] = -1
-    return found_rows, found_columns
+    return _both_inside(down, across, shape)
 
 
-def _is_fine(
-    across: npt.NDArray[np.float64], down: npt.NDArray[np.float64], exact: object, parts: int
-) -> bool:
-    """Whether the middle of each part is where bilinear interpolation says; what is infinite never is."""
-    middles = (np.arange(parts) + 0.5) / parts
-    true = exact(*np.meshgrid(middles, middles))  # type: ignore[operator]
-    for corners, right in ((across, true[0]), (down, true[1])):
-        guess = (corners[:-1, :-1] + corners[1:, :-1] + corners[:-1, 1:] + corners[1:, 1:]) / 4
-        with np.errstate(invalid="ignore"):
-            if not bool((np.abs(guess - right) < MAX_ERROR_PIXELS).all()):
-                return False
-    return True
+def _both_inside(
+    down: npt.NDArray[np.floating], across: npt.NDArray[np.floating], shape: tuple[int, int]
+) -> tuple[Indexes, Indexes]:
+    rows, columns = _inside(down, shape[0]), _inside(across, shape[1])
+    outside = (rows < 0) | (columns < 0)
+    rows[outside] = columns[outside] = -1
+    return rows, columns
+
+
+def _is_fine(exact: npt.NDArray[np.float64]) -> bool:
+    """Whether what lies between every other position is where bilinear interpolation says; what is infinite never is.
+
+    Seen along the edges of each part as well as in its middle: on a conformal projection the curvature along one axis is
+    the opposite of that along the other, so that in the middle the errors cancel.
+    """
+    corners = exact[::2, ::2]
+    with np.errstate(invalid="ignore"):
+        across = np.abs((corners[:, :-1] + corners[:, 1:]) / 2 - exact[::2, 1::2])
+        down = np.abs((corners[:-1] + corners[1:]) / 2 - exact[1::2, ::2])
+        return bool((across < MAX_ERROR_PIXELS / 2).all() and (down < MAX_ERROR_PIXELS / 2).all())
