@@ -1,6 +1,5 @@
 """Fixtures: the issuer, the built cubes, a running server."""
 
-import json
 import signal
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,11 +22,11 @@ def issuer():
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            made.asked += 1
-            body = made.documents().get(self.path)
-            self.send_response(200 if body else 404)
+            scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+            status, body = made.answer(self.path, token if scheme == "Bearer" else None)
+            self.send_response(status)
             self.end_headers()
-            self.wfile.write(json.dumps(body).encode())
+            self.wfile.write(body)
 
         def log_message(self, *_args):
             """Keep the test output quiet."""
