@@ -165,6 +165,7 @@ class GuardedHandler(TornadoRequestHandler):
         self.services = services
         self.route_path: str = kwargs["api_route"].path
         self.caller = Caller()
+        self._personal = False
         super().__init__(application, request, **kwargs)
 
     async def prepare(self) -> None:
@@ -185,9 +186,7 @@ class GuardedHandler(TornadoRequestHandler):
         claim = await identify(self, self.services, images=self.route_path in IMAGE_ROUTES)
         if self.route_path == "/datasets" and self.request.method == "GET":
             remember(self, self.services, claim)
-        if claim.token:
-            self.set_header("Cache-Control", "private, no-store")
-        self.set_header("Vary", "Authorization, Cookie")
+        self._personal = bool(claim.token)
         if guard is not Guard.OPEN:
             await self._admit(request, claim)
         if self.request.method in {"GET", "HEAD", "POST"}:
@@ -215,6 +214,13 @@ class GuardedHandler(TornadoRequestHandler):
         if status == 404 and problem is not None:
             return _ToldError(problem.status, problem)
         return tornado.web.HTTPError(status, message)
+
+    def finish(self, chunk: Any = None) -> Any:
+        """Say to caches whose answer it is, last: errors lose their headers, and volumes of xcube bring their own."""
+        self.set_header("Vary", "Authorization, Cookie")
+        if self._personal:
+            self.set_header("Cache-Control", "private, no-store")
+        return super().finish(chunk)
 
     async def _check(self, request: Request) -> None:
         """Refuse what cannot be answered, so that what fails in xcube is the server's own fault."""
