@@ -1,13 +1,10 @@
 """Fixtures: the issuer, the built cubes, a running server."""
 
-import json
 import signal
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from support import SAMPLES, Issuer, require, start
+from support import SAMPLES, require, running_issuer, start
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -19,25 +16,8 @@ def pytest_runtest_setup(item):
 
 @pytest.fixture(scope="session")
 def issuer():
-    made = Issuer()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            made.asked += 1
-            body = made.documents().get(self.path)
-            self.send_response(200 if body else 404)
-            self.end_headers()
-            self.wfile.write(json.dumps(body).encode())
-
-        def log_message(self, *_args):
-            """Keep the test output quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.url = f"http://127.0.0.1:{server.server_port}/realms/cubehub"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield made
-    server.shutdown()
-    server.server_close()
+    with running_issuer() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

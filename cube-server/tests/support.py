@@ -7,8 +7,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +40,16 @@ def require(name: str) -> None:
 
 @dataclass
 class Issuer:
-    """A stand-in for the realm: serves discovery and keys, signs what a test asks for."""
+    """A stand-in for the realm: serves discovery, keys and userinfo, signs what a test asks for.
+
+    Userinfo repeats what the token says, as Keycloak's does while nothing changes; ``suspended`` holds subjects whose
+    tokens count for nothing any more, ``now`` by subject the claims that have changed since.
+    """
 
     url: str = ""
+    suspended: set[str] = field(default_factory=set)
+    now: dict[str, dict[str, Any]] = field(default_factory=dict)
+    down: bool = False
     key: Any = field(default_factory=lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048))
     kid: str = "one"
     asked: int = 0
@@ -49,9 +60,42 @@ class Issuer:
             "/realms/cubehub/.well-known/openid-configuration": {
                 "issuer": self.url,
                 "jwks_uri": f"{self.url}/certs",
+                "userinfo_endpoint": f"{self.url}/userinfo",
             },
             "/realms/cubehub/certs": {"keys": [{**jwk, "kid": self.kid, "use": "sig", "alg": "RS256"}]},
         }
+
+    def answer(self, path: str, token: str | None) -> tuple[int, bytes]:
+        self.asked += 1
+        if self.down:
+            return 503, b"down"
+        if path == "/realms/cubehub/userinfo":
+            return self.userinfo(token)
+        body = self.documents().get(path)
+        return (200, json.dumps(body).encode()) if body else (404, b"")
+
+    def userinfo(self, token: str | None) -> tuple[int, bytes]:
+        try:
+            claims = jwt.decode(
+                token or "",
+                self.key.public_key(),
+                ["RS256"],
+                issuer=self.url,
+                options={"verify_aud": False},
+            )
+        except jwt.PyJWTError:
+            return 401, b""
+        if claims["sub"] in self.suspended:
+            return 401, b""
+        told = {
+            name: claims[name]
+            for name in ("sub", "preferred_username", "groups", "permissions")
+            if name in claims
+        }
+        return 200, json.dumps({**told, **self.now.get(claims["sub"], {})}).encode()
+
+    async def fetch(self, url: str, token: str | None) -> tuple[int, bytes]:
+        return self.answer("/" + url.split("/", 3)[3], token)
 
     def token(
         self, *, key: Any = None, kid: str | None = None, algorithm: str = "RS256", **changes: Any
@@ -61,6 +105,7 @@ class Issuer:
             "iss": self.url,
             "aud": ["cubehub-cubes", "account"],
             "sub": "3f6b",
+            "preferred_username": "ana",
             "typ": "Bearer",
             "iat": now,
             "exp": now + 300,
@@ -70,6 +115,30 @@ class Issuer:
         claims.update(changes)
         claims = {k: v for k, v in claims.items() if v is not None}
         return jwt.encode(claims, key or self.key, algorithm=algorithm, headers={"kid": kid or self.kid})
+
+
+@contextmanager
+def running_issuer() -> Iterator[Issuer]:
+    """Serve a realm of one's own on a random port."""
+    made = Issuer()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+            status, body = made.answer(self.path, token if scheme == "Bearer" else None)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_args: object) -> None:
+            """Keep the test output quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.url = f"http://127.0.0.1:{server.server_port}/realms/cubehub"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield made
+    server.shutdown()
+    server.server_close()
 
 
 def free_port() -> int:

@@ -35,6 +35,10 @@ def test_the_shipped_file_publishes_every_recipe_and_its_places_exist():
         (lambda d: d["cubes"][0].update(acces="public"), "cubes.0.acces"),
         (lambda d: d["cubes"][0].pop("access"), "cubes.0.access"),
         (lambda d: d["cubes"][0].update(access="everybody"), "access"),
+        (lambda d: d["cubes"][0].update(access="owner"), "takes owner: the Keycloak id or user name"),
+        (lambda d: d["cubes"][0].update(access="owner", owner="a b"), "owner"),
+        (lambda d: d["cubes"][0].update(owner="ana"), "an owner means nothing beside access: public"),
+        (lambda d: d["cubes"][0].update(access="account", owner="ana"), "beside access: account"),
         (
             lambda d: d["cubes"][0]["variables"][0].update(range=[0, 1], scale="log"),
             "log scale starts above 0",

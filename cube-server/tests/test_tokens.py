@@ -1,25 +1,34 @@
 """Token verification and the access decision, without a server."""
 
 import asyncio
-import json
+import secrets
 import time
 from base64 import b64encode
+from string import ascii_letters
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from xcube_cubehub.access import Access, Identity, Policy, Rule, current_identity, may_read
+from support import Issuer as Stub
+from xcube_cubehub.access import (
+    Access,
+    Identity,
+    Policy,
+    Rule,
+    current_identity,
+    is_owner,
+    may_read,
+    refreshed,
+)
 from xcube_cubehub.errors import IssuerUnreachableError, TokenError
+from xcube_cubehub.issuer import AGAIN_S, FRESH_S, KEPT_S, Issuer
 from xcube_cubehub.tokens import ImageCookie, TokenVerifier
 
 
 @pytest.fixture
 def verifier(issuer):
-    async def fetch(url):
-        return json.dumps(issuer.documents()["/" + url.split("/", 3)[3]]).encode()
-
-    return TokenVerifier(issuer.url, "cubehub-cubes", fetch)
+    return TokenVerifier(Issuer(issuer.url, issuer.fetch), "cubehub-cubes")
 
 
 def identify(verifier, token):
@@ -74,40 +83,107 @@ def test_forged_tokens(verifier, issuer):
             identify(verifier, token)
 
 
-def test_keys_are_fetched_once_and_unknown_ones_do_not_hammer_the_issuer(issuer):
-    asked = []
+class Realm:
+    """A realm of one's own, a verifier that asks it, and a clock that stands still."""
 
-    async def fetch(url):
-        asked.append(url)
-        return json.dumps(issuer.documents()["/" + url.split("/", 3)[3]]).encode()
+    def __init__(self):
+        self.told = Stub(url="http://issuer/realms/cubehub")
+        self.asked, self.time = [], 1000.0
+        self.verifier = TokenVerifier(Issuer(self.told.url, self.fetch), "cubehub-cubes", lambda: self.time)
 
-    verifier = TokenVerifier(issuer.url, "cubehub-cubes", fetch)
+    async def fetch(self, url, token):
+        self.asked.append(url.rsplit("/", 1)[1])
+        if self.told.down:
+            raise OSError
+        await asyncio.sleep(0)
+        return await self.told.fetch(url, token)
+
+
+def test_keys_are_fetched_once_and_unknown_ones_do_not_hammer_the_issuer():
+    realm = Realm()
+    stranger = realm.told.token(kid="unknown")
     for _ in range(5):
-        identify(verifier, issuer.token())
+        identify(realm.verifier, realm.told.token())
         with pytest.raises(TokenError):
-            identify(verifier, issuer.token(kid="unknown"))
-    assert len(asked) == 2
+            identify(realm.verifier, stranger)
+    assert realm.asked == ["openid-configuration", "certs"]
 
 
-def test_without_keys_nobody_is_let_in(issuer):
-    async def fetch(_url):
-        raise OSError
+def test_a_crowd_asks_for_the_keys_once():
+    realm = Realm()
 
+    async def crowd():
+        return await asyncio.gather(*(realm.verifier.identify(realm.told.token()) for _ in range(50)))
+
+    assert len(asyncio.run(crowd())) == 50
+    assert realm.asked == ["openid-configuration", "certs"]
+
+
+def test_a_new_key_counts_at_once_and_one_that_was_taken_back_within_half_a_minute():
+    realm = Realm()
+    old = realm.told.token()
+    identify(realm.verifier, old)
+    realm.told.key, realm.told.kid = rsa.generate_private_key(public_exponent=65537, key_size=2048), "two"
+    realm.time += FRESH_S - 1
+    identify(realm.verifier, old)
+    identify(realm.verifier, realm.told.token())
+    with pytest.raises(TokenError):
+        identify(realm.verifier, old)
+    realm.told.kid = "three"  # nobody comes with it, so that nothing but time makes the server ask
+    realm.time += FRESH_S
+    with pytest.raises(TokenError):
+        identify(realm.verifier, realm.told.token(kid="two"))
+
+
+def test_without_the_issuer_keys_hold_for_a_minute_and_not_longer():
+    realm = Realm()
+    token = realm.told.token()
+    identify(realm.verifier, token)
+    realm.told.down = True
+    realm.time += KEPT_S - 1
+    assert identify(realm.verifier, token)
     with pytest.raises(IssuerUnreachableError):
-        identify(TokenVerifier(issuer.url, "cubehub-cubes", fetch), issuer.token())
+        identify(realm.verifier, realm.told.token(kid="new"))
+    asked = len(realm.asked)
+    realm.time += 1
+    with pytest.raises(IssuerUnreachableError):
+        identify(realm.verifier, token)
+    assert len(realm.asked) == asked, "a failure is not repeated for each request"
+    realm.told.down = False
+    realm.time += AGAIN_S
+    assert identify(realm.verifier, token)
 
 
-def test_the_image_cookie_holds_until_the_token_ends_and_cannot_be_forged():
-    cookie, who = ImageCookie(b"k" * 32), Identity("a", frozenset({"p"}), frozenset({"/g"}), 1000.0)
-    value = cookie.seal(who)
-    assert cookie.open(value, now=999.0) == who
-    assert cookie.open(value, now=1000.0) is None
-    assert ImageCookie(b"x" * 32).open(value, now=999.0) is None
-    for damaged in ("", ".", "a.b", value[:-1], value + "é", "x" + value):
-        assert cookie.open(damaged, now=999.0) is None
+def test_a_discovery_document_of_another_issuer_is_not_believed():
+    realm = Realm()
+    realm.verifier._issuer = Issuer("http://issuer/realms/other", realm.fetch)
+    realm.told.documents = lambda: {
+        "/realms/other/.well-known/openid-configuration": {
+            "issuer": "http://evil",
+            "jwks_uri": "http://evil/certs",
+        }
+    }
+    with pytest.raises(IssuerUnreachableError):
+        identify(realm.verifier, realm.told.token())
+    assert realm.asked == ["openid-configuration"]
 
 
-PERSON = Identity("a", frozenset({"read:dataset:*"}), frozenset({"/cubehub/standard"}), 0)
+def test_the_image_cookie_gives_back_the_token_and_cannot_be_read_or_forged():
+    cookie, token = ImageCookie(b"k" * 32), Stub(url="http://issuer").token()
+    value = cookie.seal(token)
+    assert cookie.open(value) == token
+    assert not any(part in value for part in token.split("."))
+    assert cookie.seal(token) != value
+    assert ImageCookie(b"x" * 32).open(value) is None
+    for damaged in ("", ".", "a.b", value[:-4], value + "é", "x" + value, "AAAA" * 20, token):
+        assert cookie.open(damaged) is None
+    assert cookie.seal("".join(secrets.choice(ascii_letters) for _ in range(5000))) is None, (
+        "no browser would keep it"
+    )
+
+
+ANA_ID, OTHER_ID = "3f6b1c1e-0000-4000-8000-00000000000a", "3f6b1c1e-0000-4000-8000-00000000000b"
+PERSON = Identity(ANA_ID, frozenset({"read:dataset:*"}), frozenset({"/cubehub/standard"}), 0, "ana")
 
 
 @pytest.mark.parametrize(
@@ -124,6 +200,19 @@ PERSON = Identity("a", frozenset({"read:dataset:*"}), frozenset({"/cubehub/stand
         (Rule(Access.GROUPS, frozenset({"/cubehub/premium"})), PERSON, False),
         (Rule(Access.GROUPS, frozenset({"/cubehub/standard"})), Identity("a", groups=PERSON.groups), False),
         (Rule(Access.GROUPS), PERSON, False),
+        (Rule(Access.OWNER), PERSON, False),
+        (Rule(Access.OWNER), Identity("", PERSON.permissions), False),
+        (Rule(Access.OWNER, owner="ana"), PERSON, True),
+        (Rule(Access.OWNER, owner="Ana"), PERSON, True),
+        (Rule(Access.OWNER, owner=ANA_ID), PERSON, True),
+        (Rule(Access.OWNER, owner="petra"), PERSON, False),
+        (Rule(Access.OWNER, owner=OTHER_ID), PERSON, False),
+        (Rule(Access.OWNER, owner="ana"), None, False),
+        (Rule(Access.OWNER, owner="ana"), Identity(ANA_ID, username="ana"), False),
+        (Rule(Access.OWNER, frozenset({"/cubehub/standard"}), "petra"), PERSON, False),
+        (Rule(Access.GROUPS, frozenset({"/cubehub/premium"}), "ana"), PERSON, True),
+        (Rule(Access.GROUPS, frozenset({"/cubehub/standard"}), "petra"), PERSON, True),
+        (Rule(Access.GROUPS, frozenset({"/cubehub/premium"}), "petra"), PERSON, False),
     ],
 )
 def test_the_decision(rule, identity, allowed):
@@ -140,3 +229,28 @@ def test_the_policy_sees_nobody_by_default_and_helpers_fall_under_their_cube():
         assert not policy.allows("other")
     finally:
         current_identity.reset(mark)
+
+
+def test_a_user_name_that_is_another_persons_id_owns_nothing():
+    assert not is_owner(OTHER_ID, Identity(ANA_ID, username=OTHER_ID))
+    federated = f"f:{OTHER_ID}:77"
+    assert is_owner(federated, Identity(federated))
+    assert not is_owner(federated, Identity(ANA_ID, username=federated))
+    assert not is_owner("ana", Identity("ana", username="petra")), "a name is not compared with ids"
+
+
+def test_what_the_realm_says_now_replaces_what_the_token_says():
+    now = {
+        "sub": ANA_ID,
+        "groups": ["/cubehub/premium"],
+        "permissions": ["read:dataset:x"],
+        "preferred_username": "a",
+    }
+    found = refreshed(PERSON, now)
+    assert found == Identity(ANA_ID, frozenset({"read:dataset:x"}), frozenset({"/cubehub/premium"}), 0, "a")
+    assert refreshed(PERSON, {"sub": ANA_ID}) == Identity(ANA_ID), "what is left out is gone"
+    for other in ({}, {"sub": None}, {"sub": OTHER_ID, **PERSON.__dict__}):
+        assert refreshed(PERSON, other) is None
+    assert refreshed(
+        PERSON, {"sub": ANA_ID, "groups": "/cubehub/premium", "permissions": {"a": 1}}
+    ) == Identity(ANA_ID)

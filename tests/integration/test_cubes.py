@@ -5,12 +5,14 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import httpx
 import pytest
 from cubehub_tests.cubes import Facts, data_tile, facts, picture
 from cubehub_tests.people import Visitor
 from cubehub_tests.platform import Whole
+from cubehub_tests.realm import in_group, realm, suspended, user_id
 from cubehub_tests.servers import Account
 
 pytestmark = pytest.mark.whole
@@ -20,6 +22,7 @@ BASE = "/services/cubes"
 
 FOR_ACCOUNTS = "peipsi-demo-members"
 FOR_A_GROUP = "standard-only"
+FOR_ITS_OWNER = "petra-only"
 
 
 @pytest.fixture
@@ -31,18 +34,39 @@ def stranger(whole: Whole) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def for_a_group(whole: Whole) -> Iterator[str]:
-    """Give the name of a cube that is for /cubehub/standard; it is put there while the server runs."""
-    shutil.copytree(whole.data / "cubes/olci-water-quality", whole.data / "cubes" / FOR_A_GROUP)
-    visitor = Visitor.arrive(whole)
-    bearer = {"Authorization": f"Bearer {visitor.cubes_token('ana')}"}
-    ends = time.monotonic() + 60
-    while visitor.http.get(f"{BASE}/datasets/{FOR_A_GROUP}", headers=bearer).is_error:
-        assert time.monotonic() < ends, "a cube that is listed and built does not appear"
-        time.sleep(1)
-    visitor.http.close()
-    yield FOR_A_GROUP
-    shutil.rmtree(whole.data / "cubes" / FOR_A_GROUP)
+def closed(whole: Whole) -> Iterator[None]:
+    """Have a cube for /cubehub/standard and one for Petra; they are put there while the server runs."""
+    for name, person in ((FOR_A_GROUP, "ana"), (FOR_ITS_OWNER, "petra")):
+        shutil.copytree(
+            whole.data / "cubes/olci-water-quality", whole.data / "cubes" / name, dirs_exist_ok=True
+        )
+        visitor = Visitor.arrive(whole)
+        bearer = {"Authorization": f"Bearer {visitor.cubes_token(person)}"}
+        ends = time.monotonic() + 60
+        while visitor.http.get(f"{BASE}/datasets/{name}", headers=bearer).is_error:
+            assert time.monotonic() < ends, "a cube that is listed and built does not appear"
+            time.sleep(1)
+        visitor.http.close()
+    yield
+    for name in (FOR_A_GROUP, FOR_ITS_OWNER):
+        shutil.rmtree(whole.data / "cubes" / name)
+
+
+@pytest.fixture
+def guest(whole: Whole) -> Iterator[str]:
+    """Give the name of a person of these tests' own, in no group."""
+    name, password = "kuno", "a-guest-who-looks-at-cubes"
+    with realm(whole) as api:
+        api.post(
+            "users",
+            {
+                "username": name, "enabled": True, "email": "kuno@example.org", "firstName": "Kuno", "lastName": "Guest",
+                "credentials": [{"type": "password", "value": password}],
+            },
+        )  # fmt: skip
+        whole.accounts[name] = password
+        yield name
+        api.delete(f"users/{user_id(api, name)}")
 
 
 def tile_address(cube: str, known: Facts) -> str:
@@ -112,8 +136,8 @@ GUARDED_ROUTES = (
 )
 
 
-@pytest.mark.usefixtures("for_a_group")
-@pytest.mark.parametrize("name", [FOR_ACCOUNTS, FOR_A_GROUP])
+@pytest.mark.usefixtures("closed")
+@pytest.mark.parametrize("name", [FOR_ACCOUNTS, FOR_A_GROUP, FOR_ITS_OWNER])
 def test_a_guarded_cube_shows_nothing_without_an_account(stranger: httpx.Client, name: str) -> None:
     answers = {route: stranger.get(BASE + route.format(id=name)).status_code for route in GUARDED_ROUTES}
     series = f"{BASE}/timeseries/{name}/conc_chl"
@@ -129,8 +153,11 @@ def test_a_guarded_cube_shows_nothing_without_an_account(stranger: httpx.Client,
     ("viktor", FOR_ACCOUNTS, True),
     ("viktor", FOR_A_GROUP, False),
     ("petra", FOR_A_GROUP, False),
+    ("petra", FOR_ITS_OWNER, True),
+    ("ana", FOR_ITS_OWNER, False),
+    ("viktor", FOR_ITS_OWNER, False),
 ])  # fmt: skip
-@pytest.mark.usefixtures("for_a_group")
+@pytest.mark.usefixtures("closed")
 def test_a_guarded_cube_opens_for_those_it_is_for(
     whole: Whole, stranger: httpx.Client, person: str, cube: str, *, opens: bool
 ) -> None:
@@ -165,6 +192,68 @@ def test_a_false_token_is_worth_nothing(stranger: httpx.Client) -> None:
             f"{BASE}/tiles/{FOR_ACCOUNTS}/conc_chl/0/0/0", headers={"Authorization": f"Bearer {token}"}
         )
         assert answer.status_code in {401, 403, 404}
+
+
+class Sightseer:
+    """Looks at tiles with one token, and with the cookie that it got for it, for as long as they do."""
+
+    def __init__(self, whole: Whole, name: str) -> None:
+        visitor = Visitor.arrive(whole)
+        token = visitor.cubes_token(name)
+        visitor.http.close()
+        self.known = facts(whole.data, "olci-water-quality", "conc_chl")
+        self.bearer = httpx.Client(
+            base_url=whole.url, headers={"Authorization": f"Bearer {token}"}, trust_env=False
+        )
+        self.cookie = httpx.Client(base_url=whole.url, trust_env=False)
+        given = self.bearer.post(f"{BASE}/session")
+        assert given.status_code == httpx.codes.NO_CONTENT, given.text
+        self.cookie.headers["Cookie"] = given.headers["set-cookie"].partition(";")[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.bearer.close()
+        self.cookie.close()
+
+    def sees(self, cube: str) -> tuple[int, int]:
+        """Status of a tile of a cube, by token and by cookie."""
+        address = tile_address(cube, self.known) + "?crs=EPSG:3857"
+        return self.bearer.get(address).status_code, self.cookie.get(address).status_code
+
+    def until(self, cube: str, *statuses: int) -> float:
+        """Wait for both to be answered with one of these; give how long it took."""
+        began = time.monotonic()
+        while not set(self.sees(cube)) <= set(statuses):
+            assert time.monotonic() - began < 60, self.sees(cube)
+            time.sleep(0.5)
+        return time.monotonic() - began
+
+
+@pytest.mark.usefixtures("closed")
+def test_a_suspension_and_a_move_reach_the_cubes_within_a_minute(whole: Whole, guest: str) -> None:
+    took = {}
+    with Sightseer(whole, guest) as kuno:
+        assert kuno.sees(FOR_ACCOUNTS) == kuno.sees("olci-water-quality") == (200, 200)
+        assert kuno.sees(FOR_A_GROUP) == (404, 404)
+        with in_group(whole, guest, "/cubehub/standard"):
+            took["joined"] = kuno.until(FOR_A_GROUP, 200)
+        took["left"] = kuno.until(FOR_A_GROUP, 404)
+        assert kuno.sees(FOR_ACCOUNTS) == (200, 200), "the token still holds"
+        ended = whole.run("users", "suspend", guest, "--reason", "for a test", "--json").json
+        assert ended["reached"]["problems"] == []
+        took["suspended"] = kuno.until(FOR_ACCOUNTS, 401, 404)
+        assert kuno.sees(FOR_ACCOUNTS) == kuno.sees("no-such-cube"), "forbidden looks like unknown"
+        assert kuno.sees("olci-water-quality") == (200, 200), "what is public stays"
+        listed = kuno.bearer.get(f"{BASE}/datasets").json()["datasets"]
+        assert {dataset["id"] for dataset in listed} == NAMES
+    whole.run("users", "resume", guest)
+    with Sightseer(whole, guest) as again:
+        assert again.sees(FOR_ACCOUNTS) == (200, 200)
+        with suspended(whole, guest):
+            took["switched off in Keycloak's own page"] = again.until(FOR_ACCOUNTS, 401, 404)
+    print({what: round(seconds, 1) for what, seconds in took.items()})
 
 
 def test_the_same_cube_opens_in_a_notebook(whole: Whole, ana: Account) -> None:

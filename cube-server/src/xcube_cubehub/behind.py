@@ -12,6 +12,7 @@ from xcube_cubehub.config import Cubes, ServerSettings, read_cubes
 from xcube_cubehub.errors import ConfigError, CubeError
 from xcube_cubehub.fast import published as front
 from xcube_cubehub.fast.colours import Palettes
+from xcube_cubehub.issuer import PATIENCE_S, Issuer
 from xcube_cubehub.render import norms, published, shown, signature
 
 log = logging.getLogger(__name__)
@@ -42,12 +43,19 @@ def compile_late() -> None:
     numba.njit = late
 
 
-async def fetch(url: str) -> bytes:
-    """GET with a short patience."""
+async def fetch(url: str, token: str | None) -> tuple[int, bytes]:
+    """GET, with a bearer token or without: status and body."""
     from tornado.httpclient import AsyncHTTPClient  # noqa: PLC0415
 
-    response = await AsyncHTTPClient().fetch(url, connect_timeout=3, request_timeout=5)
-    return bytes(response.body)
+    response = await AsyncHTTPClient().fetch(
+        url,
+        headers={"Authorization": f"Bearer {token}"} if token else {},
+        raise_error=False,  # only such as carry no status are raised
+        follow_redirects=False,  # a token goes where discovery says, and nowhere else
+        connect_timeout=PATIENCE_S,
+        request_timeout=PATIENCE_S,
+    )
+    return response.code, bytes(response.body)
 
 
 class CubeServer:
@@ -79,16 +87,19 @@ class CubeServer:
         from xcube.util.plugin import init_plugins  # noqa: PLC0415
 
         from xcube_cubehub import contexts  # noqa: PLC0415
+        from xcube_cubehub.callers import Callers  # noqa: PLC0415
         from xcube_cubehub.framework import Services  # noqa: PLC0415
+        from xcube_cubehub.liveness import Liveness  # noqa: PLC0415
         from xcube_cubehub.plugin import FRAMEWORK  # noqa: PLC0415
         from xcube_cubehub.tokens import ImageCookie, TokenVerifier  # noqa: PLC0415
 
         dask.config.set(scheduler="threads", num_workers=2)
         now = self._published = published(settings, self._cubes)
+        issuer, cookie = Issuer(settings.issuer, fetch), ImageCookie(cookie_key)
         self.services: Services = Services(
             settings=settings,
-            verifier=TokenVerifier(settings.issuer, settings.audience, fetch),
-            cookie=ImageCookie(cookie_key),
+            callers=Callers(TokenVerifier(issuer, settings.audience), Liveness(issuer), cookie),
+            cookie=cookie,
             policy=now.policy,
         )
         contexts.install(

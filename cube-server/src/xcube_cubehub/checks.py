@@ -12,7 +12,14 @@ from xcube_cubehub import parameters
 from xcube_cubehub.errors import NotThereError, RequestError
 from xcube_cubehub.expressions import refusal
 from xcube_cubehub.parameters import beside_the_map, shown
-from xcube_cubehub.routes import COVERAGE_ROUTE, KVP_ROUTE, TILE_ROUTES, WMTS_ROUTES
+from xcube_cubehub.routes import (
+    COVERAGE_ROUTE,
+    DATASET_ARGUMENTS,
+    KVP_ROUTE,
+    OBJECT_ROUTE,
+    TILE_ROUTES,
+    WMTS_ROUTES,
+)
 
 Query = dict[str, list[str]]
 RGB = "rgb"
@@ -64,6 +71,16 @@ class Request:
         if "varName" in self.arguments:
             return self.arguments["datasetId"], self.arguments["varName"]
         return None
+
+    @property
+    def cubes(self) -> list[str]:
+        """Ids of the datasets that it names, whether or not there are such; empty where it asks for what there is."""
+        if self.route == OBJECT_ROUTE:
+            name = self.arguments["key"].partition("/")[0]
+            return [name.removesuffix(".zarr").removesuffix(".levels")]
+        if self.route == KVP_ROUTE:
+            return [self.variable[0]] if self.variable else []
+        return [self.arguments[name] for name in DATASET_ARGUMENTS if name in self.arguments]
 
     def first(self, name: str) -> str:
         """Value of a parameter that xcube takes; empty if there is none."""

@@ -22,6 +22,7 @@ from xcube_cubehub.errors import ConfigError
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Model = TypeVar("Model", bound=BaseModel)
+Owner = Annotated[str, StringConstraints(pattern=r"^\S{1,255}$")]
 GroupPath = Annotated[str, StringConstraints(pattern=r"^/[^\s]+$")]
 
 
@@ -67,8 +68,10 @@ class Cube(_Strict):
     description: str = ""
     group: str = "Cubes"
     """Heading under which the viewer lists it."""
-    access: Literal["public", "account"] | list[GroupPath]
-    """``public``, ``account``, or a list of Keycloak group paths."""
+    access: Literal["public", "account", "owner"] | list[GroupPath]
+    """``public``, ``account``, ``owner``, or a list of Keycloak group paths."""
+    owner: Owner | None = None
+    """Keycloak's id or user name of a person: who alone may read it (``access: owner``), or beside the groups."""
     attribution: str
     variables: list[Variable] = Field(min_length=1)
     """In the viewer's order: the first is shown first."""
@@ -78,8 +81,19 @@ class Cube(_Strict):
     def rule(self) -> Rule:
         """The access rule."""
         if isinstance(self.access, list):
-            return Rule(Access.GROUPS, frozenset(self.access))
-        return Rule(Access(self.access))
+            return Rule(Access.GROUPS, frozenset(self.access), self.owner or "")
+        return Rule(Access(self.access), owner=self.owner or "")
+
+    @model_validator(mode="after")
+    def _owner_means_something(self) -> Self:
+        if self.access == "owner" and self.owner is None:
+            raise ValueError("access: owner takes owner: the Keycloak id or user name of a person")
+        # Whoever writes one there believes that it keeps others out.
+        if self.owner is not None and self.access in ("public", "account"):
+            raise ValueError(
+                f"an owner means nothing beside access: {self.access}; write access: owner or groups"
+            )
+        return self
 
 
 class Cubes(_Strict):

@@ -62,11 +62,12 @@ class GuardedDatasetsContext(DatasetsContext):
         return True
 
     def get_dataset_configs(self) -> list[Mapping[str, Any]]:
-        """Configurations of the datasets to list for this request."""
+        """Configurations of the datasets to list for this request, numbered without gaps that would tell of others."""
         policy = self._policy()
-        return [
+        listed = [
             c for c in self._dataset_configs or [] if not c.get("Hidden") and policy.allows(c["Identifier"])
         ]
+        return [{**config, "SortValue": number} for number, config in enumerate(listed, 1)]
 
     def get_dataset_config(self, ds_id: str) -> Mapping[str, Any]:
         """Configuration of a dataset that this request may see.

@@ -44,12 +44,20 @@ class TokenError(CubeError):
     """A token that proves nothing: expired, for someone else, or not signed by the issuer."""
 
     code = "bad_token"
+    status = 401
+
+
+class SessionOverError(TokenError):
+    """A token by which the issuer no longer stands: suspended, signed out, revoked."""
+
+    code = "session_over"
 
 
 class IssuerUnreachableError(CubeError):
-    """The issuer's keys could not be fetched, so no token can be judged."""
+    """The issuer could not be asked for too long, so no token can be judged."""
 
     code = "issuer_unreachable"
+    status = 503
 
 
 class RequestError(CubeError):

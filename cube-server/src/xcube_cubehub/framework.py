@@ -7,7 +7,6 @@ import io
 import json
 import logging
 import os
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -30,7 +29,8 @@ from xcube.server.webservers.tornado import TornadoFramework, TornadoRequestHand
 from xcube.webapi.timeseries.controllers import get_time_series
 
 from xcube_cubehub import aside, basemap, geojson
-from xcube_cubehub.access import Identity, Policy, current_identity
+from xcube_cubehub.access import Policy, current_identity
+from xcube_cubehub.callers import Caller, Callers, Claim
 from xcube_cubehub.checks import (
     Request,
     check_dimensions,
@@ -40,19 +40,22 @@ from xcube_cubehub.checks import (
     message_of,
 )
 from xcube_cubehub.config import ServerSettings
-from xcube_cubehub.errors import BusyError, CubeError, IssuerUnreachableError, RequestError, TokenError
+from xcube_cubehub.errors import BusyError, CubeError, RequestError, TokenError
 from xcube_cubehub.fast.published import SOCKET
 from xcube_cubehub.render import viewer_config
 from xcube_cubehub.routes import (
+    BASEMAP,
     COMMON_COLLECTION_ROUTES,
     COMMON_COLLECTIONS,
-    DATASET_ARGUMENTS,
     IMAGE_ROUTES,
+    NO_OVERLAY,
     PLACE_ROUTES,
+    VIEWER_CONFIG_FILES,
+    VIEWER_DOCS,
     Guard,
     guard_of,
 )
-from xcube_cubehub.tokens import ImageCookie, TokenVerifier
+from xcube_cubehub.tokens import ImageCookie
 
 log = logging.getLogger(__name__)
 VIEWER_FILES = Path(str(resources.files("xcube_cubehub") / "viewer_files"))
@@ -64,7 +67,7 @@ class Services:
     """What the handlers share; ``policy`` changes when cubes are published."""
 
     settings: ServerSettings
-    verifier: TokenVerifier
+    callers: Callers
     cookie: ImageCookie
     policy: Policy
     ready: bool = False
@@ -115,29 +118,19 @@ _HINTS = {
 }
 
 
-async def identify(
-    handler: tornado.web.RequestHandler, services: Services, *, images: bool
-) -> Identity | None:
-    """Identity of the request, None for a visitor.
+async def identify(handler: tornado.web.RequestHandler, services: Services, *, images: bool) -> Claim:
+    """Read who sends the request, by header or, for images, by cookie.
 
     Raises
     ------
     tornado.web.HTTPError
-        401 for a token that does not hold, 503 when the issuer's keys cannot be had.
+        401 for a token that does not hold.
     """
-    header = handler.request.headers.get("Authorization")
-    if header is None:
-        value = handler.get_cookie(ImageCookie.NAME) if images else None
-        return services.cookie.open(value, time.time()) if value else None
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise tornado.web.HTTPError(401, "the Authorization header is not a bearer token")
+    cookie = handler.get_cookie(ImageCookie.NAME) if images else None
     try:
-        return await services.verifier.identify(token.strip())
+        return await services.callers.read(handler.request.headers.get("Authorization"), cookie)
     except TokenError as error:
-        raise _ToldError(401, error) from error
-    except IssuerUnreachableError as error:
-        raise _ToldError(503, error) from error
+        raise _ToldError(error.status, error) from error
 
 
 class _ToldError(tornado.web.HTTPError):
@@ -148,20 +141,24 @@ class _ToldError(tornado.web.HTTPError):
         self.hint = error.hint
 
 
-def remember(handler: tornado.web.RequestHandler, services: Services, identity: Identity | None) -> None:
+def remember(handler: tornado.web.RequestHandler, services: Services, claim: Claim) -> None:
     """Let images follow the sign-in: set the cookie for a person, take it away from a visitor."""
     path = f"{services.settings.prefix}/"
-    if identity is not None:
+    value = services.cookie.seal(claim.token) if claim.identity is not None else None
+    if claim.identity is not None and value is not None:
         handler.set_cookie(
             ImageCookie.NAME,
-            services.cookie.seal(identity),
+            value,
             path=path,
-            expires=datetime.fromtimestamp(identity.expires, UTC),
+            expires=datetime.fromtimestamp(claim.identity.expires, UTC),
             httponly=True,
             samesite="Strict",
             secure=handler.request.protocol == "https",
         )
-    elif handler.get_cookie(ImageCookie.NAME):
+        return
+    if claim.identity is not None:
+        log.warning("a token is too long for a cookie: its holder sees no images of protected cubes")
+    if claim.problem is None and handler.get_cookie(ImageCookie.NAME):
         handler.clear_cookie(ImageCookie.NAME, path=path)
 
 
@@ -171,6 +168,8 @@ class GuardedHandler(TornadoRequestHandler):
     def __init__(self, application: Any, request: Any, *, services: Services, **kwargs: Any) -> None:
         self.services = services
         self.route_path: str = kwargs["api_route"].path
+        self.caller = Caller()
+        self._personal = False
         super().__init__(application, request, **kwargs)
 
     async def prepare(self) -> None:
@@ -184,28 +183,51 @@ class GuardedHandler(TornadoRequestHandler):
         if self.route_path == "/" and "text/html" in self.request.headers.get("Accept", ""):
             self.redirect(f"{self.services.settings.prefix}/viewer/")
             return
-        identity = await identify(self, self.services, images=self.route_path in IMAGE_ROUTES)
-        current_identity.set(identity)
-        if self.route_path == "/datasets" and self.request.method == "GET":
-            remember(self, self.services, identity)
-        if identity is not None:
-            self.set_header("Cache-Control", "private, no-store")
-        self.set_header("Vary", "Authorization, Cookie")
-        if guard is Guard.DATASET:
-            named = [self.path_kwargs[n] for n in DATASET_ARGUMENTS if n in self.path_kwargs]
-            for ds_id in named:
-                common = ds_id in COMMON_COLLECTIONS and self.route_path in COMMON_COLLECTION_ROUTES
-                if not common and not self.services.policy.allows(ds_id):
-                    raise tornado.web.HTTPError(404, f'Dataset "{ds_id}" not found')
-        if self.request.method in {"GET", "HEAD", "POST"}:
-            await self._check()
-
-    async def _check(self) -> None:
-        """Refuse what cannot be answered, so that what fails in xcube is the server's own fault."""
         # xcube's negotiation fails without one
         self.request.headers.setdefault("Accept", "*/*")
         arguments = {name: value or "" for name, value in self.path_kwargs.items()}
         request = Request.read(self.route_path, arguments, parse_qs(self.request.query))
+        claim = await identify(self, self.services, images=self.route_path in IMAGE_ROUTES)
+        if self.route_path == "/datasets" and self.request.method == "GET":
+            remember(self, self.services, claim)
+        self._personal = bool(claim.token)
+        if guard is not Guard.OPEN:
+            await self._admit(request, claim)
+        if self.request.method in {"GET", "HEAD", "POST"}:
+            await self._check(request)
+
+    async def _admit(self, request: Request, claim: Claim) -> None:
+        """Set the identity of this request; refuse what it names and its sender may not read."""
+        named = request.cubes
+        # What everybody may read is read without asking the realm about anybody. Whatever else is named is treated
+        # alike, there or not: the time that the asking takes would tell.
+        if named and all(self.services.policy.is_public(ds_id) for ds_id in named):
+            return
+        self.caller = await self.services.callers.confirm(claim)
+        current_identity.set(self.caller.identity)
+        for ds_id in named:
+            common = ds_id in COMMON_COLLECTIONS and self.route_path in COMMON_COLLECTION_ROUTES
+            if not common and not self.services.policy.allows(ds_id):
+                if self.caller.problem is not None or guard_of(self.route_path) is Guard.DATASET:
+                    raise self._refusal(404, f'Dataset "{ds_id}" not found')
+                return  # the object store and WMTS say that in their own words
+
+    def _refusal(self, status: int, message: str) -> tornado.web.HTTPError:
+        """Give the error for a request that failed; what is not there may only be hidden by a sign-in that is over."""
+        problem = self.caller.problem
+        if status == 404 and problem is not None:
+            return _ToldError(problem.status, problem)
+        return tornado.web.HTTPError(status, message)
+
+    def finish(self, chunk: Any = None) -> Any:
+        """Say to caches whose answer it is, last: errors lose their headers, and volumes of xcube bring their own."""
+        self.set_header("Vary", "Authorization, Cookie")
+        if self._personal:
+            self.set_header("Cache-Control", "private, no-store")
+        return super().finish(chunk)
+
+    async def _check(self, request: Request) -> None:
+        """Refuse what cannot be answered, so that what fails in xcube is the server's own fault."""
         datasets = self.server_ctx.get_api_ctx("datasets")
         try:
             check_parameters(request, self.request.headers["Accept"])
@@ -219,7 +241,7 @@ class GuardedHandler(TornadoRequestHandler):
         except RequestError as error:
             raise _ToldError(error.status, error) from error
         except ApiError as error:
-            raise tornado.web.HTTPError(error.status_code, error.message) from error
+            raise self._refusal(error.status_code, error.message) from error
         extra = [f"{name}={value}" for name, value in added.items()]
         self.request.query = "&".join(filter(None, [self.request.query, *extra]))
 
@@ -235,7 +257,7 @@ class GuardedHandler(TornadoRequestHandler):
         except BusyError as error:
             raise _ToldError(error.status, error) from error
         except ApiError as error:
-            raise tornado.web.HTTPError(error.status_code, error.message) from error
+            raise self._refusal(error.status_code, error.message) from error
         except VarExprError as error:
             raise tornado.web.HTTPError(400, f"the expression cannot be used: {message_of(error)}") from error
         except TileRequestException as error:
@@ -259,15 +281,18 @@ class HealthHandler(_Plain):
         """Say that cubes can be served, or 503."""
         if not self.services.ready:
             raise tornado.web.HTTPError(503, "the cubes are being opened")
-        self.write({"status": "ok", "cubes": len(self.services.policy.rules)})
+        self.write({"status": "ok"})
 
 
 class SessionHandler(_Plain):
     """Called by the viewer page whenever its token changes, so that map images stay visible after a renewal."""
 
     async def post(self) -> None:
-        """Set or clear the cookie for images."""
-        remember(self, self.services, await identify(self, self.services, images=False))
+        """Set or clear the cookie for images; 503 while the token cannot be judged."""
+        claim = await identify(self, self.services, images=False)
+        if claim.problem is not None:
+            raise _ToldError(claim.problem.status, claim.problem)
+        remember(self, self.services, claim)
         self.set_status(204)
 
 
@@ -367,27 +392,17 @@ class GuardedFramework(TornadoFramework):
         """Our own routes first (the first match wins), then xcube's, each behind the guard."""
         shared = {"services": self._services}
         files = {"path": str(VIEWER_FILES)}
-        number = r"(?P<{}>\d{{1,7}})"
-        tile = "/".join(number.format(n) for n in "zxy")
         handlers: list[Any] = [
             (f"{url_prefix}/health", HealthHandler, shared),
             (f"{url_prefix}/session", SessionHandler, shared),
-            (rf"{url_prefix}/basemap/none/\d+/\d+/\d+\.png", EmptyTileHandler, shared),
-            (rf"{url_prefix}/basemap/{tile}\.png", BasemapHandler, shared),
+            (url_prefix + NO_OVERLAY, EmptyTileHandler, shared),
+            (url_prefix + BASEMAP, BasemapHandler, shared),
             (url_prefix, tornado.web.RedirectHandler, {"url": f"{url_prefix}/viewer/", "permanent": False}),
             (f"{url_prefix}/viewer/(?:index.html)?", ViewerIndexHandler, shared),
             (f"{url_prefix}/viewer/ext/contributions", NoExtensionsHandler, shared),
             (f"{url_prefix}/viewer/config/config.json", ViewerConfigHandler, shared),
-            (
-                f"{url_prefix}/viewer/config/(about.en.md|logo.svg|session.js|cubehub.css)",
-                tornado.web.StaticFileHandler,
-                files,
-            ),
-            (
-                f"{url_prefix}/viewer/(docs/(?:privacy-note|imprint).(?:en|de|se).md)",
-                tornado.web.StaticFileHandler,
-                files,
-            ),
+            (url_prefix + VIEWER_CONFIG_FILES, tornado.web.StaticFileHandler, files),
+            (url_prefix + VIEWER_DOCS, tornado.web.StaticFileHandler, files),
         ]
         for route in api_routes:
             pattern = url_prefix + self.path_to_pattern(route.path) + ("/?" if route.slash else "")

@@ -78,6 +78,27 @@ ROUTES: dict[str, Guard] = {
     "/viewer/ext/callback": Guard.CLOSED,
 }
 
+_NUMBER = r"(?P<{}>\d{{1,7}})"
+BASEMAP = "/basemap/" + "/".join(_NUMBER.format(name) for name in "zxy") + r"\.png"
+NO_OVERLAY = r"/basemap/none/\d+/\d+/\d+\.png"
+VIEWER_CONFIG_FILES = "/viewer/config/(about.en.md|logo.svg|session.js|cubehub.css)"
+VIEWER_DOCS = "/viewer/(docs/(?:privacy-note|imprint).(?:en|de|se).md)"
+OWN_ROUTES: dict[str, Guard] = {
+    "": Guard.OPEN,
+    "/health": Guard.OPEN,
+    "/session": Guard.OPEN,  # gives a signed-in browser its cookie
+    BASEMAP: Guard.OPEN,
+    NO_OVERLAY: Guard.OPEN,
+    "/viewer/(?:index.html)?": Guard.OPEN,
+    "/viewer/ext/contributions": Guard.OPEN,
+    "/viewer/config/config.json": Guard.OPEN,
+    VIEWER_CONFIG_FILES: Guard.OPEN,
+    VIEWER_DOCS: Guard.OPEN,
+    "/viewer": Guard.OPEN,
+    "/viewer/(.*)": Guard.OPEN,  # the files of xcube's viewer, as it comes
+}
+"""Routes that are not xcube's, as patterns below the prefix. None of them reaches a dataset."""
+
 DATASET_ARGUMENTS = ("datasetId", "collectionId")
 """Path arguments that name a dataset."""
 COMMON_COLLECTIONS = frozenset({"datacubes"})
@@ -94,6 +115,8 @@ IMAGE_ROUTES = TILE_ROUTES | {
 }
 """Images, which a browser fetches without an Authorization header: here a cookie may speak for the token."""
 
+OBJECT_ROUTE = "/s3/{bucket}/{*key}"
+"""Names the dataset by the first part of its key."""
 KVP_ROUTE = "/wmts/kvp"
 """WMTS by query: names the variable as ``layer=CUBE.VARIABLE``."""
 WMTS_ROUTES = frozenset({r for r in ROUTES if r.startswith("/wmts/")})

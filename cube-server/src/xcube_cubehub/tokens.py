@@ -1,21 +1,23 @@
-"""Verify Keycloak's access tokens locally, and remember image requests by a short-lived cookie."""
+"""Verify Keycloak's access tokens locally, and let map images come with one in a cookie. No server is imported."""
 
-import hashlib
-import hmac
-import json
-import time
+import math
+import secrets
+import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import jwt
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from xcube_cubehub.access import Identity, identity_of
 from xcube_cubehub.errors import IssuerUnreachableError, TokenError
+from xcube_cubehub.issuer import AGAIN_S, FRESH_S, KEPT_S, Clock, Issuer, Once, monotonic
 
-Fetch = Callable[[str], Awaitable[bytes]]
 ALGORITHMS = ("RS256",)
 LEEWAY_S = 5.0
+UNKNOWN_KEY_S = 10.0
+"""A token with an unknown key makes us ask for the keys again, but not more often than this."""
 ACCESS_TOKEN = "Bearer"  # noqa: S105 - a kind of token, as Keycloak's claim ``typ`` names it
 
 
@@ -24,24 +26,27 @@ class TokenVerifier:
 
     Parameters
     ----------
-    issuer : str
-        The realm's address, equal to the ``iss`` claim.
+    issuer : Issuer
+        The realm; its address must be the ``iss`` claim.
     audience : str
         Must be among the ``aud`` claim.
-    fetch : callable
-        Fetches an address; any exception counts as "cannot be reached".
+    clock : callable
+        Seconds that only grow.
+
+    Notes
+    -----
+    The realm's keys are asked for again every `FRESH_S` seconds, so that a key that was taken back stops counting.
+    Where the realm cannot be asked they are kept for `KEPT_S` seconds in all; after that no token can be judged.
     """
 
-    KEYS_LIVE_S = 600.0
-    ASK_AGAIN_S = 10.0
-    """A token with an unknown key makes us ask for the keys again, but not more often than this."""
-
-    def __init__(self, issuer: str, audience: str, fetch: Fetch) -> None:
-        self._issuer = issuer.rstrip("/")
+    def __init__(self, issuer: Issuer, audience: str, clock: Clock = monotonic) -> None:
+        self._issuer = issuer
         self._audience = audience
-        self._fetch = fetch
+        self._clock = clock
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched = float("-inf")
+        self._fetched = -math.inf
+        self._failed = -math.inf
+        self._once = Once()
 
     async def identify(self, token: str) -> Identity:
         """Identity behind a token.
@@ -51,7 +56,7 @@ class TokenVerifier:
         TokenError
             Not an access token, expired, of another issuer, for another audience, or badly signed.
         IssuerUnreachableError
-            The keys could not be fetched, so nothing can be said.
+            The realm's keys were not to be had for a minute, so nothing can be said.
         """
         try:
             header = jwt.get_unverified_header(token)
@@ -67,7 +72,7 @@ class TokenVerifier:
                 token,
                 key,
                 algorithms=list(ALGORITHMS),
-                issuer=self._issuer,
+                issuer=self._issuer.url,
                 audience=self._audience,
                 leeway=LEEWAY_S,
                 options={"require": ["exp", "iat", "iss", "aud", "sub"]},
@@ -86,58 +91,67 @@ class TokenVerifier:
         return identity_of(claims)
 
     async def _key(self, kid: str) -> jwt.PyJWK:
-        age = time.monotonic() - self._fetched
-        if age > self.KEYS_LIVE_S or (kid not in self._keys and age > self.ASK_AGAIN_S):
-            try:
-                await self._fetch_keys()
-            except Exception as error:
-                if (
-                    kid not in self._keys
-                ):  # a key that was good ten minutes ago is better than turning everybody away
-                    message = "the sign-in service cannot be reached"
-                    raise IssuerUnreachableError(message, "try again in a minute") from error
+        if self._is_due(kid, self._clock()):
+            await self._once.run(b"keys", self._fetch_keys)
+        asked_in_vain = kid not in self._keys and self._failed > self._fetched
+        if asked_in_vain or self._clock() - self._fetched >= KEPT_S:
+            raise IssuerUnreachableError("the sign-in service cannot be reached", "try again in a minute")
         if kid not in self._keys:
             message = "the bearer token is signed with a key that the issuer does not have"
             raise TokenError(message, "sign in again")
         return self._keys[kid]
 
+    def _is_due(self, kid: str, now: float) -> bool:
+        if now - self._failed < AGAIN_S:
+            return False
+        age = now - self._fetched
+        return age >= FRESH_S or (kid not in self._keys and age >= UNKNOWN_KEY_S)
+
     async def _fetch_keys(self) -> None:
-        about = json.loads(await self._fetch(f"{self._issuer}/.well-known/openid-configuration"))
-        keys = json.loads(await self._fetch(about["jwks_uri"]))["keys"]
-        usable = [k for k in keys if k.get("kty") == "RSA" and k.get("use", "sig") == "sig"]
-        self._keys = {k["kid"]: jwt.PyJWK(k, algorithm=ALGORITHMS[0]) for k in usable}
-        self._fetched = time.monotonic()
+        began = self._clock()
+        try:
+            keys = {}
+            for key in await self._issuer.keys():
+                if key.get("kty") == "RSA" and key.get("use", "sig") == "sig":
+                    keys[str(key["kid"])] = jwt.PyJWK(key, algorithm=ALGORITHMS[0])
+        except (IssuerUnreachableError, jwt.PyJWTError, LookupError):
+            self._failed = self._clock()
+            return
+        self._keys, self._fetched = keys, began
 
 
 class ImageCookie:
-    """Seals an identity into a cookie value for images, which a browser fetches without an Authorization header.
+    """Seals the access token into a cookie value for images, which a browser fetches without an Authorization header.
 
     Parameters
     ----------
     key : bytes
-        Made anew at each start; a restart only makes the viewer ask again.
+        32 bytes, made anew at each start; a restart only makes the viewer ask again.
+
+    Notes
+    -----
+    What comes out is judged like any token, each time: the cookie grants nothing by itself and ends with its sign-in,
+    whatever ends that. It is encrypted, so that whoever finds one has no token.
     """
 
     NAME = "cubehub-cubes-images"
+    MOST = 4096 - len(NAME)
+    """Browsers drop a cookie whose name and value are longer."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._box = AESGCM(key)
 
-    def seal(self, identity: Identity) -> str:
-        """Cookie value that says the same as the token did, and ends when it does."""
-        data = [identity.subject, sorted(identity.permissions), sorted(identity.groups), identity.expires]
-        body = urlsafe_b64encode(json.dumps(data, separators=(",", ":")).encode()).decode()
-        return f"{body}.{self._sign(body)}"
+    def seal(self, token: str) -> str | None:
+        """Cookie value for a token; None if a browser would not keep it."""
+        nonce = secrets.token_bytes(12)
+        sealed = self._box.encrypt(nonce, zlib.compress(token.encode()), self.NAME.encode())
+        value = urlsafe_b64encode(nonce + sealed).decode()
+        return value if len(value) <= self.MOST else None
 
-    def open(self, value: str, now: float) -> Identity | None:
-        """Identity in a cookie value; None if it is forged, damaged or over."""
-        body, _, signature = value.rpartition(".")
-        if not body or not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
+    def open(self, value: str) -> str | None:
+        """Token in a cookie value; None if it is forged or damaged."""
+        try:
+            sealed = urlsafe_b64decode(value.encode("ascii"))
+            return zlib.decompress(self._box.decrypt(sealed[:12], sealed[12:], self.NAME.encode())).decode()
+        except (ValueError, InvalidTag):
             return None
-        subject, permissions, groups, expires = json.loads(urlsafe_b64decode(body))
-        if now >= expires:
-            return None
-        return Identity(subject, frozenset(permissions), frozenset(groups), expires)
-
-    def _sign(self, body: str) -> str:
-        return hmac.new(self._key, body.encode(), hashlib.sha256).hexdigest()

@@ -27,7 +27,7 @@ def cube_rows(path: Path) -> list[dict[str, str]]:
         {
             "id": name,
             "title": str(cube.get("title", name)),
-            "public": "yes" if cube.get("access", "public") == "public" else "",
+            "public": "yes" if cube.get("access") == "public" else "",
         }
         for name, cube in cubes
     ]

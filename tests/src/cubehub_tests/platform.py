@@ -53,11 +53,17 @@ configure(c)
 c.KeycloakAuthenticator.auth_refresh_age = {refresh}
 c.ProfileLocalSpawner.directory._url = "http://127.0.0.1:{relay}"
 """
-# Listed from the start, built by nobody: a test puts it there while the server runs
-GROUP_CUBE = """
+# Listed from the start, built by nobody: a test puts them there while the server runs
+CLOSED_CUBES = """
   - id: standard-only
     title: For one group
     access: [/cubehub/standard]
+    attribution: contains modified Copernicus Sentinel data
+    variables: [{name: conc_chl, range: [0.1, 30], scale: log}]
+  - id: petra-only
+    title: For one person
+    access: owner
+    owner: petra
     attribution: contains modified Copernicus Sentinel data
     variables: [{name: conc_chl, range: [0.1, 30], scale: log}]
 """
@@ -146,7 +152,7 @@ class Whole:
             kept.write_text(str(free_port("127.0.0.1", {port, port + 1})))
         relay = int(kept.read_text())
         (config / "jupyterhub_config.py").write_text(HUB.format(refresh=REFRESH_S, relay=relay))
-        (config / "cubes.yaml").write_text(resource("config", "cubes.yaml").read_text() + GROUP_CUBE)
+        (config / "cubes.yaml").write_text(resource("config", "cubes.yaml").read_text() + CLOSED_CUBES)
         shutil.copytree(resource("config", "places"), config / "places", dirs_exist_ok=True)
         whole = cls(scratch / "data", port, config, scratch=scratch)
         whole.relay = Relay(relay, lambda: whole.ports["keycloak"])

@@ -19,8 +19,9 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 
 from xcube_cubehub import geojson
-from xcube_cubehub.access import Access, Identity, may_read
-from xcube_cubehub.errors import CubeError, RequestError
+from xcube_cubehub.access import Access, may_read
+from xcube_cubehub.callers import Callers
+from xcube_cubehub.errors import BusyError, CubeError, RequestError, TokenError
 from xcube_cubehub.fast import png, published, series, tiles
 from xcube_cubehub.fast.asked import Series, Tile, series_of, tile_of
 from xcube_cubehub.fast.colours import Palettes
@@ -42,7 +43,6 @@ OPEN_CUBES = 32
 MAX_WAITING_AREAS = 100
 GZIP_FROM_BYTES = 2048
 MAX_POINT_BYTES = 1024
-Identify = Callable[[str], Awaitable[Identity]]
 
 
 @dataclass
@@ -71,16 +71,14 @@ class Front:
     ----------
     places : Places
         Of the server behind.
-    identify : callable
-        Tells who holds a bearer token, or raises `CubeError`.
-    cookie : ImageCookie
-        Opens the cookie by which images follow a sign-in.
+    callers : Callers
+        Tells who sends a request.
     metrics : Metrics
         Counts.
     """
 
-    def __init__(self, places: Places, identify: Identify, cookie: ImageCookie, metrics: Metrics) -> None:
-        self._places, self._identify, self._cookie, self._metrics = places, identify, cookie, metrics
+    def __init__(self, places: Places, callers: Callers, metrics: Metrics) -> None:
+        self._places, self._callers, self._metrics = places, callers, metrics
         self._prefix = places.prefix.encode()
         self._published = Published({})
         self._looked = float("-inf")
@@ -162,30 +160,21 @@ class Front:
 
     # Who asks
 
-    def _allows(self, name: str, shown: Shown, identity: Identity | None) -> bool:
-        return may_read(name, shown.rule, identity)
-
-    async def _person(self, request: Request) -> Identity | None:
-        """Whoever sent a request with a bearer token; None if it does not hold, which the server behind then says."""
-        header = request.header(b"authorization") or b""
-        scheme, _, token = header.partition(b" ")
-        if scheme.lower() != b"bearer":
-            return None
+    async def _admits(self, request: Request, name: str, shown: Shown, *, images: bool = False) -> bool:
+        """Whether a request may be answered here; what may not, the server behind refuses in its own words."""
+        authorization = _text(request.header(b"authorization"))
+        cookie = _cookie(request) if images and authorization is None else None
+        public = shown.rule.access is Access.PUBLIC
+        if authorization is None and (public or cookie is None):
+            return public
         try:
-            return await self._identify(token.strip().decode("ascii"))
-        except (CubeError, UnicodeDecodeError):
-            return None
-
-    def _by_cookie(self, request: Request) -> Identity | None:
-        header = request.header(b"cookie")
-        if header is None:
-            return None
-        name = f"{ImageCookie.NAME}=".encode()
-        for part in header.split(b";"):
-            if part.strip().startswith(name):
-                value = part.strip()[len(name) :].decode("latin-1").strip('"')
-                return self._cookie.open(value, time.time())
-        return None
+            claim = await self._callers.read(authorization, cookie)
+        except TokenError:
+            return False
+        if public:
+            return claim.problem is None
+        caller = await self._callers.confirm(claim)
+        return may_read(name, shown.rule, caller.identity)
 
     # Tiles
 
@@ -195,19 +184,15 @@ class Front:
         style = shown.styles.get(tile.variable) if shown is not None else None
         if shown is None or style is None:
             return self._pass_on(connection, request)
-        if request.header(b"authorization") is not None:
-            return self._tile_for_person(connection, request, tile, shown, style)
-        public = shown.rule.access is Access.PUBLIC
-        if not public and not self._allows(tile.cube, shown, self._by_cookie(request)):
-            return self._pass_on(connection, request)
-        return self._tile(request, tile, shown, style) or self._pass_on(connection, request)
+        if shown.rule.access is Access.PUBLIC and request.header(b"authorization") is None:
+            return self._tile(request, tile, shown, style) or self._pass_on(connection, request)
+        return self._tile_for_person(connection, request, tile, shown, style)
 
     async def _tile_for_person(
         self, connection: Connection, request: Request, tile: Tile, shown: Shown, style: Style
     ) -> None:
-        identity = await self._person(request)
         made = None
-        if identity is not None and self._allows(tile.cube, shown, identity):
+        if await self._admits(request, tile.cube, shown, images=True):
             made = self._tile(request, tile, shown, style)
         if made is None:
             await self._pass_on(connection, request)
@@ -275,14 +260,8 @@ class Front:
     async def _object_or_else(self, connection: Connection, request: Request, wanted: Object) -> None:
         self._look()
         shown = self._published.cubes.get(wanted.cube)
-        signed_in = request.header(b"authorization") is not None
-        person = await self._person(request) if signed_in else None
         part = None
-        if (
-            shown is not None
-            and not (signed_in and person is None)
-            and self._allows(wanted.cube, shown, person)
-        ):
+        if shown is not None and await self._admits(request, wanted.cube, shown):
             loop = asyncio.get_running_loop()
             part = await loop.run_in_executor(
                 None, read_part, shown.folder, wanted.name, request.header(b"range")
@@ -301,12 +280,11 @@ class Front:
     async def _series_or_else(self, connection: Connection, request: Request, asked: Series) -> None:
         self._look()
         shown = self._published.cubes.get(asked.cube)
-        person = await self._person(request) if request.header(b"authorization") is not None else None
-        refused = person is None and request.header(b"authorization") is not None
         if (
-            shown is None or refused or asked.variable not in shown.styles
-            or not self._allows(asked.cube, shown, person)
-        ):  # fmt: skip
+            shown is None
+            or asked.variable not in shown.styles
+            or not await self._admits(request, asked.cube, shown)
+        ):
             await self._pass_on(connection, request)
             return
         opened = self._open(asked.cube, shown)
@@ -359,11 +337,17 @@ class Front:
             self._areas -= 1
 
 
-class BusyError(RequestError):
-    """Too many wait already."""
+def _text(header: bytes | None) -> str | None:
+    return None if header is None else header.decode("latin-1")
 
-    code = "busy"
-    status = 503
+
+def _cookie(request: Request) -> str | None:
+    """Value of the cookie by which images follow a sign-in."""
+    name = f"{ImageCookie.NAME}=".encode()
+    for part in (request.header(b"cookie") or b"").split(b";"):
+        if part.strip().startswith(name):
+            return part.strip()[len(name) :].decode("latin-1").strip('"')
+    return None
 
 
 def _point(body: bytes) -> tuple[float, float] | None:

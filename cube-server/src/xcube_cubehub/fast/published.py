@@ -41,6 +41,7 @@ def write(path: Path, published: Published) -> None:
             "folder": str(cube.folder),
             "access": cube.rule.access.value,
             "groups": sorted(cube.rule.groups),
+            "owner": cube.rule.owner,
             "styles": {variable: asdict(style) for variable, style in cube.styles.items()},
         }
         for name, cube in published.cubes.items()
@@ -54,7 +55,7 @@ def read(path: Path) -> Published:
         {
             name: Shown(
                 Path(cube["folder"]),
-                Rule(Access(cube["access"]), frozenset(cube["groups"])),
+                Rule(Access(cube["access"]), frozenset(cube["groups"]), cube["owner"]),
                 {variable: Style(**style) for variable, style in cube["styles"].items()},
             )
             for name, cube in json.loads(path.read_bytes()).items()

@@ -1,20 +1,19 @@
 """One process in front: its loop, who is who, and the end."""
 
 import asyncio
-import hashlib
 import logging
 import os
 import signal
 import socket
 import time
+import urllib.error
 import urllib.request
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import uvloop
 
-from xcube_cubehub.access import Identity
+from xcube_cubehub.callers import Callers
 from xcube_cubehub.config import ServerSettings
 from xcube_cubehub.fast import kernels
 from xcube_cubehub.fast.colours import scale_of
@@ -23,14 +22,24 @@ from xcube_cubehub.fast.http import Connection
 from xcube_cubehub.fast.metrics import Metrics, Shared
 from xcube_cubehub.fast.published import PALETTES, PUBLISHED, SOCKET
 from xcube_cubehub.index import Style
+from xcube_cubehub.issuer import PATIENCE_S, Issuer
+from xcube_cubehub.liveness import Liveness
 from xcube_cubehub.tokens import ImageCookie, TokenVerifier
 
 log = logging.getLogger(__name__)
-KNOWN_TOKENS = 4096
-KNOWN_S = 15.0
-"""How long it is taken for granted that a token that held still does."""
+MAX_ANSWER_BYTES = 2**20
 SWEEP_S = 5.0
 STOP_S = 3.0
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A token goes where discovery says, and nowhere else."""
+
+    def redirect_request(self, *_args: object) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects, urllib.request.ProxyHandler({}))
 _DTYPES = ("float32", "int16", "uint8")
 
 
@@ -47,41 +56,19 @@ def warm_up() -> None:
         kernels.paint(window, np.broadcast_to(rows[:, :1], (2, 2)), flat, *numbers)
 
 
-async def fetch(url: str) -> bytes:
-    """GET with a short patience."""
+async def fetch(url: str, token: str | None) -> tuple[int, bytes]:
+    """GET, with a bearer token or without: status and body."""
 
-    def get() -> bytes:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - the issuer's, from the configuration
-            return bytes(answer.read(2**20))
+    def get() -> tuple[int, bytes]:
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})  # noqa: S310 - the issuer's
+        try:
+            with _OPENER.open(request, timeout=PATIENCE_S) as answer:
+                return int(answer.status), bytes(answer.read(MAX_ANSWER_BYTES))
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read(MAX_ANSWER_BYTES)
 
     return await asyncio.to_thread(get)
-
-
-class Known:
-    """Remembers for a moment who holds a token.
-
-    Parameters
-    ----------
-    verifier : TokenVerifier
-        Tells it.
-    """
-
-    def __init__(self, verifier: TokenVerifier) -> None:
-        self._verifier = verifier
-        self._known: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
-
-    async def identify(self, token: str) -> Identity:
-        """As `TokenVerifier.identify`."""
-        key = hashlib.sha256(token.encode()).digest()
-        found = self._known.get(key)
-        now = time.time()
-        if found is not None and now < min(found[1], found[0].expires):
-            return found[0]
-        identity = await self._verifier.identify(token)
-        self._known[key] = identity, now + KNOWN_S
-        while len(self._known) > KNOWN_TOKENS:
-            self._known.popitem(last=False)
-        return identity
 
 
 def run(settings: ServerSettings, listening: socket.socket, key: bytes, shared: Shared, number: int) -> None:
@@ -95,9 +82,10 @@ async def _serve(settings: ServerSettings, listening: socket.socket, key: bytes,
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    known = Known(TokenVerifier(settings.issuer, settings.audience, fetch))
+    issuer = Issuer(settings.issuer, fetch)
+    callers = Callers(TokenVerifier(issuer, settings.audience), Liveness(issuer), ImageCookie(key))
     places = Places(Path(SOCKET), Path(PUBLISHED), Path(PALETTES), settings.prefix)
-    front = Front(places, known.identify, ImageCookie(key), metrics)
+    front = Front(places, callers, metrics)
     connections: set[Connection] = set()
     server = await loop.create_server(lambda: Connection(front.answer, connections), sock=listening)
     sweep = asyncio.create_task(_sweep(connections))

@@ -32,8 +32,10 @@
     const now = token();
     if (now === last) return;
     try {
-      await fetch("../session", { method: "POST", headers: now ? { Authorization: `Bearer ${now}` } : {} });
-      last = now;
+      const headers = now ? { Authorization: `Bearer ${now}` } : {};
+      const answer = await fetch("../session", { method: "POST", headers });
+      // 503: the sign-in service could not be asked; the next round tries again
+      if (answer.status < 500) last = now;
     } catch {
       // The server is restarting; the next round tries again.
     }
