@@ -72,6 +72,21 @@ def index_swath(lon: npt.ArrayLike, lat: npt.ArrayLike, grid: CubeGrid) -> Swath
     ScrambledError
         The arrays differ in shape, have fewer than 2 x 2 pixels, or form no mesh.
     """
+    u, v, period = positions(lon, lat, grid)
+    row, column, fine = _invert(u, v, grid.shape[0], grid.shape[1], period)
+    if not fine:
+        raise ScrambledError("longitudes and latitudes do not form a mesh")
+    return SwathIndex(row, column, spacing(u, v, period))
+
+
+def positions(lon: npt.ArrayLike, lat: npt.ArrayLike, grid: CubeGrid) -> tuple[Floats, Floats, float]:
+    """Columns and rows of points on a grid, as fractions, and after how many columns the globe repeats (0: never).
+
+    Raises
+    ------
+    ScrambledError
+        The arrays differ in shape or have fewer than 2 x 2 pixels.
+    """
     lons, lats = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
     if lons.ndim != 2 or lons.shape != lats.shape or min(lons.shape) < 2:
         raise ScrambledError(
@@ -80,16 +95,12 @@ def index_swath(lon: npt.ArrayLike, lat: npt.ArrayLike, grid: CubeGrid) -> Swath
     with np.errstate(invalid="ignore"):
         known = (np.abs(lats) <= 90) & (np.abs(lons) <= 540)
     x, y = np.where(known, lons, np.nan), np.where(known, lats, np.nan)
-    period = 360.0 / grid.resolution if grid.is_geographic else 0.0
     if not grid.is_geographic:
         x, y = Transformer.from_crs("EPSG:4326", parsed_crs(grid.crs), always_xy=True).transform(x, y)
         x, y = (np.where(np.isfinite(values), values, np.nan) for values in (x, y))
     u = (x - grid.west) / grid.resolution - 0.5
     v = (grid.north - y) / grid.resolution - 0.5
-    row, column, fine = _invert(u, v, grid.shape[0], grid.shape[1], period)
-    if not fine:
-        raise ScrambledError("longitudes and latitudes do not form a mesh")
-    return SwathIndex(row, column, _spacing(u, v, period))
+    return u, v, 360.0 / grid.resolution if grid.is_geographic else 0.0
 
 
 def bilinear(values: npt.ArrayLike, index: SwathIndex) -> npt.NDArray[np.float32]:
@@ -133,7 +144,8 @@ def nearest(
     return found
 
 
-def _spacing(u: Floats, v: Floats, period: float) -> float:
+def spacing(u: Floats, v: Floats, period: float) -> float:
+    """Median distance of neighbouring pixels, in grid pixels; NaN if no two neighbours are known."""
     steps = []
     thin = max(1, u.size // 100_000)  # of some hundred thousand neighbours the median is known well enough
     for first, second in ((np.s_[:-1, :], np.s_[1:, :]), (np.s_[:, :-1], np.s_[:, 1:])):

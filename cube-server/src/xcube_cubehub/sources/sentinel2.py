@@ -137,7 +137,7 @@ def handle_of_item(item: Mapping[str, Any], hrefs: Mapping[str, str], bounds: Bo
         assets,
         bounds,
         cloud_cover=None if np.isnan(cover) else cover,
-        crs=_crs(properties),
+        crs=crs_of_tile(tile),
     )
 
 
@@ -181,6 +181,7 @@ def s2_of_folder(files: Files, folder: Entry) -> SceneHandle:
         assets,
         bounds,
         cloud_cover=None if np.isnan(cover) else cover,
+        crs=crs_of_tile(product["tile"]),
     )
 
 
@@ -215,9 +216,9 @@ def _plain_id(identity: str, product: re.Match[str] | None) -> str:
     return re.sub(r"_\d+_L2A$", "_L2A", identity)
 
 
-def _crs(properties: Mapping[str, Any]) -> str:
-    code = properties.get("proj:code") or properties.get("proj:epsg")
-    return f"EPSG:{str(code).removeprefix('EPSG:')}" if code else ""
+def crs_of_tile(tile: str) -> str:
+    """The UTM zone of a tile such as ``33TWM``: the number is the zone, letters from N on are north."""
+    return f"EPSG:{326 if tile[2] >= 'N' else 327}{tile[:2]}"
 
 
 def _number(value: Any, default: float) -> float:
