@@ -7,7 +7,7 @@ import ast
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ import numpy.typing as npt
 
 from xcube_cubehub.errors import RecipeError
 from xcube_cubehub.expressions import refusal
+
+MAX_NUMBER = 1e300
+"""A constant beyond is no measurement, and may be no float."""
 
 Array = npt.NDArray[np.float64]
 
@@ -122,7 +125,11 @@ def _check(node: ast.expr) -> None:
             (isinstance(part, ast.BinOp) and type(part.op) in BINARY)
             or (isinstance(part, ast.UnaryOp) and type(part.op) in UNARY)
             or (isinstance(part, ast.Compare) and all(type(op) in COMPARE for op in part.ops))
-            or (isinstance(part, ast.Constant) and isinstance(part.value, int | float))
+            or (
+                isinstance(part, ast.Constant)
+                and isinstance(part.value, int | float)
+                and abs(part.value) < MAX_NUMBER
+            )
             or isinstance(part, _PLAIN)
         )
         if not allowed:
@@ -146,9 +153,9 @@ def _value(node: ast.expr, bands: Mapping[str, npt.NDArray[Any]]) -> Any:  # noq
             return FUNCTIONS[name][1](*(_value(part, bands) for part in node.args))
         case ast.BoolOp():
             join = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
-            return join.reduce([np.asarray(_value(part, bands), bool) for part in node.values])
+            return reduce(join, (_value(part, bands) for part in node.values))
         case ast.Compare():
             chain = [_value(part, bands) for part in (node.left, *node.comparators)]
             pairs = zip(node.ops, chain, chain[1:], strict=False)
-            return np.logical_and.reduce([COMPARE[type(op)](left, right) for op, left, right in pairs])
+            return reduce(np.logical_and, (COMPARE[type(op)](left, right) for op, left, right in pairs))
     raise RecipeError(f"{type(node).__name__} has no place in an expression", _HINT)

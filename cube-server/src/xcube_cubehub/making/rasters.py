@@ -1,6 +1,7 @@
 """Scenes whose pixels lie on a grid of their own: Sentinel-2 tiles, and times of a cube."""
 
 import math
+import posixpath
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,20 +26,22 @@ from xcube_cubehub.errors import CubeError, SceneBrokenError
 from xcube_cubehub.making.native import Native, Placing, Values, part
 from xcube_cubehub.making.spec import Band, RecipeFile
 from xcube_cubehub.sources.cubes import axes_of, open_cube, opening_of
+from xcube_cubehub.sources.files import REMOTE
 from xcube_cubehub.sources.model import Asset, SceneHandle
 
-DRIVERS = ["GTiff", "JP2OpenJPEG"]
+DRIVERS = ("GTiff", "JP2OpenJPEG")
 """What a scene may be, whatever its name: other formats of GDAL can point at further files and hosts."""
 
 GDAL = {
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_PAM_ENABLED": "NO",
     "GDAL_HTTP_CONNECTTIMEOUT": "10",
     "GDAL_HTTP_TIMEOUT": "60",
     "GDAL_HTTP_MAX_RETRY": "3",
     "GDAL_HTTP_RETRY_DELAY": "1",
     "GDAL_CACHEMAX": 128,
 }
+GDAL_REMOTE = {**GDAL, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+"""A remote folder is not listed. On a disk it is: what lies beside a JPEG 2000 may tell where it is (``.aux.xml``)."""
+
 BLOCK = 1024
 """Edge of a piece that is held in memory at once, in the scene's pixels."""
 
@@ -231,7 +234,9 @@ def _copied(values: Values, down: int, along: int, shape: tuple[int, int]) -> np
 @contextmanager
 def _tiles(handle: SceneHandle, recipe: RecipeFile, _grid: CubeGrid) -> Iterator[Raster]:
     with ExitStack() as stack:
-        stack.enter_context(rasterio.Env(**GDAL))
+        used = [handle.assets.get(band.asset or name) for name, band in recipe.bands.items()]
+        remote = any(asset is not None and REMOTE.match(asset.href) for asset in used)
+        stack.enter_context(rasterio.Env(**(GDAL_REMOTE if remote else GDAL)))
         opened: dict[str, Any] = {}
         for name, band in recipe.bands.items():
             asset = handle.assets.get(band.asset or name)
@@ -241,7 +246,7 @@ def _tiles(handle: SceneHandle, recipe: RecipeFile, _grid: CubeGrid) -> Iterator
                 raise SceneBrokenError(
                     asset.problem if asset else f"it has no {band.asset or name} that can be read"
                 )
-            opened[name] = stack.enter_context(rasterio.open(asset.href, driver=DRIVERS))
+            opened[name] = stack.enter_context(_opened(asset.href))
         values = [name for name in opened if recipe.bands[name].kind == "value"]
         if not opened:
             raise SceneBrokenError("it has none of the bands")
@@ -261,6 +266,17 @@ def _tiles(handle: SceneHandle, recipe: RecipeFile, _grid: CubeGrid) -> Iterator
             return _tile_band(opened[name], band, handle.assets[band.asset or name], base, window, there)
 
         yield Raster(base.crs.to_wkt(), transform, base.shape, read, tuple(opened), {})
+
+
+def _opened(href: str) -> Any:
+    """A raster in one of the allowed formats, whatever its name says."""
+    for driver in DRIVERS:
+        try:
+            return rasterio.open(href, driver=driver)
+        except RasterioError as error:
+            failed = error
+    name = posixpath.basename(href.partition("?")[0])
+    raise SceneBrokenError(f"{name} is no GeoTIFF and no JPEG 2000: {failed}") from failed
 
 
 def _tile_band(

@@ -202,11 +202,15 @@ def _asset(assets: Mapping[str, Any], hrefs: Mapping[str, str], name: str, short
 
 
 def _tile(properties: Mapping[str, Any], identity: str) -> str:
-    code = str(properties.get("grid:code", "")).removeprefix("MGRS-") or str(
-        properties.get("s2:mgrs_tile", "")
+    told = (str(properties.get(name, "")).removeprefix("MGRS-") for name in ("grid:code", "s2:mgrs_tile"))
+    parts = "".join(
+        str(properties.get(f"mgrs:{name}", "")) for name in ("utm_zone", "latitude_band", "grid_square")
     )
-    match = re.search(r"_T?(\d{2}[A-Z]{3})(?:_|$)", identity)
-    return code or (match[1] if match else "")
+    match = re.search(r"_T?(\d{1,2}[A-Z]{3})(?:_|$)", identity)
+    for text in (*told, parts, match[1] if match else ""):
+        if re.fullmatch(r"\d{1,2}[A-Z]{3}", text):
+            return text.zfill(5)
+    return ""
 
 
 def _plain_id(identity: str, product: re.Match[str] | None) -> str:

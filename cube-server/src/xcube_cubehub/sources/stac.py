@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin
 
-from xcube_cubehub.errors import SceneBrokenError, SourceMissingError, SourceUnreachableError
+from xcube_cubehub.errors import BadInputError, SceneBrokenError, SourceMissingError, SourceUnreachableError
 from xcube_cubehub.sources.files import REMOTE, SECRETS, Files
 from xcube_cubehub.sources.model import Asset, Bounds, Found, SceneHandle, skipped, unwrapped_bounds
 from xcube_cubehub.sources.sentinel2 import handle_of_item
@@ -20,7 +20,7 @@ MAX_ITEMS = 20_000
 
 PAGE = 100
 TIMEOUT_S = 30.0
-READABLE = re.compile(r"^(https?|s3|gs|az|abfs|memory)://", re.IGNORECASE)
+READABLE = re.compile(r"^(https?|s3|gs|az)://", re.IGNORECASE)
 """Protocols by which an asset of a remote item is read; a remote item never names a local file."""
 
 
@@ -62,7 +62,7 @@ def scene_of_item(item: Any, base: str, allowed_root: str | None) -> SceneHandle
             and "L2A" in f"{identity} {collection} {properties.get('s2:product_type', '')}".upper()
         ):
             return handle_of_item(item, hrefs, bounds)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise SceneBrokenError(f"it is no valid STAC item: {type(error).__name__}: {error}") from error
     raise SceneBrokenError("recipes know no scenes of this kind")
 
@@ -222,6 +222,8 @@ class StacApi:
         interval = "/".join(f"{edge}Z" if edge is not None else ".." for edge in (time.start, time.end))
         try:
             client = Client.open(self.url, timeout=self.timeout_s)
+            if self.query and not client.conforms_to("QUERY"):
+                raise BadInputError(f"{self.title} knows no query extension", "leave the query out")
             search = client.search(
                 collections=list(self.collections) or None,
                 bbox=list(box),
