@@ -10,7 +10,9 @@ References
    the quadratic equation for the second coordinate, the linear one for the first.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -27,6 +29,18 @@ TOLERANCE = 1e-9
 
 WORK_PER_PIXEL = 64
 """How many quadrilaterals may claim a grid pixel on average before the geolocation is held for scrambled."""
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _compiled(function: Function) -> Function:
+    """Compiled by numba; kept on disk where there is a place to keep it."""
+    try:
+        compiled = numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # neither the package's folder nor a home can be written
+        compiled = numba.njit(nogil=True)(function)
+    return cast("Function", compiled)
 
 
 class ScrambledError(ValueError):
@@ -159,7 +173,7 @@ def spacing(u: Floats, v: Floats, period: float) -> float:
     return float(np.median(lengths)) if lengths.size else float("nan")
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@_compiled
 def _along(number: float, first: tuple[float, float], second: tuple[float, float]) -> float:
     """P from q: the larger of the two components divides."""
     ex, ey = first
@@ -169,7 +183,7 @@ def _along(number: float, first: tuple[float, float], second: tuple[float, float
     return hx / ex if ex != 0 else number
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@_compiled
 def _position(
     e: tuple[float, float], f: tuple[float, float], g: tuple[float, float], h: tuple[float, float]
 ) -> tuple[float, float]:
@@ -190,7 +204,7 @@ def _position(
     return np.nan, np.nan
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@_compiled
 def _fill(u: Four, v: Four, origin: tuple[int, int], row: Floats, column: Floats) -> int:
     """Write one quadrilateral, corners in order around it, into the grid; how many pixels were looked at."""
     top, bottom = max(int(np.ceil(min(v))), 0), min(int(np.floor(max(v))), row.shape[0] - 1)
@@ -208,7 +222,7 @@ def _fill(u: Four, v: Four, origin: tuple[int, int], row: Floats, column: Floats
     return looked
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@_compiled
 def _turned(u: Four, period: float) -> Four:
     """Corners brought within half a turn of the first."""
     a, b, c, d = u
@@ -220,7 +234,7 @@ def _turned(u: Four, period: float) -> Four:
     )
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@_compiled
 def _invert(u: Floats, v: Floats, rows: int, columns: int, period: float) -> tuple[Floats, Floats, bool]:
     """Fractional swath rows and columns on the grid; False if the quadrilaterals overlap too much to be a mesh."""
     row, column = np.full((rows, columns), np.nan), np.full((rows, columns), np.nan)
@@ -247,7 +261,7 @@ def _invert(u: Floats, v: Floats, rows: int, columns: int, period: float) -> tup
     return row, column, True
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@_compiled
 def _interpolate(values: Floats, row: Floats, column: Floats) -> npt.NDArray[np.float32]:
     out = np.full(row.shape, np.nan, np.float32)
     rows, columns = values.shape

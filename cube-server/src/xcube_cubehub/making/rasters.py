@@ -2,6 +2,7 @@
 
 import math
 import posixpath
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from affine import Affine
 from pyproj import Transformer
 from pyproj.exceptions import ProjError
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import reproject
 from rasterio.windows import Window
@@ -62,11 +63,6 @@ class Raster:
     read: ReadBand
     names: tuple[str, ...]
     flags: dict[str, dict[str, int]]
-
-    @property
-    def resolution(self) -> float:
-        """Edge of a pixel in units of the CRS."""
-        return float(self.transform.a)
 
     @property
     def box(self) -> Box:
@@ -145,9 +141,9 @@ def _pieces(raster: Raster, grid: CubeGrid) -> Iterator[tuple[tuple[slice, slice
             there = box_in(part(grid, window).bounds, grid.crs, raster.crs, source_middle)
             if there is None:
                 continue
-            a, c, f = raster.resolution, raster.transform.c, raster.transform.f
-            down = _span((f - there[3]) / a, (f - there[1]) / a, PAD, raster.shape[0])
-            along = _span((there[0] - c) / a, (there[2] - c) / a, PAD, raster.shape[1])
+            at = raster.transform
+            down = _span((at.f - there[3]) / -at.e, (at.f - there[1]) / -at.e, PAD, raster.shape[0])
+            along = _span((there[0] - at.c) / at.a, (there[2] - at.c) / at.a, PAD, raster.shape[1])
             if down.start < down.stop and along.start < along.stop:
                 yield (
                     window,
@@ -169,10 +165,11 @@ def _placing(crs: str, transform: Affine, target: CubeGrid) -> Placing:
     is coarser, and kept only where the nearest pixel has a value: a mask neither grows nor shrinks.
     """
     goal = Affine(*target.transform)
-    shift_x, shift_y = (goal.c - transform.c) / transform.a, (transform.f - goal.f) / transform.a
+    shift_x, shift_y = (goal.c - transform.c) / transform.a, (transform.f - goal.f) / -transform.e
     same = (
         parsed_crs(crs) == parsed_crs(target.crs)
-        and math.isclose(transform.a, goal.a, rel_tol=1e-9)
+        and math.isclose(transform.a, goal.a, rel_tol=1e-6)
+        and math.isclose(transform.e, goal.e, rel_tol=1e-6)
         and abs(shift_x - round(shift_x)) < 1e-3
         and abs(shift_y - round(shift_y)) < 1e-3
     )
@@ -272,7 +269,9 @@ def _opened(href: str) -> Any:
     """A raster in one of the allowed formats, whatever its name says."""
     for driver in DRIVERS:
         try:
-            return rasterio.open(href, driver=driver)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)  # it becomes a line of the report
+                return rasterio.open(href, driver=driver)
         except RasterioError as error:
             failed = error
     name = posixpath.basename(href.partition("?")[0])
@@ -335,9 +334,9 @@ def _cube(handle: SceneHandle, recipe: RecipeFile, grid: CubeGrid) -> Iterator[R
     }
     flags = {name: _table(layer.attrs) for name, layer in there.items()}
     edge, height = float(x[-1] - x[0]) / (len(x) - 1), float(y[0] - y[-1]) / (len(y) - 1)
-    if not math.isclose(edge, height, rel_tol=1e-3):
+    if not math.isclose(edge, height, rel_tol=0.01):
         raise SceneBrokenError("its pixels are not square")
-    transform = Affine(edge, 0, float(x[0]) - edge / 2, 0, -edge, float(y[0]) + edge / 2)
+    transform = Affine(edge, 0, float(x[0]) - edge / 2, 0, -height, float(y[0]) + height / 2)
 
     def read(name: str, window: Window, _there: Affine) -> npt.NDArray[Any]:
         rows, columns = window.toslices()
