@@ -136,3 +136,35 @@ def catalogue(folder: Path, items) -> Path:
         )
     )
     return path
+
+
+def make_safe(
+    folder: Path,
+    red,
+    nir,
+    scl,
+    *,
+    transform=None,
+    name="S2A_MSIL2A_20230815T095031_N0509_R079_T33TWM_20230815T155057.SAFE",
+):
+    """A Sentinel-2 level 2A product in ESA's layout, as JPEG 2000."""
+    transform = transform or Affine(20, 0, 500000, 0, -20, 5100000)
+    images = folder / name / "GRANULE" / "L2A_T33TWM_A042547_20230815T095630" / "IMG_DATA"
+    for stem, values, edge in (("B04", red, 10), ("B08", nir, 10), ("SCL", scl, 20)):
+        path = images / f"R{edge}m" / f"T33TWM_20230815T095031_{stem}_{edge}m.jp2"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = {"height": values.shape[0], "width": values.shape[1], "count": 1, "dtype": values.dtype}
+        quality = {"REVERSIBLE": "YES", "QUALITY": "100"}
+        with rasterio.open(
+            path, "w", driver="JP2OpenJPEG", crs="EPSG:32633", transform=transform, **size, **quality
+        ) as made:
+            made.write(values, 1)
+    offsets = "".join(f'<BOA_ADD_OFFSET band_id="{band}">-1000</BOA_ADD_OFFSET>' for band in range(13))
+    (folder / name / "MTD_MSIL2A.xml").write_text(
+        '<n1:Level-2A_User_Product xmlns:n1="https://psd-14.sentinel2.eo.esa.int/PSD/User_Product_Level-2A.xsd">'
+        "<PRODUCT_START_TIME>2023-08-15T09:50:31.024Z</PRODUCT_START_TIME>"
+        f"<BOA_QUANTIFICATION_VALUE>10000</BOA_QUANTIFICATION_VALUE>{offsets}"
+        "<EXT_POS_LIST>46.4 14.9 46.4 15.5 45.9 15.5 45.9 14.9 46.4 14.9</EXT_POS_LIST>"
+        "<Cloud_Coverage_Assessment>12.5</Cloud_Coverage_Assessment></n1:Level-2A_User_Product>"
+    )
+    return folder / name

@@ -10,7 +10,7 @@ import xarray as xr
 import yaml
 from affine import Affine
 
-from scenes import catalogue, make_s2
+from scenes import catalogue, make_s2, make_safe
 from support import SAMPLES
 from test_recipe_files import changed
 from xcube_cubehub.making import FileRecipe, load_recipe
@@ -154,6 +154,13 @@ def test_a_jpeg_2000_that_is_called_tif(tmp_path):
         for beside in path.parent.glob("x.*"):
             beside.unlink()
     _, (made,) = steps(catalogue(tmp_path, [path]))
+    np.testing.assert_allclose(made.values["ndvi"], 0.8, rtol=1e-6)
+
+
+def test_a_product_in_its_folder(tmp_path):
+    red, nir, scl = (np.full((80, 80), value, np.uint16) for value in (1300, 3700, 4))
+    make_safe(tmp_path, red, nir, scl.astype(np.uint8), transform=TOP)
+    _, (made,) = steps(tmp_path)
     np.testing.assert_allclose(made.values["ndvi"], 0.8, rtol=1e-6)
 
 

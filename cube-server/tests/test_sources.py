@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scenes import WQSF, catalogue, make_s2, make_wfr, wfr_name
+from scenes import WQSF, catalogue, make_s2, make_safe, make_wfr, wfr_name
 from support import SAMPLES
 from xcube_cubehub.errors import (
     BadInputError,
@@ -17,6 +17,7 @@ from xcube_cubehub.errors import (
     SceneBrokenError,
     SourceMissingError,
 )
+from xcube_cubehub.making.planning import without_duplicates
 from xcube_cubehub.sources import open_source
 from xcube_cubehub.sources.files import parse_xml
 from xcube_cubehub.sources.model import unwrapped_bounds
@@ -124,7 +125,8 @@ def test_other_products_are_named(tmp_path):
 
 def test_a_hidden_or_linked_circle_ends(tmp_path):
     (tmp_path / "loop").symlink_to(tmp_path)
-    assert find(tmp_path).scenes == ()
+    make_wfr(tmp_path, LON, LAT, CODES, WATER)
+    assert len(find(tmp_path).scenes) == 1
 
 
 def test_scenes_on_an_object_store(tmp_path):
@@ -283,6 +285,25 @@ def test_boxes_across_the_antimeridian(item, box):
 def test_around_a_pole_a_box_is_the_whole_circle():
     assert unwrapped_bounds([-170, 0, 170], [85, 89, 85]) == (-180, 85, 180, 89)
     assert unwrapped_bounds([0], [91]) is None
+
+
+def test_a_sentinel_2_product_in_its_folder(tmp_path):
+    make_safe(tmp_path, SMALL, SMALL, SMALL)
+    scene = find(tmp_path).scenes[0]
+    assert scene.ref.id == "S2A_MSIL2A_20230815T095031_T33TWM"
+    assert (scene.ref.version, scene.ref.platform, scene.crs) == ("05.09", "sentinel-2a", "EPSG:32633")
+    assert scene.bounds == pytest.approx((14.9, 45.9, 15.5, 46.4))
+    assert scene.cloud_cover == 12.5
+    assert {name: (asset.scale, asset.offset) for name, asset in scene.assets.items()} == {
+        "B04": (1e-4, pytest.approx(-0.1)), "B08": (1e-4, pytest.approx(-0.1)), "SCL": (1, 0),
+    }  # fmt: skip
+    item = tmp_path / "items"
+    catalogue(
+        item,
+        [make_s2(item, SMALL, SMALL, SMALL, properties={"s2:datastrip_id": "x_S20230815T095630_N05.09"})],
+    )
+    both = without_duplicates([scene, *find(item).scenes])
+    assert len(both) == 1  # the same granule, found twice
 
 
 def test_a_cube_in_a_store():

@@ -13,7 +13,6 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from xcube_cubehub.errors import BadInputError, SceneBrokenError, SourceMissingError, SourceUnreachableError
-from xcube_cubehub.sources import netcdf
 from xcube_cubehub.sources.model import Asset, Bounds, Found, SceneHandle, skipped, unwrapped_bounds
 from xcube_cubehub.steps import Area, SceneRef, TimeRange, digest
 
@@ -238,7 +237,7 @@ def cube_in_netcdf(href: str, mark: str, name: str) -> tuple[SceneHandle, ...]:
     """
     opening = Opening("netcdf", href, mark=mark)
     try:
-        with netcdf.LOCK, open_cube(opening) as dataset:
+        with open_cube(opening) as dataset:
             return scenes_of_cube(dataset, opening, name)
     except SourceUnreachableError as error:
         raise SceneBrokenError(error.message) from error

@@ -1,5 +1,6 @@
 """Files wherever they lie: bounded reads and walks through fsspec, and XML that cannot bite."""
 
+import os
 import posixpath
 import re
 from collections.abc import Iterator
@@ -107,16 +108,20 @@ class Files:
         return sorted(entries, key=lambda entry: entry.path)
 
     def walk(self, stop: re.Pattern[str]) -> Iterator[Entry]:
-        """All entries below the root, not going into folders whose name matches ``stop``.
+        """All entries below the root, not going into folders whose name matches ``stop``, and into none twice.
 
         Raises
         ------
         BadInputError
             There are more than `MAX_ENTRIES`.
         """
-        seen, waiting = 0, [(self.root, 0)]
+        seen, waiting, real = 0, [(self.root, 0)], set()
         while waiting:
             folder, depth = waiting.pop()
+            target = os.path.realpath(folder) if self.is_local else folder
+            if target in real:  # a link into what was walked already
+                continue
+            real.add(target)
             for entry in self.entries(folder):
                 seen += 1
                 if seen > MAX_ENTRIES:

@@ -2,7 +2,6 @@
 
 import math
 import posixpath
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +10,7 @@ import fsspec
 import netCDF4
 import numpy as np
 import numpy.typing as npt
+from xarray.backends.locks import HDF5_LOCK
 
 from xcube_cubehub.errors import SceneBrokenError
 from xcube_cubehub.sources.files import REMOTE
@@ -21,8 +21,8 @@ MAX_PIXELS = 80_000_000
 MAX_REMOTE_BYTES = 1_500_000_000
 """Of one remote file, which is held in memory."""
 
-LOCK = threading.Lock()
-"""HDF5 bears one thread at a time."""
+LOCK = HDF5_LOCK
+"""HDF5 bears one thread at a time; xarray keeps to the same lock."""
 
 
 @contextmanager
