@@ -29,7 +29,7 @@ def plan_of(recipe, folder, area, now=NOW):
 
 
 def test_c2rcc_swaths_agree_with_triangulation():
-    recipe = load_recipe("olci-water-quality-c2rcc")
+    recipe = load_recipe("olci-water-quality-c2rcc").with_grid("EPSG:4326", 0.004)
     plan = plan_of(recipe, "olci-c2rcc-swaths", Area(3.1, 51.9, 3.7, 52.3))
     assert sorted(line.outcome for line in plan.report) == ["skipped", "skipped", "used"]
     made = recipe.make(plan, plan.steps[0])
@@ -60,7 +60,7 @@ def test_c2rcc_swaths_agree_with_triangulation():
         expected = map_coordinates(values, position, order=1, mode="constant", cval=np.nan)
         found = np.log(made.values[name])
         both = np.isfinite(found) & np.isfinite(expected)
-        assert both.sum() > 0.95 * np.isfinite(expected).sum() > 8000
+        assert both.sum() > 0.95 * np.isfinite(expected).sum() > 3000
         assert np.abs(found - expected)[both].max() < 0.02
         assert np.abs(found - expected)[both].mean() < 5e-4
         assert (np.isfinite(found) == near)[inside].mean() > 0.995

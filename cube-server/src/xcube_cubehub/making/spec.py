@@ -14,6 +14,7 @@ from xcube_cubehub.sources.model import Kind
 from xcube_cubehub.steps import VariableSpec
 
 MAX_BYTES = 200_000
+MAX_DEPTH = 20
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 Line = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -265,3 +266,16 @@ def parse_recipe(text: bytes | str, name: str) -> RecipeFile:
         raise RecipeError(
             f"{name}: {'; '.join(said)}", "its JSON schema lists all that a recipe may say"
         ) from error
+
+
+def _require_plain(text: bytes, name: str) -> None:
+    """Refuse what makes a small file large or slow, before it is built."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise RecipeError(
+                f"{name} uses YAML aliases", "write it out; a few aliases can stand for gigabytes"
+            )
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise RecipeError(f"{name} is nested more than {MAX_DEPTH} deep", "no part of a recipe is")
