@@ -15,6 +15,9 @@ from xcube_cubehub.steps import VariableSpec
 
 MAX_BYTES = 200_000
 MAX_DEPTH = 20
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader of libyaml where it is there: that in Python takes seconds for a line of brackets."""
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 Line = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -249,11 +252,11 @@ def parse_recipe(text: bytes | str, name: str) -> RecipeFile:
         raise RecipeError(f"{name} is larger than {MAX_BYTES:,} bytes", "a recipe is a page of text")
     plain = text.encode() if isinstance(text, str) else text
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(plain, Loader=yaml.SafeLoader)):
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(plain, Loader=LOADER)):
             raise RecipeError(
                 f"{name} uses YAML aliases", "write it out; a few aliases can stand for gigabytes"
             )
-        document: Any = yaml.safe_load(plain)
+        document: Any = yaml.load(plain, Loader=LOADER)  # noqa: S506 - one of the two safe loaders
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RecipeError(f"{name} is no YAML: {error}"[:500], "see the line it names") from error
     try:
@@ -271,7 +274,7 @@ def parse_recipe(text: bytes | str, name: str) -> RecipeFile:
 def _require_plain(text: bytes, name: str) -> None:
     """Refuse what makes a small file large or slow, before it is built."""
     depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=LOADER):
         if isinstance(event, yaml.AliasEvent):
             raise RecipeError(
                 f"{name} uses YAML aliases", "write it out; a few aliases can stand for gigabytes"
