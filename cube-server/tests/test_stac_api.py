@@ -3,13 +3,15 @@
 import json
 import shutil
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from affine import Affine
 
-from scenes import make_s2
+from scenes import catalogue, make_s2
 from xcube_cubehub.errors import BadInputError, SourceMissingError, SourceUnreachableError
+from xcube_cubehub.making import load_recipe
 from xcube_cubehub.sources import open_source
 from xcube_cubehub.steps import Area, TimeRange
 
@@ -150,6 +152,41 @@ def test_pages_without_end_end(items):
 def test_a_query_that_the_api_would_pass_over_is_refused(items):
     with Api(items, "no query") as api, pytest.raises(BadInputError, match="query"):
         find(f"stac+{api.url}", query={"eo:cloud_cover": {"lt": 80}})
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A folder on a web server that knows ranges no better than most, and its address."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(tmp_path))
+
+        def log_message(self, *_args):
+            """Keep the test output quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield tmp_path, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_static_catalogue_on_a_web_server_and_its_pixels(served):
+    folder, url = served
+    layers = [np.full((20, 20), value, np.uint16) for value in (1300, 3700, 4)]
+    path = make_s2(folder / "a", *layers, transform=Affine(20, 0, 499900, 0, -20, 5099200))
+    catalogue(folder / "a", [path])
+    recipe = load_recipe("msi-ndvi").with_grid("utm", 20)
+    area = Area(15.0, 46.0435, 15.001, 46.0439)
+    plan = recipe.plan(
+        open_source(f"{url}/a/catalog.json"), area, TimeRange(), np.datetime64("2023-12-01T00:00:00")
+    )
+    assert plan.steps[0].scenes[0].assets["B04"].href.startswith(url)
+    made = recipe.make(plan, plan.steps[0])
+    np.testing.assert_allclose(made.values["ndvi"], 0.8, rtol=1e-6)
+    with pytest.raises(SourceMissingError):
+        find(f"{url}/none/catalog.json")
 
 
 def test_nobody_there():

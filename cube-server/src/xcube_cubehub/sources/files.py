@@ -52,6 +52,8 @@ class Files:
         Path or address, such as ``s3://bucket/path``; protocols as fsspec knows them.
     options : dict, optional
         For the file system, such as ``{"anon": True}``.
+    probe : str
+        File below the root that must be there; the root itself if empty. A web server has no folders to ask for.
 
     Raises
     ------
@@ -63,7 +65,7 @@ class Files:
         It cannot be looked at.
     """
 
-    def __init__(self, root: str, options: dict[str, Any] | None = None) -> None:
+    def __init__(self, root: str, options: dict[str, Any] | None = None, probe: str = "") -> None:
         self.options = options or {}
         self.title = SECRETS.sub("//", root)
         try:
@@ -74,11 +76,14 @@ class Files:
             ) from error
         self.is_local = "file" in np.atleast_1d(self.fs.protocol)
         try:
-            exists = self.fs.exists(self.root)
+            exists = self.fs.exists(f"{self.root.rstrip('/')}/{probe}" if probe else self.root)
         except Exception as error:  # object stores bring families of their own
             raise self._unreachable(error) from error
         if not exists:
-            raise SourceMissingError(f"there is nothing at {self.title}", "check the path and its spelling")
+            raise SourceMissingError(
+                f"there is nothing at {self.title}{'/' + probe if probe else ''}",
+                "check the path and its spelling",
+            )
 
     def address(self, path: str) -> str:
         """How another process opens a path: plain if local, with its protocol if not."""

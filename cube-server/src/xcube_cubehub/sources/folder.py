@@ -51,7 +51,7 @@ class FolderSource:
             return CubeSource(Opening("zarr", root, self.options)).find(area, time)
         if root.endswith(".json"):
             folder, _, name = root.rpartition("/")
-            return self._catalogue(Files(folder or ".", self.options), name)
+            return self._catalogue(Files(folder or ".", self.options, probe=name), name)
         files = Files(root, self.options)
         names = {entry.name for entry in files.entries(files.root)}
         for name in CATALOGUES:

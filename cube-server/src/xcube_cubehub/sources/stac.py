@@ -81,10 +81,11 @@ def _readable(assets: Mapping[str, Any], base: str, allowed_root: str | None) ->
 
 
 def _joined(base: str, href: str) -> str:
+    """An address relative to a document's own; dots are resolved."""
     if base.lower().startswith("http"):
         return urljoin(base, href)
-    protocol, _, path = base.partition("://")
-    return f"{protocol}://{posixpath.normpath(posixpath.join(posixpath.dirname(path), href))}"
+    protocol, separator, path = base.rpartition("://")
+    return f"{protocol}{separator}{posixpath.normpath(posixpath.join(posixpath.dirname(path), href))}"
 
 
 def bounds_of(item: Mapping[str, Any]) -> Bounds | None:
@@ -159,7 +160,7 @@ def static_items(files: Files, start: str, found: list[tuple[str, str]]) -> Iter
                 and href
                 and not REMOTE.match(href)
             ):
-                target = posixpath.normpath(posixpath.join(posixpath.dirname(path), href))
+                target = _joined(path, href)
                 if target.startswith(files.root.rstrip("/") + "/"):
                     waiting.append(target)
 
