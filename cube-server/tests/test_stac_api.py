@@ -189,6 +189,25 @@ def test_a_static_catalogue_on_a_web_server_and_its_pixels(served):
         find(f"{url}/none/catalog.json")
 
 
+def test_tiles_in_a_bucket_of_ones_own(served):
+    """GDAL asks the endpoint that the options name, unsigned: bucket and key are its path."""
+    folder, url = served
+    layers = [np.full((20, 20), value, np.uint16) for value in (1300, 3700, 4)]
+    path = make_s2(folder / "bucket", *layers, transform=Affine(20, 0, 499900, 0, -20, 5099200))
+    item = json.loads(path.read_text())
+    for asset in item["assets"].values():
+        asset["href"] = f"s3://bucket/{item['id']}/{asset['href']}"
+    path.write_text(json.dumps(item))
+    catalogue(folder / "bucket", [path])
+    source = open_source(str(folder / "bucket"), {"anon": True, "endpoint_url": url})
+    recipe = load_recipe("msi-ndvi").with_grid("utm", 20)
+    area = Area(15.0, 46.0435, 15.001, 46.0439)
+    plan = recipe.plan(source, area, TimeRange(), np.datetime64("2023-12-01T00:00:00"))
+    made = recipe.make(plan, plan.steps[0])
+    assert made.report == ()
+    np.testing.assert_allclose(made.values["ndvi"], 0.8, rtol=1e-6)
+
+
 def test_nobody_there():
     with pytest.raises(SourceUnreachableError):
         find("stac+http://127.0.0.1:9")

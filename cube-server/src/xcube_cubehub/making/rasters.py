@@ -1,5 +1,6 @@
 """Scenes whose pixels lie on a grid of their own: Sentinel-2 tiles, and times of a cube."""
 
+import json
 import math
 import posixpath
 import warnings
@@ -233,7 +234,7 @@ def _tiles(handle: SceneHandle, recipe: RecipeFile, _grid: CubeGrid) -> Iterator
     with ExitStack() as stack:
         used = [handle.assets.get(band.asset or name) for name, band in recipe.bands.items()]
         remote = any(asset is not None and REMOTE.match(asset.href) for asset in used)
-        stack.enter_context(rasterio.Env(**(GDAL_REMOTE if remote else GDAL)))
+        stack.enter_context(rasterio.Env(**(GDAL_REMOTE | _store(handle) if remote else GDAL)))
         opened: dict[str, Any] = {}
         for name, band in recipe.bands.items():
             asset = handle.assets.get(band.asset or name)
@@ -263,6 +264,18 @@ def _tiles(handle: SceneHandle, recipe: RecipeFile, _grid: CubeGrid) -> Iterator
             return _tile_band(opened[name], band, handle.assets[band.asset or name], base, window, there)
 
         yield Raster(base.crs.to_wkt(), transform, base.shape, read, tuple(opened), {})
+
+
+def _store(handle: SceneHandle) -> dict[str, Any]:
+    """Options of an S3 store, as fsspec takes them, for GDAL; keys come from the environment (``AWS_...``)."""
+    options = json.loads(handle.options.get("files", "{}"))
+    found: dict[str, Any] = {"AWS_NO_SIGN_REQUEST": "YES"} if options.get("anon") else {}
+    endpoint = options.get("endpoint_url") or options.get("client_kwargs", {}).get("endpoint_url")
+    if endpoint:
+        protocol, _, host = str(endpoint).rstrip("/").rpartition("://")
+        secure = "NO" if protocol == "http" else "YES"
+        found |= {"AWS_S3_ENDPOINT": host, "AWS_HTTPS": secure, "AWS_VIRTUAL_HOSTING": "FALSE"}
+    return found
 
 
 def _opened(href: str) -> Any:

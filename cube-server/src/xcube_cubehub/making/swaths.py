@@ -41,7 +41,7 @@ def read_swath(handle: SceneHandle, recipe: RecipeFile, grid: CubeGrid) -> Itera
         A needed file or variable is missing or unreadable, shapes differ, or the geolocation is no mesh.
     """
     geolocation = _asset(handle, GEOLOCATION[handle.kind])
-    with netcdf.opened(geolocation.href) as dataset:
+    with netcdf.opened(geolocation.href, handle.options) as dataset:
         lat, lon = netcdf.variable(dataset, "latitude", "lat"), netcdf.variable(dataset, "longitude", "lon")
         if lat is None or lon is None:
             raise SceneBrokenError("no pixels: it has no longitudes and latitudes")
@@ -101,7 +101,7 @@ def _bands(
     flags: dict[str, dict[str, int]] = {}
     for name, band in recipe.bands.items():
         try:
-            with netcdf.opened(_asset(handle, band.asset).href) as dataset:
+            with netcdf.opened(_asset(handle, band.asset).href, handle.options) as dataset:
                 found = _variable(dataset, band.variables or (name,), shape)
                 if band.kind == "flags":
                     flags[name] = netcdf.flag_table(found)

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 import fsspec
 import numpy as np
+from aiohttp import ClientTimeout
 
 from xcube_cubehub.errors import BadInputError, SceneBrokenError, SourceMissingError, SourceUnreachableError
 
@@ -69,7 +70,7 @@ class Files:
         self.options = options or {}
         self.title = SECRETS.sub("//", root)
         try:
-            self.fs, self.root = fsspec.core.url_to_fs(root, **self.options)
+            self.fs, self.root = fsspec.core.url_to_fs(root, **patient(root), **self.options)
         except (ValueError, ImportError) as error:
             raise BadInputError(
                 f"{self.title} cannot be opened: {error}", "give a folder or an s3:// address"
@@ -159,6 +160,13 @@ class Files:
         return SourceUnreachableError(
             f"{self.title} cannot be read: {type(error).__name__}: {error}"[:400], hint
         )
+
+
+def patient(address: str) -> dict[str, Any]:
+    """Options of fsspec by which a web server that stays silent is given up; object stores have limits of their own."""
+    if not address.lower().startswith("http"):
+        return {}
+    return {"client_kwargs": {"timeout": ClientTimeout(total=None, sock_connect=10, sock_read=60)}}
 
 
 def parse_xml(data: bytes, name: str) -> ET.Element:

@@ -1,8 +1,9 @@
 """A folder with scenes, on a disk or an object store: SAFE folders, swaths, cubes, or a static STAC catalogue."""
 
+import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from xcube_cubehub.errors import CubeError, SceneBrokenError
@@ -75,7 +76,7 @@ class FolderSource:
         if reader is None:
             return Found()
         try:
-            return Found(reader(files, entry))
+            return Found(tuple(_with_options(scene, files) for scene in reader(files, entry)))
         except CubeError as error:
             return Found(report=(skipped(entry.name, error.message),))
 
@@ -83,6 +84,7 @@ class FolderSource:
         broken: list[tuple[str, str]] = []
         start = f"{files.root.rstrip('/')}/{name}"
         found = found_in_items(static_items(files, start, broken), files.root if files.is_local else None)
+        found = Found(tuple(_with_options(scene, files) for scene in found.scenes), found.report)
         return found + Found(report=tuple(skipped(path, reason) for path, reason in broken))
 
 
@@ -91,6 +93,13 @@ def _reader(entry: Entry) -> Reader | None:
         if is_folder == entry.is_folder and re.search(pattern, entry.name):
             return reader
     return None
+
+
+def _with_options(scene: SceneHandle, files: Files) -> SceneHandle:
+    """A handle that another process can read with the same options of the file system."""
+    if not files.options or scene.kind == "cube":
+        return scene
+    return replace(scene, options={**scene.options, "files": json.dumps(files.options, sort_keys=True)})
 
 
 def _unknown(_files: Files, _entry: Entry) -> tuple[SceneHandle, ...]:

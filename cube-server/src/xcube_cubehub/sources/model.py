@@ -59,7 +59,7 @@ class SceneHandle:
     crs : str
         Of rasters, empty if only the file knows.
     options : mapping of str to str
-        What a reader needs besides: a store's parameters, the position in time.
+        What a reader needs besides: a store's parameters (not shown, they may hold a key), the position in time.
     """
 
     ref: SceneRef
@@ -72,7 +72,7 @@ class SceneHandle:
     bounds: Bounds | None = None
     cloud_cover: float | None = None
     crs: str = ""
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

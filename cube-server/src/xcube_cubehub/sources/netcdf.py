@@ -1,8 +1,9 @@
 """NetCDF files as scenes bring them: opened one at a time, with errors that say which file."""
 
+import json
 import math
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from xarray.backends.locks import HDF5_LOCK
 
 from xcube_cubehub.errors import SceneBrokenError
-from xcube_cubehub.sources.files import REMOTE
+from xcube_cubehub.sources.files import REMOTE, patient
 
 MAX_PIXELS = 80_000_000
 """Of one variable; a full-resolution OLCI frame has 20 million."""
@@ -26,8 +27,15 @@ LOCK = HDF5_LOCK
 
 
 @contextmanager
-def opened(href: str) -> Iterator[Any]:
+def opened(href: str, options: Mapping[str, str] | None = None) -> Iterator[Any]:
     """A ``netCDF4.Dataset`` without automatic masks and scales, closed afterwards.
+
+    Parameters
+    ----------
+    href : str
+        Path or address; a remote file is fetched whole.
+    options : mapping, optional
+        Of a handle; ``files`` are fsspec's options in JSON.
 
     Raises
     ------
@@ -36,7 +44,7 @@ def opened(href: str) -> Iterator[Any]:
     """
     name = posixpath.basename(href)
     try:
-        data = _fetched(href) if REMOTE.match(href) else None
+        data = _fetched(href, options or {}) if REMOTE.match(href) else None
         with LOCK:
             dataset = netCDF4.Dataset(name if data else href, memory=data) if data else netCDF4.Dataset(href)
             try:
@@ -59,8 +67,8 @@ def opened(href: str) -> Iterator[Any]:
         raise SceneBrokenError(f"{name} cannot be read: {error}") from error
 
 
-def _fetched(href: str) -> bytes:
-    with fsspec.open(href, "rb") as remote:
+def _fetched(href: str, options: Mapping[str, str]) -> bytes:
+    with fsspec.open(href, "rb", **patient(href), **json.loads(options.get("files", "{}"))) as remote:
         data = bytes(remote.read(MAX_REMOTE_BYTES + 1))
     if len(data) > MAX_REMOTE_BYTES:
         raise SceneBrokenError(f"{posixpath.basename(href)} is larger than {MAX_REMOTE_BYTES:,} bytes")

@@ -7,6 +7,7 @@ References
 .. [2] "Product Data Format Specification - OLCI Level 2 Marine", S3IPF.PDS.004.3: files and the manifest.
 """
 
+import json
 import re
 from datetime import UTC, datetime
 
@@ -99,7 +100,7 @@ def c2rcc_of_file(files: Files, entry: Entry) -> SceneHandle | None:
         It is one and cannot be used, or is no NetCDF at all.
     """
     href = files.address(entry.path)
-    with netcdf.opened(href) as dataset:
+    with netcdf.opened(href, {"files": json.dumps(files.options)}) as dataset:
         if not str(getattr(dataset, "product_type", "")).startswith("C2RCC_OLCI"):
             return None
         lat, lon = netcdf.variable(dataset, "lat", "latitude"), netcdf.variable(dataset, "lon", "longitude")
