@@ -6,7 +6,7 @@ row and column within the swath. Values are then interpolated there.
 
 References
 ----------
-.. [1] Wolberg (1990), "Digital Image Warping", IEEE Computer Society Press, section 3.4.2 (inverse bilinear mapping):
+.. [1] Wolberg (1990), "Digital Image Warping", IEEE Computer Society Press, chapter 3 (bilinear mapping and its inverse):
    the quadratic equation for the second coordinate, the linear one for the first.
 """
 

@@ -2,7 +2,7 @@
 
 References
 ----------
-.. [1] "Product Data Format Specification - OLCI Level 2 Marine", S3IPF.PDS.004.3, section 5: CHL_OC4ME, CHL_NN, TSM_NN
+.. [1] "Product Data Format Specification - OLCI Level 2 Marine", S3IPF.PDS.004.3: CHL_OC4ME, CHL_NN, TSM_NN
    and KD490_M07 are stored as log10, with units ``lg(re mg.m-3)`` and alike; flags as ``WQSF``.
 """
 
