@@ -148,6 +148,17 @@ def test_a_static_catalogue(tmp_path):
     assert find(tmp_path / "catalog.json").scenes == (scene,)
 
 
+def test_files_of_a_catalogue_that_are_written_anew_or_missing(tmp_path):
+    path = make_s2(tmp_path, SMALL, SMALL, SMALL)
+    catalogue(tmp_path, [path])
+    before = find(tmp_path).scenes[0]
+    assert find(tmp_path).scenes[0].fingerprint == before.fingerprint
+    (path.parent / "B04.tif").write_bytes(b"other")
+    assert find(tmp_path).scenes[0].fingerprint != before.fingerprint
+    (path.parent / "B04.tif").unlink()
+    assert find(tmp_path).scenes[0].assets["B04"].problem == "B04.tif is missing"
+
+
 def test_a_catalogue_does_not_choose_what_is_read(tmp_path):
     inside = tmp_path / "catalogue"
     path = make_s2(inside, SMALL, SMALL, SMALL)

@@ -4,16 +4,17 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from xcube_cubehub.errors import CubeError, SceneBrokenError
 from xcube_cubehub.sources.cubes import CubeSource, Opening, cube_in_netcdf
-from xcube_cubehub.sources.files import Entry, Files
+from xcube_cubehub.sources.files import REMOTE, Entry, Files
 from xcube_cubehub.sources.model import Found, SceneHandle, skipped
 from xcube_cubehub.sources.sentinel2 import s2_of_folder
 from xcube_cubehub.sources.sentinel3 import c2rcc_of_file, wfr_of_folder
 from xcube_cubehub.sources.stac import found_in_items, static_items
-from xcube_cubehub.steps import Area, TimeRange
+from xcube_cubehub.steps import Area, TimeRange, digest
 
 Reader = Callable[[Files, Entry], tuple[SceneHandle, ...]]
 CATALOGUES = ("catalog.json", "collection.json")
@@ -84,7 +85,8 @@ class FolderSource:
         broken: list[tuple[str, str]] = []
         start = f"{files.root.rstrip('/')}/{name}"
         found = found_in_items(static_items(files, start, broken), files.root if files.is_local else None)
-        found = Found(tuple(_with_options(scene, files) for scene in found.scenes), found.report)
+        scenes = (_with_marks(scene) if files.is_local else scene for scene in found.scenes)
+        found = Found(tuple(_with_options(scene, files) for scene in scenes), found.report)
         return found + Found(report=tuple(skipped(path, reason) for path, reason in broken))
 
 
@@ -100,6 +102,21 @@ def _with_options(scene: SceneHandle, files: Files) -> SceneHandle:
     if not files.options or scene.kind == "cube":
         return scene
     return replace(scene, options={**scene.options, "files": json.dumps(files.options, sort_keys=True)})
+
+
+def _with_marks(scene: SceneHandle) -> SceneHandle:
+    """A handle whose fingerprint knows sizes and times of its files on this disk, and which of them are missing."""
+    assets, marks = {}, []
+    for name, asset in scene.assets.items():
+        problem = asset.problem
+        if not REMOTE.match(asset.href):
+            try:
+                status = Path(asset.href).stat()
+                marks.append((name, status.st_size, status.st_mtime_ns))
+            except OSError:
+                problem = f"{Path(asset.href).name} is missing"
+        assets[name] = replace(asset, problem=problem)
+    return replace(scene, assets=assets, fingerprint=digest(scene.fingerprint, marks))
 
 
 def _unknown(_files: Files, _entry: Entry) -> tuple[SceneHandle, ...]:

@@ -124,7 +124,10 @@ def handle_of_item(item: Mapping[str, Any], hrefs: Mapping[str, str], bounds: Bo
             assets[name] = Asset(hrefs[found], scale, offset, 0.0)
     key = f"s2 {platform} {tile} {began} {strip[1] if strip else ''}"
     mark = digest(
-        identity, baseline, properties.get("updated"), [(n, a.href, a.offset) for n, a in assets.items()]
+        identity,
+        baseline,
+        properties.get("updated"),
+        [(n, a.href.partition("?")[0], a.offset) for n, a in assets.items()],
     )
     cover = _number(properties.get("eo:cloud_cover"), np.nan)
     return SceneHandle(
