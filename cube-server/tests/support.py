@@ -26,7 +26,12 @@ SAMPLES = ROOT / "binder" / "data"
 CUBES_YAML = ROOT / "config" / "cubes.yaml"
 PROTECTED = "peipsi-demo-members"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-NEEDS = {"chromium": (lambda: CHROMIUM, "sudo apt install chromium")}
+TEST_DATA = Path(os.environ.get("CUBEHUB_TEST_DATA") or ROOT.parent / "shared" / "data")
+"""Real scenes, too large for the repository."""
+NEEDS = {
+    "chromium": (lambda: CHROMIUM, "sudo apt install chromium"),
+    "scenes": (TEST_DATA.is_dir, "the folder of real scenes; set CUBEHUB_TEST_DATA to it"),
+}
 """By name, whether this machine has what a test cannot do without, and the line that brings it."""
 
 
