@@ -19,7 +19,7 @@ PYRAMID, SERIES, TILES, SEEN = "pyramid.levels", "series.zarr", "tiles", "seen.b
 SHARD_EDGE = 8 * TILE
 SERIES_STEPS, SERIES_EDGE, SERIES_SHARD_EDGE = 256, 8, 256
 """A chunk of the time store: steps, and pixels either way; and pixels of its shard either way."""
-AGGREGATIONS = ("mean", "log-mean", "first")
+AGGREGATIONS = ("mean", "log-mean", "first", "mode")
 
 
 @dataclass(frozen=True)

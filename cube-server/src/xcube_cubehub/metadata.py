@@ -199,7 +199,9 @@ def pyramid_attributes(index: Index) -> Document:
 
 def xcube_levels(index: Index) -> bytes:
     """``.zlevels``, by which xcube knows a folder of levels."""
-    methods = {n: "first" if v.aggregation == "first" else "mean" for n, v in index.variables.items()}
+    methods = {
+        n: v.aggregation if v.aggregation in {"first", "mode"} else "mean" for n, v in index.variables.items()
+    }
     return json.dumps({"version": "1.0", "num_levels": index.levels, "agg_methods": methods}).encode()
 
 

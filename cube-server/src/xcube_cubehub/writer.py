@@ -1,7 +1,7 @@
 """Write a cube time by time: each is there for readers as a whole or not at all."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,8 @@ def halve(values: Field, aggregation: str) -> Field:
     out = np.empty(((values.shape[0] + 1) // 2, (values.shape[1] + 1) // 2), np.float32)
     if aggregation == "first":
         kernels.halve_first(values, out)
+    elif aggregation == "mode":
+        kernels.halve_mode(values, out)
     else:
         kernels.halve_mean(values, aggregation == "log-mean", out)
     return out
@@ -145,6 +147,35 @@ class CubeWriter:
         index = self._write(step, seconds, values)
         kept = min(index.series_steps, step // SERIES_STEPS * SERIES_STEPS)
         self._commit(index.following(series_steps=kept, counts=()))
+
+    def adopt(self, other: "CubeWriter", times: Sequence[int]) -> None:
+        """Take over times of another cube of the same layout, all of them after those that are here, by hard links.
+
+        Parameters
+        ----------
+        other : CubeWriter
+            Whose files are linked; they must be on the same disk.
+        times : sequence of int
+            Ascending, each one of the other's.
+        """
+        if not times:
+            return
+        for seconds in times:
+            before, after = other.index.times.index(seconds), len(self.index.times)
+            for name in self.index.variables:
+                for level in range(self.index.levels):
+                    source = level_array(other.cube, level, name) / "c" / str(before)
+                    target = level_array(self.cube, level, name) / "c" / str(after)
+                    for shard in sorted(source.glob("*/*")):
+                        link = target / shard.relative_to(source)
+                        link.parent.mkdir(parents=True, exist_ok=True)
+                        link.hardlink_to(shard)
+                pack, old = pack_path(self.cube, name, seconds), pack_path(other.cube, name, seconds)
+                if old.exists():
+                    pack.parent.mkdir(parents=True, exist_ok=True)
+                    pack.hardlink_to(old)
+            self.index = self.index.following(times=(*self.index.times, seconds))
+        self._commit(self.index)
 
     def _write(self, step: int, seconds: int, values: Mapping[str, Field]) -> Index:
         index = self.index

@@ -192,6 +192,26 @@ def halve_first(values: npt.NDArray[np.float32], out: npt.NDArray[np.float32]) -
 
 
 @numba.njit(nogil=True, cache=True)
+def halve_mode(values: npt.NDArray[np.float32], out: npt.NDArray[np.float32]) -> None:
+    """The value that each 2 x 2 block has most often, of equally many the first; NaN only where there is none."""
+    height, width = values.shape
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            out[y, x] = np.nan
+            most = 0
+            for j in range(2 * y, min(2 * y + 2, height)):
+                for i in range(2 * x, min(2 * x + 2, width)):
+                    count = 0
+                    for k in range(2 * y, min(2 * y + 2, height)):
+                        for m in range(2 * x, min(2 * x + 2, width)):
+                            if values[k, m] == values[j, i]:
+                                count += 1
+                    if count > most and math.isfinite(values[j, i]):
+                        most = count
+                        out[y, x] = values[j, i]
+
+
+@numba.njit(nogil=True, cache=True)
 def gather_moments(
     block: Array, mask: npt.NDArray[np.bool_], fill: float, has_fill: bool,
     scale: float, offset: float, sums: Floats, squares: Floats, lows: Floats, highs: Floats,
