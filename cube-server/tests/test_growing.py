@@ -210,7 +210,7 @@ def test_a_builder_killed_at_any_moment_leaves_a_whole_cube(tmp_path):
             [sys.executable, "-c", FOREVER, str(cube), here], stdout=subprocess.PIPE, text=True
         ) as process:
             said = max(said, int(process.stdout.readline()))
-            until = time.monotonic() + float(rng.uniform(0.05, 1.5))
+            until = time.monotonic() + float(rng.uniform(0.05, 3.0))
             while time.monotonic() < until:
                 opened = tiles.Cube(cube)
                 span = series.span_of(opened, None, None)

@@ -88,8 +88,7 @@ def pixel_of(cube: Cube, x: float, y: float) -> tuple[int, int] | None:
 
     Notes
     -----
-    Half-way between two centres the one with the larger coordinate counts where they ascend, else the other: what
-    pandas does for xarray.
+    Half-way between two centres the one with the larger coordinate counts, as pandas decides for xarray.
     """
     index = cube.index
     rows, columns = index.shape
@@ -102,8 +101,9 @@ def pixel_of(cube: Cube, x: float, y: float) -> tuple[int, int] | None:
 def _nearest(value: float, edge: float, step: float, size: int) -> int:
     here = int((value - edge) / step)
     near = [n for n in (here - 1, here, here + 1) if 0 <= n < size]
-    # Of equal ones the later: that is the larger where they ascend, the smaller where they descend
-    return min(reversed(near), key=lambda n: abs(edge + (n + 0.5) * step - value))
+    # Of two that are equally near the one with the larger coordinate
+    ordered = near if step < 0 else near[::-1]
+    return min(ordered, key=lambda n: abs(edge + (n + 0.5) * step - value))
 
 
 def area_of(cube: Cube, geometry: BaseGeometry) -> Area | None:
