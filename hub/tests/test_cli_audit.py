@@ -39,10 +39,11 @@ def run(data, *words):
 def test_a_whole_record_tells_its_head_to_be_compared_later(data, log):
     ran = run(data, "verify")
     assert ran.exit_code == 0, ran.output
-    assert "4 lines from number 1" in ran.stdout
+    assert "The record is whole: 4 lines from number 1." in ran.stdout
     head = ran.stdout.split("head ")[1].strip()
     audit.append(log, {})
-    assert run(data, "verify", "--expect-head", head).exit_code == 0
+    again = run(data, "verify", "--expect-head", head)
+    assert (again.exit_code, "the head that you gave is still there" in again.stdout) == (0, True)
     found = json.loads(run(data, "verify", "--json").stdout)
     assert (found["whole"], found["lines"]) == (True, 5)
 
@@ -53,6 +54,26 @@ def test_a_changed_record_is_named_with_its_place(data, log):
     assert ran.exit_code == 1
     assert "audit.jsonl, line 3: the line before it (line 2) was changed" in ran.stderr
     assert "hint: Keep the files as they are" in ran.stderr
+
+
+def test_lines_that_were_put_in_are_named_with_their_place(data, log):
+    whole = log.read_text()
+    log.write_text('{"asked_by":"adam","event":"move","user":"ana","to":"premium"}\n' + whole)
+    ran = run(data, "verify")
+    assert ran.exit_code == 1
+    assert "whole" not in ran.stdout
+    assert "audit.jsonl, line 1: this line has no number" in ran.stderr
+    log.write_text(f"{whole}rubbish\n")
+    ran = run(data, "verify")
+    assert (ran.exit_code, "audit.jsonl, line 5: this is no line" in ran.stderr) == (1, True)
+
+
+def test_a_line_that_was_never_finished_is_named_and_no_trouble(data, log):
+    log.write_text(f'{log.read_text()}{{"user":"cu')
+    ran = run(data, "verify")
+    assert ran.exit_code == 0, ran.output
+    assert "1 line never finished" in ran.stdout
+    assert "audit.jsonl, line 5" in ran.stdout
 
 
 @pytest.mark.parametrize("head", ["", "5", "5:xyz", f"{10**29}:{0:064}"])

@@ -51,22 +51,42 @@ def verify(data: Path, expect_head: str | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({**asdict(report), "head": str(report.head), "whole": report.whole}, indent=1))
     else:
-        click.echo(f"{report.lines} lines from number {report.first}; head {report.head}")
-        if report.before_chain:
-            click.echo(f"{report.before_chain} older lines have no chain and can't be looked into.")
-        if report.cut:
-            click.echo(f"{report.cut} lines were cut when they were written; what they said was not done.")
+        _tell(report, expected=expect_head is not None)
     if report.whole:
         return
-    where = [
-        f"{one.file}{f', line {one.line}' if one.line else ''}: {one.message}" for one in report.troubles
-    ]
+    where = [f"{_place(one)}: {one.message}" for one in report.troubles]
     more = f" (and {len(where) - 5} more places)" if len(where) > 5 else ""
     raise CubeHubError(
         "The record is not as it was written. " + "; ".join(where[:5]) + more,
         "Keep the files as they are, and compare them with a backup.",
         code="audit_broken",
     )
+
+
+def _tell(report: Any, *, expected: bool) -> None:
+    lines = _count(report.lines, "line")
+    if report.whole:
+        found = "; the head that you gave is still there" if expected else ""
+        click.echo(f"The record is whole: {lines} from number {report.first}{found}.")
+    else:
+        click.echo(f"{lines} from number {report.first}.")
+    click.echo(f"head {report.head}")
+    if report.before_chain:
+        older = _count(report.before_chain, "older line")
+        click.echo(f"Before them: {older} without a number, as they were when the numbers began.")
+    if report.cut:
+        places = "; ".join(_place(one) for one in report.cut_places)
+        click.echo(
+            f"{_count(report.cut, 'line')} never finished (a crash, or a full disk), so what they say was not done: {places}"
+        )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _place(trouble: Any) -> str:
+    return f"{trouble.file}, line {trouble.line}" if trouble.line else str(trouble.file)
 
 
 def _head(text: str | None) -> Any:
