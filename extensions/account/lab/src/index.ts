@@ -7,9 +7,9 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import '../style/index.css';
 
 import { Account, IAccount } from './account';
-import { findBareDialog, tellEnd, tellReason, tellRenewed } from './dialogs';
+import { findBareDialog, tellEnd, tellMore, tellReason, tellRenewed } from './dialogs';
 import { MemoryItem } from './item';
-import { fresh, keyOf, reasonFor, type INotice } from './model';
+import { forToast, fresh, keyOf, reasonFor, standing, type INotice } from './model';
 
 const account: JupyterFrontEndPlugin<IAccount> = {
   id: '@cubehub/account:status',
@@ -60,15 +60,30 @@ const notices: JupyterFrontEndPlugin<void> = {
         void tellEnd(notice, hubUrl, trans);
       }
     };
+    const stands = new Set<string>();
+    const say = (message: string, hint: string, level: INotice['level']): void => {
+      const { text, more } = forToast(message, hint);
+      const actions = more
+        ? [{ label: trans.__('More'), callback: () => void tellMore({ message, hint }, trans) }]
+        : [];
+      Notification.emit(text, level === 'warning' ? 'warning' : 'info', { autoClose: false, actions });
+    };
     known.changed.connect((_, status) => {
       hubUrl = status.hub_url;
       over = over && status.ended !== null;
       renewed = false;
-      for (const notice of fresh(status.notices, known.shown, kernelsOf(tracker))) {
+      const news = fresh(status.notices, known.shown, kernelsOf(tracker));
+      for (const notice of news) {
         known.noteSeen(keyOf(notice));
-        Notification.emit(`${notice.message} ${notice.hint}`, notice.level === 'warning' ? 'warning' : 'info', {
-          autoClose: false
-        });
+        say(notice.message, notice.hint, notice.level);
+      }
+      for (const one of standing(status)) {
+        if (!stands.has(one.key)) {
+          stands.add(one.key);
+          if (!news.some(notice => one.saidBy.includes(notice.code))) {
+            say(one.message, one.hint, one.level);
+          }
+        }
       }
       if (status.ended) {
         end(status.ended);
