@@ -63,6 +63,29 @@ def test_a_move_for_a_time_goes_back_by_itself(keycloak: RunningKeycloak, tmp_pa
     run(keycloak, tmp_path, test)
 
 
+def test_a_profile_is_meant_by_title_too_and_may_be_taken_away(
+    keycloak: RunningKeycloak, tmp_path: Path
+) -> None:
+    async def test(world: World) -> None:
+        until = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        status, said = await world.ask("POST", "/ana/move", json={"profile": "None", "until": until})
+        assert status == 200, said
+        assert (said["user"]["profiles"], said["user"]["until_profile"]) == ([], "standard")
+        assert (world.lines()[0]["from"], world.lines()[0]["to"]) == (["standard"], None)
+        # an end may be moved, and what comes then stays
+        status, said = await world.ask("POST", "/ana/move", json={"profile": "none", "until": until})
+        assert (status, said["user"]["until_profile"]) == (200, "standard")
+        status, said = await world.ask("POST", "/ana/move", json={"profile": "PREMIUM"})
+        assert (status, said["user"]["profile"], said["user"]["until"]) == (200, "premium", None)
+        assert world.lines()[-1]["to"] == "premium"
+        status, said = await world.ask("POST", "/ana/move", json={"profile": "premium", "until": until})
+        assert (status, said["code"]) == (409, "same_profile")
+        assert "without an end, to what they should go back to" in said["hint"]
+        assert (await world.ask("GET", "/ana"))[1]["until"] is None
+
+    run(keycloak, tmp_path, test)
+
+
 def test_suspension_ends_everything_and_keeps_the_rest(keycloak: RunningKeycloak, tmp_path: Path) -> None:
     keycloak.sign_in("ana")
     with keycloak.admin() as api:

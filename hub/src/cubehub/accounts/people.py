@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from cubehub_spawner.entitlement import format_moment
+
 from cubehub.keycloak.attributes import SUSPENDED, UNTIL, UNTIL_PROFILE, first_value, read_moment
 from cubehub.keycloak.permissions import ADMIN_GROUP
 
@@ -66,6 +68,12 @@ def person(representation: Mapping[str, Any], groups: frozenset[str]) -> Person:
         until=read_moment(first_value(representation, UNTIL)),
         until_profile=first_value(representation, UNTIL_PROFILE),
     )
+
+
+def written(text: str | None) -> str:
+    """Write a moment that came in ISO form as people read it; what is none stays as it is."""
+    found = read_moment(text)
+    return format_moment(found) if found else str(text)
 
 
 def write_moment(moment: datetime) -> str:

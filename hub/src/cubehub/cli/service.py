@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CLI_TOKEN = "cli-token"  # noqa: S105 - the name of the file, not the secret
 _TIMEOUT_S = 120
 """A change waits until servers and clusters have ended."""
-_BAD_INPUT = frozenset({"bad_input", "unknown_profile", "unknown_account", "until_past"})
+_BAD_INPUT = frozenset({"bad_input", "unknown_profile", "unknown_account", "until_past", "same_profile"})
 """Codes of the service that are about what was typed."""
 
 
