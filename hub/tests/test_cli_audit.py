@@ -84,6 +84,28 @@ def test_what_is_no_head_is_bad_input(data, log, head):
     assert "no head of the record" in ran.stderr
 
 
+def test_a_move_is_shown_with_from_to_and_end_in_one_line_each(data):
+    file = data.logs / "audit.jsonl"
+    line = {"time": NOW.isoformat(), "user": "ana", "asked_by": "adam", "outcome": "begun", "code": None}
+    audit.append(
+        file,
+        {**line, "event": "move", "from": ["standard"], "to": "premium", "until": "2026-12-11T06:17:52Z"},
+    )
+    audit.append(file, {**line, "event": "move", "from": [], "to": None, "until": None})
+    audit.append(file, {**line, "event": "suspend", "reason": "left the institute"})
+    found = CliRunner(env={"COLUMNS": "160"}).invoke(
+        load_commands(), ["audit", "show", "--data", str(data.root)]
+    )
+    rows = [" ".join(row.split()) for row in found.stdout.splitlines()]
+    when = NOW.strftime("%Y-%m-%d %H:%M:%S")
+    assert rows[1:] == [
+        f"{when} ana adam move standard → premium until 2026-12-11 06:17 accepted",
+        f"{when} ana adam move none → none accepted",
+        f"{when} ana adam suspend accepted left the institute",
+    ]
+    assert when in run(data, "show").stdout, "time and date stay together where there is less room"
+
+
 def test_decisions_are_shown_and_move_no_cursor(data, log):
     assert log.exists()
     ran = run(data, "show", "--since", "2h")

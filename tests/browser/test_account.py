@@ -170,6 +170,7 @@ def test_a_stop_that_is_coming_is_said_first_and_again_on_each_page(window: Wind
         page.reload()
         expect(page.locator(ITEM)).to_contain_text("Premium")
         expect(notice).to_have_count(1)
+        wait_for_idle(window)  # the notebook takes the focus when it comes back, which closes the box
         page.locator(ITEM).click()
         details = page.get_by_role("dialog", name="Your server")
         expect(details).to_contain_text(
@@ -181,6 +182,7 @@ def test_a_stop_that_is_coming_is_said_first_and_again_on_each_page(window: Wind
     expect(page.locator(".Toastify__toast").filter(has_text="This server keeps its 1.4 GiB")).to_be_visible()
     page.reload()
     expect(page.locator(ITEM)).to_contain_text("Premium")
+    wait_for_idle(window)
     page.locator(ITEM).click()
     expect(details).to_be_visible()
     expect(details.get_by_text("Coming")).to_be_hidden()

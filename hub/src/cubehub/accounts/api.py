@@ -129,8 +129,10 @@ class _Handler(RequestHandler):
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "the body"
             said = first["msg"].removeprefix("Value error, ")
-            fields = ", ".join(model.model_fields) or "none"
-            raise BadRequestError(f"{where}: {said}", f"What can be given: {fields}.") from error
+            fields = ", ".join(model.model_fields) or "nothing"
+            # of a value that is wrong, the message itself says what it should be
+            hint = "Nothing was changed." if where in model.model_fields else f"What can be given: {fields}."
+            raise BadRequestError(f"{where}: {said}", hint) from error
 
     def number(self, name: str, default: int, most: int) -> int:
         """Read a whole number from the query."""
@@ -234,7 +236,9 @@ class _Change(_Handler):
         found, _ = await self.person(name, allowed)
         reached = await self.change(found, self.body(self.takes), who)
         after, rules = await self.person_after(found)
-        self.answer({"user": describe(after, rules), "reached": reached.as_json()})
+        self.answer(
+            {"user": describe(after, rules), "before": describe(found, rules), "reached": reached.as_json()}
+        )
 
     async def person_after(self, before: Person) -> tuple[Person, Rules]:
         rules = self.do.rules()

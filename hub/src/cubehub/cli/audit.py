@@ -124,8 +124,8 @@ def show(data: Path, user: str | None, since: str, *, as_json: bool) -> None:
         click.echo(f"Nothing was decided{f' about {user}' if user else ''} in the last {since}.")
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("time (UTC)", "person", "asked by", "what", "profile", "outcome"):
-        table.add_column(name, overflow="fold")
+    for name in ("time (UTC)", "person", "asked by", "what", "profile", "outcome", "why"):
+        table.add_column(name, overflow="fold", no_wrap=name.startswith("time"))
     for line in found:
         table.add_row(*(_shown(one) for one in _row(line)))
     Console(highlight=False).print(table)
@@ -157,12 +157,35 @@ def _wanted(line: dict[str, Any], user: str | None, begin: datetime) -> bool:
 def _row(line: dict[str, Any]) -> tuple[Any, ...]:
     event = line.get("event", "start")
     server = f" {line['server']}" if line.get("server") else ""
-    profile = line.get("profile") or line.get("to") or ""
-    outcome = " ".join(
-        str(part) for part in (line.get("outcome"), line.get("code") or line.get("reason")) if part
+    outcome = _OUTCOMES.get(str(line.get("outcome")), line.get("outcome"))
+    why = line.get("code") or line.get("reason")
+    return (
+        _moment(line.get("time")),
+        line.get("user"),
+        line.get("asked_by"),
+        f"{event}{server}",
+        _profile(line),
+        outcome,
+        why,
     )
-    when = str(line.get("time", ""))[:19].replace("T", " ")
-    return when, line.get("user"), line.get("asked_by"), f"{event}{server}", profile, outcome
+
+
+_OUTCOMES = {"begun": "accepted"}
+"""A change is written down before it is done, and "begun" would read as if it never ended; what fails gets a line more."""
+
+
+def _moment(text: Any) -> str:
+    return str(text or "")[:19].replace("T", " ")
+
+
+def _profile(line: dict[str, Any]) -> str:
+    """Write the profile that a line is about; of a move, from what to what, and until when."""
+    if line.get("event") != "move":
+        return str(line.get("profile") or "")
+    before = line.get("from")
+    had = before[0] if isinstance(before, list) and before else "none"
+    until = f" until {_moment(line['until'])[:16]}" if line.get("until") else ""
+    return f"{had} → {line.get('to') or 'none'}{until}"
 
 
 def _shown(value: Any) -> str:
