@@ -137,7 +137,7 @@ def profiles(file: Path) -> Finding:
     try:
         found = load_profiles(file)
     except SpawnerError as error:
-        message = f"The profiles can't be read, so no server starts, and nobody is moved: {error.message}"
+        message = f"The profiles can't be read, so no server starts, and people are suspended but not moved: {error.message}"
         return Finding("problem", "profile_file", message, error.hint)
     return Finding("ok", "profiles", f"The profiles can be read: {', '.join(found.profiles)}.")
 

@@ -117,6 +117,27 @@ def test_suspension_ends_everything_and_keeps_the_rest(keycloak: RunningKeycloak
     keycloak.sign_in("ana")
 
 
+def test_who_is_suspended_is_so_whatever_is_wrong_in_the_profiles(
+    keycloak: RunningKeycloak, tmp_path: Path
+) -> None:
+    broken = tmp_path / "profiles.yaml"
+    broken.write_text("profiles: [")
+
+    async def test(world: World) -> None:
+        world.actions._profiles_yaml = broken
+        status, said = await world.ask("POST", "/ana/move", json={"profile": "premium"})
+        assert (status, said["code"]) == (503, "profile_file")
+        assert "by itself" in said["hint"]
+        status, said = await world.ask("POST", "/ana/suspend", json={"reason": "left"})
+        assert (status, said["user"]["suspended"], said["before"]["enabled"]) == (200, "left", True)
+        assert world.neighbours.applied == ["ana"]
+        assert (await world.ask("POST", "/adam/suspend", json={"reason": "x"}))[1]["code"] == "administrator"
+        world.actions._profiles_yaml = PROFILES
+        assert (await world.ask("POST", "/ana/resume", json={}))[0] == 200
+
+    run(keycloak, tmp_path, test)
+
+
 @pytest.mark.parametrize(
     ("action", "body", "status", "code"),
     [

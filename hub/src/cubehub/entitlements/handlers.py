@@ -12,6 +12,7 @@ from cubehub_spawner import SpawnerError, UnknownAccountError
 from cubehub_spawner._following import Done, follow
 from cubehub_spawner._mixin import EntitledSpawner
 from cubehub_spawner.entitlement import Account, Refusal, decide, title_of
+from cubehub_spawner.profiles import NO_PROFILES
 from jupyterhub import orm, scopes
 from jupyterhub.apihandlers.base import APIHandler
 from tornado.web import HTTPError
@@ -158,12 +159,16 @@ class ApplyHandler(_Handler):
         """
         self.allow(WRITE_SCOPE, name)
         async with self.rules.locks[name]:
+            unread = None
             try:
                 profiles = self.rules.profiles()
             except SpawnerError as error:
-                raise _ApiError(503, error.code, error.message, error.hint) from error
+                profiles, unread = NO_PROFILES, error
             servers = self.servers_of(name)
             account = await self._account(name, servers)
+            if unread is not None and isinstance(account, Account) and account.enabled:
+                # who has no account any more, or one that is switched off, loses all without any profile
+                raise _ApiError(503, unread.code, unread.message, unread.hint)
             now = datetime.now(UTC)
             refusal = account if isinstance(account, Refusal) else decide(account, None, (), profiles)
             ended = isinstance(refusal, Refusal)
