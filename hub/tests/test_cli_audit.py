@@ -92,7 +92,9 @@ def test_a_move_is_shown_with_from_to_and_end_in_one_line_each(data):
         {**line, "event": "move", "from": ["standard"], "to": "premium", "until": "2026-12-11T06:17:52Z"},
     )
     audit.append(file, {**line, "event": "move", "from": [], "to": None, "until": None})
-    audit.append(file, {**line, "event": "suspend", "reason": "left the institute"})
+    audit.append(
+        file, {**line, "event": "suspend", "reason": "left the institute", "asked_by": "service cubehub-cli"}
+    )
     found = CliRunner(env={"COLUMNS": "160"}).invoke(
         load_commands(), ["audit", "show", "--data", str(data.root)]
     )
@@ -101,7 +103,7 @@ def test_a_move_is_shown_with_from_to_and_end_in_one_line_each(data):
     assert rows[1:] == [
         f"{when} ana adam move standard → premium until 2026-12-11 06:17 accepted",
         f"{when} ana adam move none → none accepted",
-        f"{when} ana adam suspend accepted left the institute",
+        f"{when} ana command line suspend accepted: left the institute",
     ]
     assert when in run(data, "show").stdout, "time and date stay together where there is less room"
 

@@ -124,7 +124,7 @@ def show(data: Path, user: str | None, since: str, *, as_json: bool) -> None:
         click.echo(f"Nothing was decided{f' about {user}' if user else ''} in the last {since}.")
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("time (UTC)", "person", "asked by", "what", "profile", "outcome", "why"):
+    for name in ("time (UTC)", "person", "asked by", "what", "profile", "outcome"):
         table.add_column(name, overflow="fold", no_wrap=name.startswith("time"))
     for line in found:
         table.add_row(*(_shown(one) for one in _row(line)))
@@ -159,17 +159,19 @@ def _row(line: dict[str, Any]) -> tuple[Any, ...]:
     server = f" {line['server']}" if line.get("server") else ""
     outcome = _OUTCOMES.get(str(line.get("outcome")), line.get("outcome"))
     why = line.get("code") or line.get("reason")
+    asked_by = line.get("asked_by")
     return (
         _moment(line.get("time")),
         line.get("user"),
-        line.get("asked_by"),
+        _ASKERS.get(str(asked_by), asked_by),
         f"{event}{server}",
         _profile(line),
-        outcome,
-        why,
+        ": ".join(str(part) for part in (outcome, why) if part),
     )
 
 
+_ASKERS = {"service cubehub-cli": "command line"}
+"""Only what can be no person's name: others stay as they are written."""
 _OUTCOMES = {"begun": "accepted"}
 """A change is written down before it is done, and "begun" would read as if it never ended; what fails gets a line more."""
 
