@@ -154,15 +154,26 @@ export function describeUntil({ until }: IStatus): string | null {
 /** Something that holds until its time, for whoever has not read of it on this page. */
 export interface IStanding {
   key: string;
+  code: string;
   level: 'info' | 'warning';
   message: string;
   hint: string;
   /** Codes of the notices that say the same. */
   saidBy: string[];
+  /** Whether it is told on each page; else once more in a browser, since weeks may pass until its time. */
+  urgent: boolean;
 }
 
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** Codes of the notices about the limit, of which only the last holds. */
+export const ABOUT_LIMIT: ReadonlySet<string> = new Set(['resized', 'less_memory', 'withdrawn', 'no_room']);
+
+/** Code of what is said of the end of a lent profile. */
+export const UNTIL = 'until';
+
 /** What a page that was loaded anew says once more: a notice of yesterday is gone, and what it warned of is not. */
-export function standing(status: IStatus): IStanding[] {
+export function standing(status: IStatus, now: number): IStanding[] {
   const found: IStanding[] = [];
   const { coming, until } = status;
   if (coming?.at) {
@@ -170,6 +181,7 @@ export function standing(status: IStatus): IStanding[] {
     const size = formatBytes(coming.memory_bytes);
     found.push({
       key: `coming@${coming.at}@${coming.memory_bytes}`,
+      code: 'less_memory',
       level: 'warning',
       message: coming.memory_bytes
         ? `This server will be stopped at ${when}, unless it uses less than ${size} by then.`
@@ -177,16 +189,19 @@ export function standing(status: IStatus): IStanding[] {
       hint: coming.memory_bytes
         ? `Close notebooks until less than ${size} is used, and the new limit comes without a stop. Files are kept.`
         : 'Save your work, or stop another of your servers. Files are kept.',
-      saidBy: ['less_memory']
+      saidBy: ['less_memory'],
+      urgent: true
     });
   }
   if (until) {
     found.push({
       key: `until@${until.at}@${until.title}`,
+      code: UNTIL,
       level: 'info',
       message: `You have your profile until ${formatMoment(until.at)}, then ${until.title}.`,
       hint: '',
-      saidBy: ['resized']
+      saidBy: ['resized'],
+      urgent: new Date(until.at).getTime() - now < DAY_MS
     });
   }
   return found;

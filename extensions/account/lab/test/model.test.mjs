@@ -68,6 +68,8 @@ test('numbers that no longer hold are not shown', () => {
 });
 
 const AT = '2026-11-28T06:30:00+00:00';
+const DAY = 24 * 60 * 60 * 1000;
+const NOW = Date.parse(AT) - 14 * DAY - 1;
 
 test('moments are written in one form, whatever the zone', () => {
   assert.equal(formatMoment(AT), '28 Nov 2026 06:30 UTC');
@@ -91,14 +93,16 @@ test('what is coming is told with its time and its consequence', () => {
 
 test('what still stands is said again, shortly and by its own key', () => {
   const coming = { at: AT, memory_bytes: 5 * GIB, title: 'Standard' };
-  const [cut, end] = standing(status({ coming, until: { at: AT, title: 'Standard' } }));
+  const [cut, end] = standing(status({ coming, until: { at: AT, title: 'Standard' } }), NOW);
   assert.equal(cut.level, 'warning');
   assert.match(cut.message, /^This server will be stopped at 28 Nov 2026 06:30 UTC, unless it uses less than 5 GiB/);
   assert.match(end.message, /until 28 Nov 2026 06:30 UTC, then Standard/);
-  assert.notEqual(cut.key, standing(status({ coming: { ...coming, memory_bytes: GIB } }))[0].key);
-  assert.match(standing(status({ coming: { ...coming, memory_bytes: 0 } }))[0].message, /no room for it/);
-  assert.deepEqual(standing(status({ coming: { ...coming, at: null } })), []);
-  assert.deepEqual(standing(status()), []);
+  assert.notEqual(cut.key, standing(status({ coming: { ...coming, memory_bytes: GIB } }), NOW)[0].key);
+  assert.match(standing(status({ coming: { ...coming, memory_bytes: 0 } }), NOW)[0].message, /no room for it/);
+  assert.deepEqual(standing(status({ coming: { ...coming, at: null } }), NOW), []);
+  assert.deepEqual(standing(status(), NOW), []);
+  assert.deepEqual([cut.urgent, end.urgent], [true, false]);
+  assert.equal(standing(status({ until: { at: AT, title: 'Standard' } }), NOW + 14 * DAY)[0].urgent, true);
 });
 
 test('what is too long for the corner is left to a dialog', () => {
