@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from cubehub.cli import load_commands
 from cubehub.errors import BadInputError, CubeHubError
-from cubehub.local.data_folder import DataFolder, write_json
+from cubehub.local.data_folder import DataFolder, default_data, runnable, write_json
 from cubehub.local.processes import this_process
 from cubehub_spawner import SpawnerError
 
@@ -68,6 +68,27 @@ def test_status_and_down_when_nothing_runs(data: DataFolder) -> None:
     result = run("down", "--data", data.root)
     assert result.exit_code == 0
     assert "Nothing was running" in result.stdout
+
+
+def test_the_command_to_start_with_is_not_cut_in_two(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / ("a" * 70))
+    folder.prepare()
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(load_commands(), ["status", "--data", str(folder.root)])
+    assert f"cubehub up --data {folder.root}\n" in shown.stdout
+
+
+@pytest.mark.parametrize("folder", [["--data", "{}"], ["--data={}"]])
+def test_commands_in_hints_can_be_typed_as_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: list[str]
+) -> None:
+    monkeypatch.setenv("UV", "/bin/uv")
+    where = tmp_path / "none"
+    hint = refused(run("status", *(word.format(where) for word in folder)), 2)
+    assert f"`uv run cubehub up --data {where}`" in hint
+    monkeypatch.delenv("UV")
+    assert runnable("`cubehub users move ana PROFILE`, then `cubehub up --data /x`", default_data()) == (
+        "`cubehub users move ana PROFILE`, then `cubehub up --data /x`"
+    )
 
 
 def test_the_state_of_a_supervisor_that_died_is_not_believed(data: DataFolder) -> None:

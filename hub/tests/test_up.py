@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
-from cubehub.cli.up import isolation_remark
+from cubehub.cli.up import isolation_remark, port_remark
 from cubehub.errors import CubeHubError
 from cubehub.local import up
+from cubehub.local.data_folder import DataFolder, write_json
 from cubehub.local.platform import LOOPBACK, free_port
 from cubehub.local.progress import LineProgress
 from cubehub.local.up import Request, check_database, get_ready
@@ -32,6 +34,40 @@ def test_a_port_that_was_taken_while_things_were_fetched_is_told(
         with pytest.raises(CubeHubError) as caught:
             get_ready(Request(tmp_path / "data", LOOPBACK, port, None), LineProgress())
     assert caught.value.code == "port_in_use"
+
+
+@pytest.mark.parametrize("kept_in", ["run/ports.json", "state.json"])
+def test_the_port_of_last_time_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_in: str) -> None:
+    monkeypatch.setattr(up, "prepare", lambda *_: None)
+    monkeypatch.setattr(up, "check_room", lambda *_, **__: None)
+
+    def start(port: int | None) -> int:
+        ready = get_ready(Request(tmp_path / "data", LOOPBACK, port, None), LineProgress())
+        os.close(ready.lock)
+        return ready.platform.port
+
+    first, other = free_port(LOOPBACK, set()), free_port(LOOPBACK, set())
+    assert start(first) == first
+    data = DataFolder(tmp_path / "data")
+    if kept_in == "state.json":  # all that a start before noted
+        (data.run / "ports.json").unlink()
+        write_json(data.state_file, {"port": first})
+    assert start(None) == first
+    assert start(other) == other
+    assert start(None) == other
+
+
+@pytest.mark.parametrize(
+    ("before", "port", "said"),
+    [
+        (None, 8710, ""),
+        (8000, 8000, ""),
+        (8710, 8710, "Port 8710, as at the last start."),
+        (8710, 8000, "it was 8710"),
+    ],
+)
+def test_a_port_that_was_not_asked_for_or_is_new_is_said(before: int | None, port: int, said: str) -> None:
+    assert (said in port_remark(before, port)) if said else (port_remark(before, port) == "")
 
 
 def test_a_damaged_database_is_told_and_left_alone(tmp_path: Path) -> None:

@@ -110,6 +110,8 @@ def test_a_log_made_anew_is_told_by_an_end_that_was_written_down(log):
         audit.append(log, {"user": "forged"})
     assert verify(log).whole
     assert troubles(log, written_down) == ["line 6 is not the one that was written down"]
+    beyond = audit.Head(99, written_down.digest)
+    assert troubles(log, beyond) == ["line 99 was written down, and the log ends with line 6"]
 
 
 def test_what_a_crash_left_half_done_is_mended(log):
@@ -133,7 +135,67 @@ def test_a_log_without_chain_is_gone_on_with(tmp_path):
     file.write_text('{"user":"old"}\n{"user":"older"}\n')
     audit.append(file, {"user": "new"})
     report = verify(file)
-    assert (report.whole, report.before_chain, report.lines) == (True, 2, 1)
+    assert (report.whole, report.before_chain, report.lines) == (True, 2, 2)
+    first, second = (json.loads(line) for line in lines(file)[2:])
+    assert (first["event"], first["older_lines"], first["seq"]) == ("chain_begun", 2, 1)
+    assert second["user"] == "new"
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda text: [b'{"user":"eve"}\n', *text],
+        lambda text: [text[0].replace(b"old", b"eve"), *text[1:]],
+        lambda text: text[1:],
+        lambda text: [text[1], text[0], *text[2:]],
+    ],
+    ids=["one more", "changed", "one less", "in another order"],
+)
+def test_older_lines_are_those_that_the_chain_was_begun_after(tmp_path, harm):
+    file = tmp_path / "audit.jsonl"
+    file.write_text('{"user":"old"}\n{"user":"older"}\n')
+    audit.append(file, {"user": "new"})
+    assert verify(file).whole
+    file.write_bytes(b"".join(harm(lines(file))))
+    found = verify(file)
+    assert (found.whole, found.before_chain) == (False, 0)
+    assert found.troubles[0].line == 1
+    assert "it was put in" in found.troubles[0].message
+
+
+def test_a_line_before_a_chain_that_begins_with_the_log_was_put_in(log):
+    written_down = verify(log).head
+    log.write_bytes(b'{"asked_by":"adam","event":"move","user":"eve"}\n' + log.read_bytes())
+    (trouble,) = verify(log, written_down).troubles
+    assert (trouble.file, trouble.line) == ("audit.jsonl", 1)
+    assert "it was put in" in trouble.message
+
+
+def test_lines_without_any_chain_are_not_called_whole(tmp_path):
+    file = tmp_path / "audit.jsonl"
+    file.write_text('{"user":"eve"}\n')
+    assert [one.line for one in verify(file).troubles] == [1]
+
+
+@pytest.mark.parametrize("text", [b"rubbish", b"[1]", b"7", b'{"user":"eve"} x', b"{'user'}", b"\xff"])
+@pytest.mark.parametrize("place", [0, 3, 6])
+def test_what_is_no_line_of_ours_is_named_with_its_place(log, text, place):
+    before = lines(log)
+    log.write_bytes(b"".join([*before[:place], text + b"\n", *before[place:]]))
+    (trouble,) = verify(log).troubles
+    assert (trouble.line, "no line of the record" in trouble.message) == (place + 1, True)
+
+
+@given(st.integers(1, 80))
+def test_a_line_of_ours_that_was_cut_anywhere_is_told_and_no_trouble(tmp_path_factory, length):
+    file = tmp_path_factory.mktemp("audit") / "audit.jsonl"
+    audit.append(file, {"user": "ana", "groups": ["/é"], "memory_bytes": 12, "code": None})
+    cut = lines(file)[0][:length]
+    with file.open("ab") as opened:
+        opened.write(cut)
+    audit.append(file, {"user": "next"})
+    report = verify(file)
+    assert (report.whole, [one.line for one in report.cut_places]) == (True, [2])
 
 
 def test_the_chain_goes_over_files_and_says_what_went(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -154,6 +155,49 @@ def test_less_is_announced_then_given_when_use_has_fallen(tmp_path):
     assert [one.kind for one in case.follow("standard")] == ["resized"]
     assert case.spawner.limit == 5 * GIB
     assert case.said() == [("warning", "less_memory"), ("info", "resized")]
+
+
+def test_what_is_to_come_stands_first_and_fits_where_pages_cut_it_off(tmp_path):
+    case = Case(tmp_path, "premium")
+    case.spawner.used = 7 * GIB
+    case.follow("standard")
+    other = Case(tmp_path)
+    other.spawner.trouble = NoRoomError()
+    other.follow("premium")
+    cut, no_room = (one.spawner.board.notices[0] for one in (case, other))
+    assert cut.message.startswith("This server will be stopped at 02 May 2026 12:00 UTC, unless it uses less")
+    assert no_room.message.startswith("This server keeps its 5 GiB")
+    assert max(len(cut.message), len(no_room.message)) <= 140
+
+
+LENT = Account(
+    "ana", "id", True, frozenset({"/premium"}), until=NOW + timedelta(weeks=2), until_profile="standard"
+)
+
+
+def test_the_end_of_a_lent_profile_is_told_with_it(case):
+    [done] = case.follow(account=LENT)
+    assert "profile Premium until 15 May 2026 12:00 UTC, then Standard)" in done.message
+    assert len(done.message) <= 140
+    assert case.follow(account=replace(LENT, until=None, until_profile=None)) == []
+    case.follow("standard")
+    assert "until" not in case.spawner.board.notices[-1].message
+
+
+def test_what_a_lent_profile_ends_in_may_be_nothing_or_gone(case):
+    [done] = case.follow(account=replace(LENT, until_profile=None))
+    assert "then no profile" in done.message
+    case.follow("standard")
+    [done] = case.follow(account=replace(LENT, until_profile="gone"))
+    assert "then gone" in done.message
+
+
+def test_a_restarted_hub_knows_until_when_a_profile_is_lent(case):
+    case.follow(account=LENT)
+    other = Numbers()
+    other.user = case.spawner.user
+    other.load_grant_state(json.loads(json.dumps(case.spawner.get_state())))
+    assert (other.account_seen.until, other.account_seen.until_profile) == (LENT.until, "standard")
 
 
 def test_a_limit_that_use_has_passed_in_the_meantime_stays(tmp_path):

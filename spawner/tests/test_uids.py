@@ -261,6 +261,10 @@ class Sleeper(ProfileLocalSpawner):
     def server_command(self):
         return ["/bin/sleep", "300"]
 
+    async def own_port(self):
+        """It listens nowhere."""
+        return True
+
 
 @pytest.fixture
 def make(place, monkeypatch):

@@ -20,7 +20,7 @@ from cubehub_tests.lab import (
 )
 from cubehub_tests.lab import MEMORY_ITEM as ITEM
 from cubehub_tests.platform import MIB, STANDARD
-from cubehub_tests.realm import in_group, suspended
+from cubehub_tests.realm import in_group, suspended, without_group
 from cubehub_tests.servers import Account
 from playwright.sync_api import expect
 
@@ -133,6 +133,88 @@ def test_premium_arrives_in_the_notebook_that_runs(window: Window, ana: Account,
             expect(elsewhere.page.locator(ITEM)).to_contain_text("/ 1.4 GiB · Premium")
             said_once(elsewhere)
     expect(page.locator(ITEM)).to_contain_text("/ 768 MiB · Standard")
+
+
+def told_about(window: Window, text: str) -> None:
+    """See a notice in the corner, whole."""
+    notice = window.page.locator(".Toastify__toast").filter(has_text=text)
+    expect(notice.first).to_be_visible()
+    expect(notice.first).not_to_contain_text("…")
+
+
+def test_a_stop_that_is_coming_is_said_first_and_again_on_each_page(window: Window, petra: Account) -> None:
+    petra.stop()
+    enter_lab(window, "petra")
+    page = window.page
+    new_notebook(window)
+    mib = STANDARD // MIB + 150
+    run_in_new_cell(window, f"block = bytearray({mib} << 20); block[::4096] = b'x' * len(block[::4096])")
+    window.wait_until(lambda: used_mib(window) < 10 or used_mib(window) > mib, "it is in use")
+    with (
+        in_group(petra.whole, "petra", "/cubehub/standard"),
+        without_group(petra.whole, "petra", "/cubehub/premium"),
+    ):
+        said = re.compile(
+            r"This server will be stopped at .* UTC, unless it uses less than 768 MiB by then\."
+        )
+        told_about(window, "This server will be stopped at")
+        notice = page.locator(".Toastify__toast").filter(has_text=said)
+        notice.get_by_role("button", name="More").click()
+        dialogue = page.locator(".jp-Dialog")
+        expect(dialogue).to_contain_text("Your profile is now Standard (768 MiB)")
+        expect(dialogue).to_contain_text("Close notebooks until less than 768 MiB is used")
+        window.picture("account-stop-coming")
+        open_to_all(window, ".jp-Dialog")
+        page.keyboard.press("Enter")
+        expect(dialogue).to_have_count(0)
+        page.reload()
+        expect(page.locator(ITEM)).to_contain_text("Premium")
+        expect(notice).to_have_count(1)
+        wait_for_idle(window)  # the notebook takes the focus when it comes back, which closes the box
+        page.locator(ITEM).click()
+        details = page.get_by_role("dialog", name="Your server")
+        expect(details).to_contain_text(
+            re.compile(r"Coming\s*768 MiB \(Standard\) by .* UTC; the server is stopped")
+        )
+        open_to_all(window, ".cubehub-memory-details")
+        window.picture("account-stop-coming-details")
+        page.keyboard.press("Escape")
+    expect(page.locator(".Toastify__toast").filter(has_text="This server keeps its 1.4 GiB")).to_be_visible()
+    expect(notice).to_have_count(0)  # what does not hold any more goes
+    page.reload()
+    expect(page.locator(ITEM)).to_contain_text("Premium")
+    wait_for_idle(window)
+    page.locator(ITEM).click()
+    expect(details).to_be_visible()
+    expect(details.get_by_text("Coming")).to_be_hidden()
+    petra.stop()
+
+
+def test_the_end_of_a_lent_profile_is_shown(window: Window, ana: Account) -> None:
+    ana.stop()
+    enter_lab(window, "ana")
+    expect(window.page.locator(ITEM)).to_contain_text("768 MiB · Standard")
+    try:
+        ana.whole.run("users", "move", "ana", "premium", "--until", "2w", "--json")
+        told_about(window, "(profile Premium until")
+        window.page.reload()
+        expect(window.page.locator(ITEM)).to_contain_text("1.4 GiB · Premium")
+        told_about(window, "You have your profile until")
+        window.page.reload()  # weeks may pass: once more is enough
+        with window.page.expect_response(ASKED):
+            pass
+        expect(window.page.locator(ITEM)).to_contain_text("1.4 GiB · Premium")
+        expect(window.page.locator(".Toastify__toast")).to_have_count(0)
+        window.page.locator(ITEM).click()
+        details = window.page.get_by_role("dialog", name="Your server")
+        expect(details).to_contain_text(
+            re.compile(r"Profile until\s*\d\d \w+ \d+ \d\d:\d\d UTC, then Standard")
+        )
+        window.picture("account-lent")
+    finally:
+        ana.whole.run("users", "move", "ana", "standard", "--json")
+    expect(window.page.locator(ITEM)).to_contain_text("768 MiB · Standard")
+    expect(details.get_by_text("Profile until")).to_be_hidden()
 
 
 def test_a_kernel_that_ran_out_is_explained_in_place_of_labs_guess(window: Window, ana: Account) -> None:

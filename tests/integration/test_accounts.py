@@ -99,6 +99,28 @@ def test_a_suspension_ends_everything_at_once(whole: Whole, guest: Account) -> N
     assert limit_of(whole, "gusti") is None
 
 
+def test_a_broken_edit_of_the_profiles_keeps_nobody_in(whole: Whole, guest: Account) -> None:
+    file = whole.config / "profiles.yaml"
+    before = file.read_text()
+    file.write_text(before.replace("memory: ", "memory: much ", 1))
+    try:
+        refused = whole.run("users", "move", "gusti", "standard", "--json", check=False)
+        assert refused.json["code"] == "profile_file"
+        found = [
+            one
+            for one in whole.run("doctor", "--json", check=False).json["findings"]
+            if one["level"] == "problem"
+        ]
+        assert str(file) in " ".join(one["message"] for one in found)
+        ended = whole.run("users", "suspend", "gusti", "--reason", "for a test", "--json").json
+        assert (ended["reached"]["access"], ended["reached"]["problems"]) == ("ended", [])
+        assert guest.api.get("/hub/api/user").status_code == httpx.codes.FORBIDDEN
+    finally:
+        file.write_text(before)
+    until(lambda: limit_of(whole, "gusti") is None, "it ended")
+    assert whole.run("users", "show", "gusti", "--json").json["suspended"] == "for a test"
+
+
 @pytest.mark.usefixtures("guest")
 def test_suspended_in_keycloaks_own_page_and_the_service_is_killed_meanwhile(whole: Whole) -> None:
     with suspended(whole, "gusti"):

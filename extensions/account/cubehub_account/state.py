@@ -41,6 +41,8 @@ class State:
             "home_bytes": home.bytes if home else None,
             "home_complete": home.complete if home else True,
             "storage_bytes": server.get("storage_bytes"),
+            "coming": server.get("coming"),
+            "until": server.get("until"),
             "hub_url": _hub_home(),
             "notices": [{**notice, "seen": _key(notice) in self._seen} for notice in self.news.notices],
             "ended": self.news.ended,

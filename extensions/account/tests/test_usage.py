@@ -97,6 +97,13 @@ def test_the_profile_follows_the_hub_and_the_limit_the_machine(tmp_path, monkeyp
     assert (state.limits().profile, state.limits().memory_bytes) == ("Premium", 600 * MIB)
     status = state.status()
     assert (status["profile"], status["memory_bytes"], status["storage_bytes"]) == ("premium", 600 * MIB, 7)
+    assert (status["coming"], status["until"]) == (None, None), "a Hub that does not tell"
+    more = {
+        "coming": {"at": None, "memory_bytes": 9, "title": "Huge"},
+        "until": {"at": "t", "title": "Standard"},
+    }
+    state.news.take({"server": {"profile": "premium", **more}})
+    assert {name: state.status()[name] for name in more} == more
     state.say_stopped("The kernel of a.ipynb was stopped.", "Do this.", "k")
     state.say_stopped("The kernel of a.ipynb was stopped.", "Do this.", "k")
     first, second = state.status()["notices"]

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 from cubehub_spawner.enforcers import choose
-from cubehub_spawner.errors import NoEnforcerError
+from cubehub_spawner.errors import NoEnforcerError, SpawnerError
 from cubehub_spawner.isolation import probe_isolation
+from cubehub_spawner.profiles import load_profiles
 from traitlets.config import PyFileConfigLoader
 
+from cubehub.accounts.people import written
 from cubehub.findings import Finding
 from cubehub.keycloak.realm import ACCOUNTS_CLIENT, ACCOUNTS_SECRET, DIRECTORY_CLIENT, DIRECTORY_SECRET, REALM
 from cubehub.local.data_folder import read_json, typed
@@ -39,6 +41,7 @@ def check_up(data: DataFolder, status: dict[str, Any]) -> list[Finding]:
         found += service_accounts(str(data.state().get("keycloak_url")), data.secrets)
     found.append(enforcer(data.servers))
     found.append(isolation())
+    found.append(profiles(_config(data).path("profiles.yaml")))
     found += settings(data)
     return found
 
@@ -74,7 +77,7 @@ def service_accounts(keycloak_url: str, secrets: Path) -> list[Finding]:
                 answer = client.post(url, data=login)
             except httpx.HTTPError as error:
                 message = f"Keycloak does not answer at {keycloak_url}: {error}."
-                return [Finding("problem", "keycloak", message, "`cubehub logs keycloak`")]
+                return [Finding("problem", "keycloak", message, "`cubehub logs keycloak` says more.")]
             except OSError as error:
                 message = f"The secret {file} can't be read: {error.strerror}."
                 found.append(Finding("problem", "secret", message, "Be the user who runs CubeHub."))
@@ -85,7 +88,7 @@ def service_accounts(keycloak_url: str, secrets: Path) -> list[Finding]:
                 )
             else:
                 message = f"Keycloak refuses the log-in of {name} ({answer.status_code}), which {what}."
-                hint = "Look at the client in Keycloak; cubehub down, cubehub up renews its secret."
+                hint = "Look at the client in Keycloak; `cubehub down`, then `cubehub up` renews its secret."
                 found.append(Finding("problem", "service_account", message, hint))
     return found
 
@@ -116,11 +119,9 @@ def isolation() -> Finding:
 
 def settings(data: DataFolder) -> list[Finding]:
     """Tell which settings of the operator's own take protection away."""
-    facts = read_json(data.run / "hub.json")
-    if facts is None:
+    if read_json(data.run / "hub.json") is None:
         return []
-    own = facts.get("config")
-    file = ConfigFolder(Path(own) if own else None).path("jupyterhub_config.py")
+    file = _config(data).path("jupyterhub_config.py")
     # as the Hub is told where its settings are; a command does nothing else in its process
     os.environ["CUBEHUB_HUB_CONFIG"] = str(data.run / "hub.json")
     try:
@@ -131,6 +132,22 @@ def settings(data: DataFolder) -> list[Finding]:
     return unsafe_settings(content) or [Finding("ok", "settings", "No setting takes protection away.")]
 
 
+def profiles(file: Path) -> Finding:
+    """Tell whether the profiles can be read, and if not the line that is wrong."""
+    try:
+        found = load_profiles(file)
+    except SpawnerError as error:
+        message = f"The profiles can't be read, so no server starts, and people are suspended but not moved: {error.message}"
+        return Finding("problem", "profile_file", message, error.hint)
+    return Finding("ok", "profiles", f"The profiles can be read: {', '.join(found.profiles)}.")
+
+
+def _config(data: DataFolder) -> ConfigFolder:
+    """Give the folder of settings that the platform was started with last."""
+    own = (read_json(data.run / "hub.json") or {}).get("config")
+    return ConfigFolder(Path(own) if own else None)
+
+
 def _reconciler(data: DataFolder) -> list[Finding]:
     port = (read_json(data.run / "ports.json") or {}).get("accounts")
     url = f"http://{LOOPBACK}:{port}/services/accounts/health"
@@ -138,9 +155,16 @@ def _reconciler(data: DataFolder) -> list[Finding]:
         state = httpx.get(url, timeout=_TIMEOUT_S, trust_env=False).json()["reconciler"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         message = "The accounts service does not answer, so nothing that runs follows a change of group."
-        return [Finding("problem", "accounts", message, "`cubehub logs accounts`")]
+        return [Finding("problem", "accounts", message, "`cubehub logs accounts` says more.")]
     if not state["problems"]:
-        return [Finding("ok", "accounts", f"What runs was compared with Keycloak at {state['last_round']}.")]
+        return [
+            Finding(
+                "ok", "accounts", f"What runs was compared with Keycloak at {written(state['last_round'])}."
+            )
+        ]
+    if "profile_file" in state["problems"].values():
+        message = "What runs does not follow Keycloak while the profiles can't be read."
+        return [Finding("problem", "accounts", message, "Nothing is ended by that. See profiles, below.")]
     codes = ", ".join(f"{where}: {code}" for where, code in state["problems"].items())
     message = f"What runs can't be compared with Keycloak wholly ({codes})."
     return [Finding("problem", "accounts", message, "`cubehub logs accounts` says why.")]

@@ -18,6 +18,8 @@ import httpcore
 from cubehub_spawner.entitlement import Account
 from cubehub_spawner.errors import DirectoryUnavailableError, UnknownAccountError
 
+from cubehub.keycloak.attributes import UNTIL, UNTIL_PROFILE, first_value, read_moment
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -156,7 +158,8 @@ class KeycloakDirectory:
             ends,
             username=username,
             exact="true",
-            briefRepresentation="true",
+            # the brief one has no attributes, among which is when a profile ends
+            briefRepresentation="false",
         )
         # asked for exactly one name; compared again so that no search rule of the server can widen it
         people = [one for one in _entries(found) if str(one.get("username", "")).lower() == username.lower()]
@@ -175,6 +178,8 @@ class KeycloakDirectory:
                 enabled=person.get("enabled") is True,
                 groups=self._paths(_entries(groups), ends),
                 email=person.get("email"),
+                until=read_moment(first_value(person, UNTIL)),
+                until_profile=first_value(person, UNTIL_PROFILE),
             )
         except KeyError as error:
             raise _unavailable("directory_error", f"Keycloak's answer lacks {error}") from error

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cubehub.authenticator import KeycloakAuthenticator
-from cubehub.checkup import parts, service_accounts
+from cubehub.checkup import parts, profiles, service_accounts
 from cubehub.entitlements import HANDLERS, SETTINGS_KEY
 from cubehub.keycloak.realm import ACCOUNTS_SECRET, DIRECTORY_SECRET
+from cubehub.resources import resource
 from cubehub.unsafe import unsafe_settings
 from cubehub_spawner import ProfileLocalSpawner
 from jupyterhub.spawner import LocalProcessSpawner
@@ -61,6 +62,21 @@ def test_an_interval_of_nothing_is_refused_by_the_authenticator() -> None:
     c.Authenticator.auth_refresh_age = 0
     (found,) = unsafe_settings(c)
     assert "auth_refresh_age" in found.message
+
+
+def test_a_line_of_the_profiles_that_is_wrong_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "profiles.yaml"
+    text = resource("config", "profiles.yaml").read_text()
+    file.write_text(text)
+    assert profiles(file).level == "ok"
+    file.write_text(text.replace("memory: 5G", "memory: 2 Gigs"))
+    found = profiles(file)
+    line = text[: text.index("memory: 5G")].count("\n") + 1
+    assert found.level == "problem"
+    assert f"{file}" in found.message
+    assert f"line {line}" in found.message
+    assert "by itself" in found.hint
+    assert "start again" not in found.hint
 
 
 def test_parts_that_are_ill_are_named() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from cubehub.accounts.doctor import diagnose
+from cubehub.accounts.errors import RefusedError
 from cubehub.accounts.people import Person
 from cubehub.accounts.rules import Rules, read_rules
 from cubehub.resources import resource
@@ -70,6 +71,29 @@ def test_accounts(rules: Rules, changes: dict[str, Any], code: str) -> None:
 )
 def test_servers(rules: Rules, changes: dict[str, Any], code: str) -> None:
     assert codes(ANA, rules, SERVER | changes) == {code}
+
+
+def test_times_are_written_in_one_form(rules: Rules) -> None:
+    pending = {"profile": "", "memory_bytes": 0, "at": "2026-12-02T02:00:00.560828+02:00"}
+    lent = replace(ANA, until=NOW + timedelta(days=1), until_profile="standard")
+    said = " ".join(one.message for one in diagnose(lent, rules, [SERVER | {"pending": pending}], GIB, NOW))
+    assert "a stop comes at 02 Dec 2026 00:00 UTC." in said
+    assert "It ends at 02 Dec 2026 12:00 UTC; then standard." in said
+
+
+@pytest.mark.parametrize("text", ["premium", "Premium", " PREMIUM "])
+def test_a_profile_is_known_by_name_and_title_in_any_case(rules: Rules, text: str) -> None:
+    assert rules.named(text) == "premium"
+
+
+def test_none_is_no_profile_unless_one_is_called_so(rules: Rules, tmp_path: Any) -> None:
+    assert rules.named("None") is None
+    with pytest.raises(RefusedError) as caught:
+        rules.named("huge")
+    assert "standard, premium; 'none'" in caught.value.hint
+    file = tmp_path / "profiles.yaml"
+    file.write_text("profiles: {none: {title: Tiny, groups: [/cubehub/a], memory: 1G, cpu: 1, storage: 1G}}")
+    assert read_rules(file).named("none") == "none"
 
 
 def test_a_move_leads_to_the_first_group_of_the_file(tmp_path: Any) -> None:

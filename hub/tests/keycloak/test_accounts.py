@@ -63,6 +63,29 @@ def test_a_move_for_a_time_goes_back_by_itself(keycloak: RunningKeycloak, tmp_pa
     run(keycloak, tmp_path, test)
 
 
+def test_a_profile_is_meant_by_title_too_and_may_be_taken_away(
+    keycloak: RunningKeycloak, tmp_path: Path
+) -> None:
+    async def test(world: World) -> None:
+        until = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        status, said = await world.ask("POST", "/ana/move", json={"profile": "None", "until": until})
+        assert status == 200, said
+        assert (said["user"]["profiles"], said["user"]["until_profile"]) == ([], "standard")
+        assert (world.lines()[0]["from"], world.lines()[0]["to"]) == (["standard"], None)
+        # an end may be moved, and what comes then stays
+        status, said = await world.ask("POST", "/ana/move", json={"profile": "none", "until": until})
+        assert (status, said["user"]["until_profile"]) == (200, "standard")
+        status, said = await world.ask("POST", "/ana/move", json={"profile": "PREMIUM"})
+        assert (status, said["user"]["profile"], said["user"]["until"]) == (200, "premium", None)
+        assert world.lines()[-1]["to"] == "premium"
+        status, said = await world.ask("POST", "/ana/move", json={"profile": "premium", "until": until})
+        assert (status, said["code"]) == (409, "same_profile")
+        assert "without an end, to what they should go back to" in said["hint"]
+        assert (await world.ask("GET", "/ana"))[1]["until"] is None
+
+    run(keycloak, tmp_path, test)
+
+
 def test_suspension_ends_everything_and_keeps_the_rest(keycloak: RunningKeycloak, tmp_path: Path) -> None:
     keycloak.sign_in("ana")
     with keycloak.admin() as api:
@@ -92,6 +115,27 @@ def test_suspension_ends_everything_and_keeps_the_rest(keycloak: RunningKeycloak
 
     run(keycloak, tmp_path, test)
     keycloak.sign_in("ana")
+
+
+def test_who_is_suspended_is_so_whatever_is_wrong_in_the_profiles(
+    keycloak: RunningKeycloak, tmp_path: Path
+) -> None:
+    broken = tmp_path / "profiles.yaml"
+    broken.write_text("profiles: [")
+
+    async def test(world: World) -> None:
+        world.actions._profiles_yaml = broken
+        status, said = await world.ask("POST", "/ana/move", json={"profile": "premium"})
+        assert (status, said["code"]) == (503, "profile_file")
+        assert "by itself" in said["hint"]
+        status, said = await world.ask("POST", "/ana/suspend", json={"reason": "left"})
+        assert (status, said["user"]["suspended"], said["before"]["enabled"]) == (200, "left", True)
+        assert world.neighbours.applied == ["ana"]
+        assert (await world.ask("POST", "/adam/suspend", json={"reason": "x"}))[1]["code"] == "administrator"
+        world.actions._profiles_yaml = PROFILES
+        assert (await world.ask("POST", "/ana/resume", json={}))[0] == 200
+
+    run(keycloak, tmp_path, test)
 
 
 @pytest.mark.parametrize(

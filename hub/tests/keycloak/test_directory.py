@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
@@ -46,6 +47,7 @@ class Server:
         if path.endswith("/groups"):
             return self.answer(self.groups)
         assert request.url.params["exact"] == "true"
+        assert request.url.params["briefRepresentation"] == "false", "the brief one has no attributes"
         return self.answer(self.people)
 
     @staticmethod
@@ -126,6 +128,17 @@ def test_an_account_is_what_keycloak_says(server):
         "ana", "1", enabled=True, groups=frozenset({"/cubehub/standard"}), email="ana@example.org"
     )
     assert server.calls == ["token", "/users", "/users/1/groups", "/groups/root"]
+
+
+def test_until_when_a_profile_is_lent_is_read_with_the_account(server):
+    attributes = {"cubehub_until": ["2026-12-01T00:00:00Z"], "cubehub_until_profile": ["standard"]}
+    server.people = [{**ANA, "attributes": attributes}]
+    (account,) = look_up(server, "ana")
+    assert (account.until, account.until_profile) == (datetime(2026, 12, 1, tzinfo=UTC), "standard")
+    for rubbish in ({"cubehub_until": ["soon"]}, {"cubehub_until": []}, {"cubehub_until": "x"}, [], None):
+        server.people = [{**ANA, "attributes": rubbish}]
+        (account,) = look_up(server, "ana")
+        assert account.until is None, "who it is and what they may have is known all the same"
 
 
 def test_a_look_up_is_two_requests(server):

@@ -106,7 +106,7 @@ class TestPeople:
             assert set(seen.get("groups", [])) == set(person.groups)
         # an administrator's token for the hub opens nothing in Keycloak itself
         assert "resource_access" not in claims(tokens["access_token"])
-        assert tokens["expires_in"] == 300
+        assert 295 <= tokens["expires_in"] <= 300, "counted from when it was made, a moment before"
 
     @pytest.mark.parametrize("username", ["ana", "viktor"])
     def test_the_viewers_token_says_who_and_for_whom(self, keycloak, username):

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from cubehub_spawner.entitlement import Account, Grant, Refusal, format_bytes
+from cubehub_spawner.entitlement import Account, Grant, Refusal, format_bytes, format_moment, title_of
 from cubehub_spawner.errors import NoRoomError, ResizeError
 from cubehub_spawner.running import Announce, Pending, Resize, Running, Stop, Withdraw, reconcile
 
@@ -93,7 +93,7 @@ async def follow(
     known = account if isinstance(account, Account) else None
     done = []
     for action in actions:
-        one = _One(by_name[action.server], known, now, asked_by)
+        one = _One(by_name[action.server], known, profiles, now, asked_by)
         match action:
             case Resize(grant=grant):
                 done.append(await one.resize(grant))
@@ -116,6 +116,7 @@ class _One:
 
     spawner: EntitledSpawner
     account: Account | None
+    profiles: Profiles
     now: datetime
     asked_by: str
 
@@ -148,7 +149,7 @@ class _One:
         if not grows:
             self._audit("resize", grant)
         size = format_bytes(grant.memory_bytes)
-        message = f"Your memory limit is now {size} (profile {grant.title})."
+        message = f"Your memory limit is now {size} (profile {grant.title}{self._lent(grant)})."
         hint = (
             "Running notebooks go on; their variables are kept."
             if grows
@@ -162,18 +163,22 @@ class _One:
         spawner = self.spawner
         spawner.pending_grant = pending
         self._audit("announce", grant or Refusal("no_room_left", "", ""))
-        at = pending.at.astimezone(UTC) if pending.at else self.now
-        when = f"{at:%d %B %Y, %H:%M} UTC"
+        at = (pending.at or self.now).astimezone(UTC)
+        when = format_moment(at)
         has = format_bytes(spawner.granted_bytes)
+        # what happens and when comes first: a page may show no more than the first 140 characters
         if grant is None:
-            message = f"Your profile no longer has room for this server; it runs with {has} until {when} and is then stopped."
-            hint = "Save your work, or stop another of your servers. Files are kept."
+            message = f"This server will be stopped at {when}: your profile has no room for it any more."
+            hint = (
+                f"Until then it has {has}. Save your work, or stop another of your servers. Files are kept."
+            )
         else:
             size = format_bytes(grant.memory_bytes)
-            message = f"Your profile is now {grant.title} ({size}). This server keeps its {has} until {when}."
+            message = f"This server will be stopped at {when}, unless it uses less than {size} by then."
             hint = (
-                f"Close notebooks until less than {size} is used, and the new limit comes without a stop; "
-                "what still uses more at that time is stopped. Files are kept."
+                f"Your profile is now {grant.title} ({size}); this server keeps its {has} until then. "
+                f"Close notebooks until less than {size} is used, and the new limit comes without a stop. "
+                "Files are kept."
             )
         spawner.board.say(self.now, "warning", "less_memory", message, hint)
         return self._done(
@@ -203,12 +208,20 @@ class _One:
         await stop(spawner)
         return Done(spawner.name, "stopped", refusal.code, profile, before, 0, refusal.message, refusal.hint)
 
+    def _lent(self, grant: Grant) -> str:
+        """Say until when a profile is the person's, where it was lent to them."""
+        account = self.account
+        if account is None or account.until is None or account.until_profile == grant.profile:
+            return ""
+        then = title_of(account.until_profile, self.profiles)
+        return f" until {format_moment(account.until)}, then {then}"
+
     def _kept(self, grant: Grant, code: str, why: str) -> Done | None:
         """Note that more could not be given; said once, tried again at each call."""
         spawner = self.spawner
         pending = Pending(grant.profile, grant.memory_bytes, None)
         size, has = format_bytes(grant.memory_bytes), format_bytes(spawner.granted_bytes)
-        message = f"Your profile is now {grant.title} ({size}). {why} This server keeps its {has}."
+        message = f"This server keeps its {has}, though your profile is now {grant.title} ({size}). {why}"
         hint = "It gets more as soon as that is possible, or when you start it again."
         if spawner.pending_grant != pending:
             spawner.pending_grant = pending

@@ -317,7 +317,7 @@ class EntitledSpawner(HasTraits):
             "granted_profile": self.granted_profile,
             "granted_title": self.granted_title,
             "account_id": self.account_id,
-            "account_seen": {"enabled": seen.enabled, "groups": sorted(seen.groups)} if seen else None,
+            "account_seen": _account_state(seen) if seen else None,
             "wish": self.wish,
             "pending": self.pending_grant.as_state() if self.pending_grant else None,
             "board": self.board.as_state(),
@@ -332,8 +332,14 @@ class EntitledSpawner(HasTraits):
         self.granted_title = state.get("granted_title", "")
         self.account_id = state.get("account_id", "")
         if seen := state.get("account_seen"):
+            until = datetime.fromisoformat(seen["until"]) if seen.get("until") else None
             self.account_seen = Account(
-                self.user.name, self.account_id, seen["enabled"], frozenset(seen["groups"])
+                self.user.name,
+                self.account_id,
+                seen["enabled"],
+                frozenset(seen["groups"]),
+                until=until,
+                until_profile=seen.get("until_profile"),
             )
         self.wish = state.get("wish")
         if pending := state.get("pending"):
@@ -355,6 +361,15 @@ class EntitledSpawner(HasTraits):
         self.granted_bytes, self.granted_cpu, self.granted_storage = 0, 0.0, 0
         self.account_seen = self.wish = self.pending_grant = None
         self.board.wake()
+
+
+def _account_state(seen: Account) -> dict[str, Any]:
+    return {
+        "enabled": seen.enabled,
+        "groups": sorted(seen.groups),
+        "until": seen.until.isoformat() if seen.until else None,
+        "until_profile": seen.until_profile,
+    }
 
 
 def requested_profile(user_options: dict[str, Any] | None) -> str | None:

@@ -97,6 +97,33 @@ class Head:
         return f"{self.seq}:{self.digest}"
 
 
+CHAIN_BEGUN = "chain_begun"
+"""The event of a first line that vouches for lines without a number before it, of a version that had no chain."""
+
+
+@dataclass
+class Older:
+    """Whole lines without a number, one after the other."""
+
+    lines: int = 0
+    digest: str = START
+    """Of each line's bytes after the digest so far; `START` where there is none."""
+
+    def add(self, text: bytes) -> None:
+        """Take one line more."""
+        self.lines += 1
+        self.digest = digest_of(self.digest.encode("ascii") + text)
+
+    def as_json(self) -> dict[str, Any]:
+        """Write it as the first line of a chain tells it."""
+        return {"older_lines": self.lines, "older_digest": self.digest}
+
+    def is_told_by(self, text: bytes) -> bool:
+        """Whether this first line of a chain vouches for exactly these lines."""
+        entry = json.loads(text)
+        return bool(entry.items() >= {"event": CHAIN_BEGUN, **self.as_json()}.items())
+
+
 def append(path: Path, line: dict[str, Any]) -> None:
     """Add a line to the log's chain; files are made 0600, and two processes may write at once.
 
@@ -115,7 +142,10 @@ def append(path: Path, line: dict[str, Any]) -> None:
     descriptor = os.open(head_file(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with locked(descriptor, fcntl.LOCK_EX, path) as head_descriptor:
         head = _mended(path, _read_head(head_descriptor))
+        older = _older(path) if head.seq == 0 else Older()
         head = _rotated(path, head, head_descriptor)
+        if older.lines:
+            head = _write_line(path, {"event": CHAIN_BEGUN, **older.as_json()}, head, head_descriptor)
         _write_line(path, line, head, head_descriptor)
 
 
@@ -139,13 +169,34 @@ def digest_of(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
-def is_json(text: bytes) -> bool:
-    """Whether a line is a whole JSON value."""
+def is_record(text: bytes) -> bool:
+    """Whether a line is a whole JSON object."""
     try:
-        json.loads(text)
+        return isinstance(json.loads(text), dict)
     except (ValueError, RecursionError):
         return False
-    return True
+
+
+def is_unfinished(text: bytes) -> bool:
+    """Whether a text is the beginning of a line of ours, as a crash or a full disk leaves one."""
+    if not b'{"'.startswith(text[:2]):
+        return False
+    try:
+        json.JSONDecoder().raw_decode(text.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return True
+    return False  # whole, with or without something after it
+
+
+def _older(path: Path) -> Older:
+    """Count the whole lines of a log that has no chain yet."""
+    found = Older()
+    for file in files(path):
+        with file.open("rb") as opened:
+            for raw in opened:
+                if is_record(text := raw.rstrip(b"\n")):
+                    found.add(text)
+    return found
 
 
 def link_of(text: bytes) -> tuple[int, str] | None:
@@ -153,7 +204,7 @@ def link_of(text: bytes) -> tuple[int, str] | None:
     try:
         entry = json.loads(text)
         return int(entry["seq"]), str(entry["prev"])
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (KeyError, OverflowError, TypeError, ValueError, RecursionError):
         return None
 
 

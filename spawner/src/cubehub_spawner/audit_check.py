@@ -12,10 +12,12 @@ from typing import BinaryIO
 from cubehub_spawner.audit import (
     START,
     Head,
+    Older,
     digest_of,
     files,
     head_file,
-    is_json,
+    is_record,
+    is_unfinished,
     link_of,
     locked,
     read_head,
@@ -43,9 +45,11 @@ class Report:
     head: Head = field(default_factory=Head)
     """Its last one: to be written down elsewhere and compared another time."""
     before_chain: int = 0
-    """Lines of an earlier version, which had no chain."""
+    """Lines of an earlier version, which had no chain; the first line of the chain vouches for them."""
     cut: int = 0
     """Lines that were cut when they were written, by a crash or a full disk; what they said was not done."""
+    cut_places: list[Trouble] = field(default_factory=list)
+    """Where those are."""
     troubles: list[Trouble] = field(default_factory=list)
 
     @property
@@ -74,7 +78,7 @@ def verify(path: Path, expected: Head | None = None) -> Report:
     Whoever may write the log and its head could make both anew. So the head is worth writing down elsewhere, in a mail
     or on paper: with it, a log that was made anew is found out.
     """
-    report = Report()
+    report, older = Report(), _Older()
     met = expected is None
     with ExitStack() as stack:
         kept, opened = _at_one_moment(path, stack)
@@ -84,13 +88,11 @@ def verify(path: Path, expected: Head | None = None) -> Report:
                 left -= len(raw)
                 if left < 0:  # written since
                     break
-                met = _take(report, name, number, raw.rstrip(b"\n"), expected) or met
+                met = _take(report, older, name, number, raw.rstrip(b"\n"), expected) or met
+    if not report.lines:
+        report.troubles += older.troubles
     if not met and expected is not None:
-        if expected.seq < report.first:
-            message = f"line {expected.seq} went with an old file, so it can't be compared any more"
-        else:
-            message = f"line {expected.seq} is not the one that was written down"
-        report.troubles.append(Trouble(path.name, 0, message))
+        report.troubles.append(Trouble(path.name, 0, _unmet(report, expected)))
     _compare_head(report, path.name, kept)
     return report
 
@@ -107,21 +109,37 @@ def _at_one_moment(path: Path, stack: ExitStack) -> tuple[Head | None, list[tupl
         return read_head(path), [(file, os.fstat(file.fileno()).st_size) for file in opened]
 
 
-def _take(report: Report, file: str, number: int, text: bytes, expected: Head | None) -> bool:
+@dataclass
+class _Older:
+    """What stands before the chain."""
+
+    found: Older = field(default_factory=Older)
+    troubles: list[Trouble] = field(default_factory=list)
+    """One for each of its lines, should the chain not vouch for them."""
+
+
+def _unmet(report: Report, expected: Head) -> str:
+    if expected.seq < report.first:
+        return f"line {expected.seq} went with an old file, so it can't be compared any more"
+    if expected.seq > report.head.seq:
+        return f"line {expected.seq} was written down, and the log ends with line {report.head.seq}"
+    return f"line {expected.seq} is not the one that was written down"
+
+
+def _take(report: Report, older: _Older, file: str, number: int, text: bytes, expected: Head | None) -> bool:
     """Take one line; True where it is the expected one."""
     link = link_of(text)
     if link is None:
-        whole = text.startswith(b"{") and text.endswith(b"}") and is_json(text)
-        if whole and report.lines:
-            report.troubles.append(Trouble(file, number, "this line has no number: it was put in"))
-        elif whole:
-            report.before_chain += 1
-        elif text:
-            report.cut += 1
+        _take_foreign(report, older, file, number, text)
         return False
     seq, before = link
     if report.lines == 0:
         report.first = seq
+        # whoever puts a line before the first one can't make the first one say so
+        if seq == 1 and older.found.lines and older.found.is_told_by(text):
+            report.before_chain = older.found.lines
+        else:
+            report.troubles += older.troubles
         if seq == 1 and before != START:
             report.troubles.append(Trouble(file, number, "the first line does not begin a chain"))
     elif seq != report.head.seq + 1:
@@ -133,6 +151,22 @@ def _take(report: Report, file: str, number: int, text: bytes, expected: Head | 
     report.lines += 1
     report.head = Head(seq, digest_of(text))
     return expected is not None and (expected.seq, expected.digest) == (seq, report.head.digest)
+
+
+def _take_foreign(report: Report, older: _Older, file: str, number: int, text: bytes) -> None:
+    """Take a line that is of no chain."""
+    if is_record(text):
+        if report.lines:
+            report.troubles.append(Trouble(file, number, "this line has no number: it was put in"))
+        else:
+            older.found.add(text)
+            message = "this line has no number, and no first line vouches for it: it was put in"
+            older.troubles.append(Trouble(file, number, message))
+    elif text and is_unfinished(text):
+        report.cut += 1
+        report.cut_places.append(Trouble(file, number, "never finished"))
+    elif text:
+        report.troubles.append(Trouble(file, number, "this is no line of the record: it was put in"))
 
 
 def _compare_head(report: Report, file: str, kept: Head | None) -> None:

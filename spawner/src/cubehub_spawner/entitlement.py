@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from cubehub_spawner.profiles import DaskBudget, Profile, Profiles
 
@@ -24,6 +26,10 @@ class Account:
     groups: frozenset[str]
     """Full group paths, e.g. ``/cubehub/standard``."""
     email: str | None = None
+    until: datetime | None = None
+    """When the profile that was lent to the person ends, with its zone; None where it is theirs for good."""
+    until_profile: str | None = None
+    """Name of the profile that comes then; None for none."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,18 @@ def decide(
         f"that {mine[0].title} gives you in all.",
         "Stop one of them in the Hub's control panel, then start this one.",
     )
+
+
+def format_moment(moment: datetime) -> str:
+    """Write a moment as people read it, wherever they are: ``28 Nov 2026 06:30 UTC``."""
+    return f"{moment.astimezone(UTC):%d %b %Y %H:%M} UTC"
+
+
+def title_of(profile: str | None, profiles: Profiles) -> str:
+    """Give a profile's name as people read it; one that no longer exists keeps the name it had."""
+    if not profile:
+        return "no profile"
+    return profiles.profiles[profile].title if profile in profiles.profiles else profile
 
 
 def format_bytes(count: int) -> str:

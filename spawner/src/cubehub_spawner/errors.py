@@ -48,7 +48,10 @@ class ProfileFileError(SpawnerError):
 
     code = "profile_file"
     default_message = "The profiles file can't be used."
-    default_hint = "Correct the line named and start again; config/profiles.yaml is an annotated example."
+    default_hint = (
+        "Correct the line named. A platform that runs reads the file again by itself; "
+        "config/profiles.yaml is an annotated example."
+    )
 
 
 class NoEnforcerError(SpawnerError):

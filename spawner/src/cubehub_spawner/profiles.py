@@ -151,6 +151,10 @@ class Profiles(_Strict):
         return {**data, "profiles": named}
 
 
+NO_PROFILES = Profiles.model_construct(profiles={})
+"""For what is taken away while the file can't be read: nobody is given anything by these."""
+
+
 def load_profiles(path: Path | str) -> Profiles:
     """Read the profiles file.
 

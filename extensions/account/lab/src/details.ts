@@ -1,6 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { describeHome, formatBytes, type IStatus } from './model';
+import { describeComing, describeHome, describeUntil, formatBytes, type IStatus } from './model';
 
 /** What the item's box shows. Only the values are written anew, so that a link in it keeps the focus. */
 export class Details {
@@ -11,13 +11,20 @@ export class Details {
     status: IStatus
   ) {
     const list = document.createElement('dl');
-    const terms = [trans.__('Profile'), trans.__('Memory in use'), trans.__('Memory limit'), trans.__('Home folder')];
+    const terms = [
+      trans.__('Profile'),
+      trans.__('Profile until'),
+      trans.__('Memory in use'),
+      trans.__('Memory limit'),
+      trans.__('Coming'),
+      trans.__('Home folder')
+    ];
     for (const term of terms) {
       const dt = document.createElement('dt');
       const dd = document.createElement('dd');
       dt.textContent = term;
       list.append(dt, dd);
-      this.values.push(dd);
+      this.rows.push([dt, dd]);
     }
     const about = document.createElement('p');
     about.textContent = trans.__(
@@ -38,12 +45,18 @@ export class Details {
     const size = (bytes: number | null): string => (bytes === null ? unknown : formatBytes(bytes));
     const texts = [
       status.title || unknown,
+      describeUntil(status),
       size(status.used_bytes),
       size(status.memory_bytes),
+      describeComing(status),
       describeHome(status)
     ];
-    texts.forEach((text, place) => (this.values[place].textContent = text));
+    texts.forEach((text, place) => {
+      const [dt, dd] = this.rows[place];
+      dd.textContent = text ?? '';
+      dt.hidden = dd.hidden = text === null;
+    });
   }
 
-  private readonly values: HTMLElement[] = [];
+  private readonly rows: [HTMLElement, HTMLElement][] = [];
 }

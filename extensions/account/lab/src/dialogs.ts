@@ -20,6 +20,15 @@ export async function tellReason(notice: INotice, trans: TranslationBundle): Pro
   });
 }
 
+/** Say all of a notice that does not fit in the corner. */
+export async function tellMore(said: Pick<INotice, 'message' | 'hint'>, trans: TranslationBundle): Promise<void> {
+  await showDialog({
+    title: trans.__('Your server'),
+    body: content(said),
+    buttons: [Dialog.okButton({ label: trans.__('Ok') })]
+  });
+}
+
 /** Say that nothing will work any more, in a way that can't be overlooked. */
 export async function tellEnd(notice: INotice, hubUrl: string, trans: TranslationBundle): Promise<void> {
   const { button } = await showDialog({
@@ -53,7 +62,7 @@ export async function tellRenewed(trans: TranslationBundle): Promise<void> {
   }
 }
 
-function content(notice: INotice): Widget {
+function content(notice: Pick<INotice, 'message' | 'hint'>): Widget {
   const body = new Widget();
   body.addClass('cubehub-notice');
   body.node.append(...[notice.message, ...blocks(notice.hint)].map(block => (Array.isArray(block) ? list(block) : line('p', block))));

@@ -7,9 +7,9 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import '../style/index.css';
 
 import { Account, IAccount } from './account';
-import { findBareDialog, tellEnd, tellReason, tellRenewed } from './dialogs';
+import { findBareDialog, tellEnd, tellMore, tellReason, tellRenewed } from './dialogs';
 import { MemoryItem } from './item';
-import { fresh, keyOf, reasonFor, type INotice } from './model';
+import { ABOUT_LIMIT, forToast, fresh, keyOf, reasonFor, standing, UNTIL, type INotice } from './model';
 
 const account: JupyterFrontEndPlugin<IAccount> = {
   id: '@cubehub/account:status',
@@ -60,15 +60,46 @@ const notices: JupyterFrontEndPlugin<void> = {
         void tellEnd(notice, hubUrl, trans);
       }
     };
+    const stands = new Set<string>();
+    let [lastLimit, lastUntil] = ['', ''];
+    const say = (code: string, message: string, hint: string, level: INotice['level']): void => {
+      const { text, more } = forToast(message, hint);
+      const actions = more
+        ? [{ label: trans.__('More'), callback: () => void tellMore({ message, hint }, trans) }]
+        : [];
+      const id = Notification.emit(text, level === 'warning' ? 'warning' : 'info', { autoClose: false, actions });
+      if (code !== UNTIL && !ABOUT_LIMIT.has(code)) {
+        return;
+      }
+      // two limits one above the other would contradict each other; a new limit also has its own end
+      for (const before of code === UNTIL ? [lastUntil] : [lastLimit, lastUntil]) {
+        if (before) {
+          Notification.dismiss(before);
+        }
+      }
+      if (code === UNTIL) {
+        lastUntil = id;
+      } else {
+        [lastLimit, lastUntil] = [id, ''];
+      }
+    };
     known.changed.connect((_, status) => {
       hubUrl = status.hub_url;
       over = over && status.ended !== null;
       renewed = false;
-      for (const notice of fresh(status.notices, known.shown, kernelsOf(tracker))) {
+      const news = fresh(status.notices, known.shown, kernelsOf(tracker));
+      for (const notice of news) {
         known.noteSeen(keyOf(notice));
-        Notification.emit(`${notice.message} ${notice.hint}`, notice.level === 'warning' ? 'warning' : 'info', {
-          autoClose: false
-        });
+        say(notice.code, notice.message, notice.hint, notice.level);
+      }
+      for (const one of standing(status, Date.now())) {
+        if (!stands.has(one.key)) {
+          stands.add(one.key);
+          const said = news.some(notice => one.saidBy.includes(notice.code));
+          if (!said && (one.urgent || !wasSaidHere(one.key))) {
+            say(one.code, one.message, one.hint, one.level);
+          }
+        }
       }
       if (status.ended) {
         end(status.ended);
@@ -127,6 +158,19 @@ const reasons: JupyterFrontEndPlugin<void> = {
     });
   }
 };
+
+const SAID = 'cubehub-account:said';
+
+/** Whether this browser has said something on an earlier page; from now on it has. */
+function wasSaidHere(key: string): boolean {
+  try {
+    const before = window.localStorage.getItem(SAID);
+    window.localStorage.setItem(SAID, key);
+    return before === key;
+  } catch {
+    return false; // a browser that keeps nothing
+  }
+}
 
 /** The kernels of the notebooks that are open on this page. */
 function kernelsOf(tracker: INotebookTracker | null): ReadonlySet<string> {

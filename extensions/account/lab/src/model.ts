@@ -14,6 +14,22 @@ export interface INotice {
   seen?: boolean;
 }
 
+/** What the server should have and has not yet. */
+export interface IComing {
+  /** When it has less at the latest, ISO 8601; null for more, which comes as soon as there is room. */
+  at: string | null;
+  /** 0 where the server is stopped then. */
+  memory_bytes: number;
+  title: string;
+}
+
+/** The end of a profile that was lent. */
+export interface IUntil {
+  at: string;
+  /** The profile that comes then. */
+  title: string;
+}
+
 /** What the server answers; sizes in bytes, null where nobody knows. */
 export interface IStatus {
   used_bytes: number | null;
@@ -23,6 +39,8 @@ export interface IStatus {
   home_bytes: number | null;
   home_complete: boolean;
   storage_bytes: number | null;
+  coming?: IComing | null;
+  until?: IUntil | null;
   hub_url: string;
   notices: INotice[];
   ended: INotice | null;
@@ -98,6 +116,104 @@ export function describeHome(status: IStatus): string {
   }
   const size = `${status.home_complete ? '' : 'more than '}${formatBytes(status.home_bytes)}`;
   return status.storage_bytes ? `${size} of ${formatBytes(status.storage_bytes)}` : size;
+}
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** Write a moment as all of CubeHub does: `28 Nov 2026 06:30 UTC`. */
+export function formatMoment(text: string): string {
+  const moment = new Date(text);
+  if (Number.isNaN(moment.getTime())) {
+    return text;
+  }
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const day = `${two(moment.getUTCDate())} ${MONTHS[moment.getUTCMonth()]} ${moment.getUTCFullYear()}`;
+  return `${day} ${two(moment.getUTCHours())}:${two(moment.getUTCMinutes())} UTC`;
+}
+
+/** What comes and when, or null where nothing does. */
+export function describeComing({ coming }: IStatus): string | null {
+  if (!coming) {
+    return null;
+  }
+  const size = `${formatBytes(coming.memory_bytes)}${coming.title ? ` (${coming.title})` : ''}`;
+  if (coming.at === null) {
+    return `${size}, as soon as the machine has room`;
+  }
+  const when = formatMoment(coming.at);
+  return coming.memory_bytes
+    ? `${size} by ${when}; the server is stopped if it then uses more`
+    : `the server is stopped at ${when}`;
+}
+
+/** When a lent profile ends and what comes then, or null where it is the person's for good. */
+export function describeUntil({ until }: IStatus): string | null {
+  return until ? `${formatMoment(until.at)}, then ${until.title}` : null;
+}
+
+/** Something that holds until its time, for whoever has not read of it on this page. */
+export interface IStanding {
+  key: string;
+  code: string;
+  level: 'info' | 'warning';
+  message: string;
+  hint: string;
+  /** Codes of the notices that say the same. */
+  saidBy: string[];
+  /** Whether it is told on each page; else once more in a browser, since weeks may pass until its time. */
+  urgent: boolean;
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** Codes of the notices about the limit, of which only the last holds. */
+export const ABOUT_LIMIT: ReadonlySet<string> = new Set(['resized', 'less_memory', 'withdrawn', 'no_room']);
+
+/** Code of what is said of the end of a lent profile. */
+export const UNTIL = 'until';
+
+/** What a page that was loaded anew says once more: a notice of yesterday is gone, and what it warned of is not. */
+export function standing(status: IStatus, now: number): IStanding[] {
+  const found: IStanding[] = [];
+  const { coming, until } = status;
+  if (coming?.at) {
+    const when = formatMoment(coming.at);
+    const size = formatBytes(coming.memory_bytes);
+    found.push({
+      key: `coming@${coming.at}@${coming.memory_bytes}`,
+      code: 'less_memory',
+      level: 'warning',
+      message: coming.memory_bytes
+        ? `This server will be stopped at ${when}, unless it uses less than ${size} by then.`
+        : `This server will be stopped at ${when}: your profile has no room for it any more.`,
+      hint: coming.memory_bytes
+        ? `Close notebooks until less than ${size} is used, and the new limit comes without a stop. Files are kept.`
+        : 'Save your work, or stop another of your servers. Files are kept.',
+      saidBy: ['less_memory'],
+      urgent: true
+    });
+  }
+  if (until) {
+    found.push({
+      key: `until@${until.at}@${until.title}`,
+      code: UNTIL,
+      level: 'info',
+      message: `You have your profile until ${formatMoment(until.at)}, then ${until.title}.`,
+      hint: '',
+      saidBy: ['resized'],
+      urgent: new Date(until.at).getTime() - now < DAY_MS
+    });
+  }
+  return found;
+}
+
+/** What Lab shows of a message that comes up in the corner; it cuts the rest off. */
+const TOAST = 140;
+
+/** The text for the corner, and whether there is more to read than fits. */
+export function forToast(message: string, hint: string): { text: string; more: boolean } {
+  const whole = `${message} ${hint}`.trim();
+  return whole.length <= TOAST ? { text: whole, more: false } : { text: message, more: true };
 }
 
 /** What the item says instead of numbers that no longer hold. */

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import {
-  blocks, describeHome, formatBytes, formatPair, fresh, keyOf, reasonFor, summarise, summariseLoss
+  blocks, describeComing, describeHome, describeUntil, forToast, formatBytes, formatMoment, formatPair, fresh, keyOf,
+  reasonFor, standing, summarise, summariseLoss
 } from '../lib/model.js';
 
 const GIB = 2 ** 30;
@@ -64,6 +65,50 @@ test('numbers that no longer hold are not shown', () => {
     assert.doesNotMatch(found.text, /\d/);
     assert.equal(found.level, 'unknown');
   }
+});
+
+const AT = '2026-11-28T06:30:00+00:00';
+const DAY = 24 * 60 * 60 * 1000;
+const NOW = Date.parse(AT) - 14 * DAY - 1;
+
+test('moments are written in one form, whatever the zone', () => {
+  assert.equal(formatMoment(AT), '28 Nov 2026 06:30 UTC');
+  assert.equal(formatMoment('2026-01-01T00:05:00+02:00'), '31 Dec 2025 22:05 UTC');
+  assert.equal(formatMoment('soon'), 'soon');
+});
+
+test('what is coming is told with its time and its consequence', () => {
+  const less = { at: AT, memory_bytes: 5 * GIB, title: 'Standard' };
+  assert.equal(
+    describeComing(status({ coming: less })),
+    '5 GiB (Standard) by 28 Nov 2026 06:30 UTC; the server is stopped if it then uses more'
+  );
+  assert.match(describeComing(status({ coming: { at: AT, memory_bytes: 0, title: '' } })), /stopped at 28 Nov/);
+  assert.match(describeComing(status({ coming: { ...less, at: null } })), /as soon as the machine has room/);
+  assert.equal(describeComing(status({ coming: null })), null);
+  assert.equal(describeComing(status()), null, 'a Hub that does not tell');
+  assert.equal(describeUntil(status({ until: { at: AT, title: 'Standard' } })), '28 Nov 2026 06:30 UTC, then Standard');
+  assert.equal(describeUntil(status()), null);
+});
+
+test('what still stands is said again, shortly and by its own key', () => {
+  const coming = { at: AT, memory_bytes: 5 * GIB, title: 'Standard' };
+  const [cut, end] = standing(status({ coming, until: { at: AT, title: 'Standard' } }), NOW);
+  assert.equal(cut.level, 'warning');
+  assert.match(cut.message, /^This server will be stopped at 28 Nov 2026 06:30 UTC, unless it uses less than 5 GiB/);
+  assert.match(end.message, /until 28 Nov 2026 06:30 UTC, then Standard/);
+  assert.notEqual(cut.key, standing(status({ coming: { ...coming, memory_bytes: GIB } }), NOW)[0].key);
+  assert.match(standing(status({ coming: { ...coming, memory_bytes: 0 } }), NOW)[0].message, /no room for it/);
+  assert.deepEqual(standing(status({ coming: { ...coming, at: null } }), NOW), []);
+  assert.deepEqual(standing(status(), NOW), []);
+  assert.deepEqual([cut.urgent, end.urgent], [true, false]);
+  assert.equal(standing(status({ until: { at: AT, title: 'Standard' } }), NOW + 14 * DAY)[0].urgent, true);
+});
+
+test('what is too long for the corner is left to a dialog', () => {
+  assert.deepEqual(forToast('Short.', 'And what to do.'), { text: 'Short. And what to do.', more: false });
+  assert.deepEqual(forToast('Short.', ''), { text: 'Short.', more: false });
+  assert.deepEqual(forToast('Short.', 'x'.repeat(140)), { text: 'Short.', more: true });
 });
 
 test('a text becomes paragraphs and lists', () => {

@@ -88,6 +88,8 @@ class Actions:
 
         Parameters
         ----------
+        profile
+            By name or title; `NOTHING` for none.
         until
             When they go back to what they had; None for never.
 
@@ -97,14 +99,17 @@ class Actions:
             It was not done, or only in part; repeating is safe.
         """
         rules = self.rules()
-        target = rules.target(profile)
+        to = rules.named(profile)
+        target = rules.target(to) if to else None
         async with self._locks[name.lower()]:
             who = await self.membership.find(name, rules.granting)
             _leave_administrators_alone(who)
             before = rules.granted(who)
             # a second move with an end does not make the first one's profile the one to go back to
             back = who.until_profile if who.until else next(iter(before), None)
-            line = {"from": before, "to": profile, "until": write_moment(until) if until else None}
+            if until is not None and back == to:
+                raise _no_way_back(who, to)
+            line = {"from": before, "to": to, "until": write_moment(until) if until else None}
             async with self._noted("move", who, asked_by, line):
                 if until is not None:
                     await self.membership.note_until(who, until, back)
@@ -272,6 +277,16 @@ def _leave_administrators_alone(who: Person) -> None:
             "Do it in Keycloak's own console (Users), or take them out of /cubehub/admin there first.",
             code="administrator",
         )
+
+
+def _no_way_back(who: Person, profile: str | None) -> RefusedError:
+    """Refuse an end after which nothing would be another: who asked for it means something else."""
+    to, what = (profile, f"the profile {profile}") if profile else ("none", "no profile")
+    return RefusedError(
+        f"After that time {who.username} would go back to {what}, which is the same: the end would change nothing.",
+        f"Move them first, without an end, to what they should go back to; then to {to} with the end.",
+        code="same_profile",
+    )
 
 
 def _problem(error: AccountsError) -> dict[str, str]:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from cubehub_spawner.errors import SpawnerError
+from cubehub_spawner.errors import ProfileFileError, SpawnerError
+from cubehub_spawner.profiles import NO_PROFILES
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from tornado.web import Application, HTTPError, RequestHandler
 
@@ -23,6 +24,7 @@ from cubehub.accounts.errors import (
     UnknownUserError,
 )
 from cubehub.accounts.people import Person, write_moment
+from cubehub.accounts.rules import Rules
 from cubehub.entitlements.rules import READ_SCOPE, WRITE_SCOPE
 from cubehub.keycloak.attributes import LONGEST
 from cubehub.keycloak.permissions import ADMIN_GROUP
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
     from cubehub.accounts.actions import Actions, Reached
     from cubehub.accounts.reconciler import Reconciler
-    from cubehub.accounts.rules import Rules
 
 log = logging.getLogger("cubehub.accounts")
 MOST = 100
@@ -108,9 +109,13 @@ class _Handler(RequestHandler):
             )
         return asker(model), allowed
 
+    def rules(self) -> Rules:
+        """Read the profiles."""
+        return self.do.rules()
+
     async def person(self, name: str, allowed: Reach) -> tuple[Person, Rules]:
         """Find somebody whom the token is about; of others not even whether they exist is told."""
-        rules = self.do.rules()
+        rules = self.rules()
         try:
             found = await self.do.membership.find(name, rules.granting | allowed.groups)
         except UnknownUserError:
@@ -129,8 +134,10 @@ class _Handler(RequestHandler):
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "the body"
             said = first["msg"].removeprefix("Value error, ")
-            fields = ", ".join(model.model_fields) or "none"
-            raise BadRequestError(f"{where}: {said}", f"What can be given: {fields}.") from error
+            fields = ", ".join(model.model_fields) or "nothing"
+            # of a value that is wrong, the message itself says what it should be
+            hint = "Nothing was changed." if where in model.model_fields else f"What can be given: {fields}."
+            raise BadRequestError(f"{where}: {said}", hint) from error
 
     def number(self, name: str, default: int, most: int) -> int:
         """Read a whole number from the query."""
@@ -234,10 +241,12 @@ class _Change(_Handler):
         found, _ = await self.person(name, allowed)
         reached = await self.change(found, self.body(self.takes), who)
         after, rules = await self.person_after(found)
-        self.answer({"user": describe(after, rules), "reached": reached.as_json()})
+        self.answer(
+            {"user": describe(after, rules), "before": describe(found, rules), "reached": reached.as_json()}
+        )
 
     async def person_after(self, before: Person) -> tuple[Person, Rules]:
-        rules = self.do.rules()
+        rules = self.rules()
         return await self.do.membership.find(before.username, rules.granting), rules
 
     async def change(self, person: Person, asked: Any, who: str) -> Reached:
@@ -265,6 +274,13 @@ class SuspendHandler(_Change):
     """No access, for a reason."""
 
     takes = SuspendRequest
+
+    def rules(self) -> Rules:
+        """Read the profiles; without them nobody is known to have one, and is suspended all the same."""
+        try:
+            return super().rules()
+        except ProfileFileError:
+            return Rules(NO_PROFILES, {})
 
     async def change(self, person: Person, asked: SuspendRequest, who: str) -> Reached:
         """Suspend."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cubehub_spawner.entitlement import format_bytes
+from cubehub_spawner.entitlement import format_bytes, format_moment
 
-from cubehub.accounts.people import write_moment
+from cubehub.accounts.people import written
 from cubehub.findings import Finding
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _account(person: Person) -> list[Finding]:
                     "note",
                     "stale_reason",
                     f"A reason for a suspension is still noted ({person.suspended}), but the account is enabled: it was switched on in Keycloak.",
-                    "`cubehub users resume` removes the note.",
+                    f"`cubehub users resume {person.username}` removes the note.",
                 )
             )
         return found
@@ -103,14 +103,14 @@ def _until(person: Person, rules: Rules, now: datetime) -> list[Finding]:
             Finding(
                 "problem",
                 "until_profile_unknown",
-                f"It ends at {write_moment(person.until)}, and the profile to go back to, {back}, no longer exists: then there is none.",
+                f"It ends at {format_moment(person.until)}, and the profile to go back to, {back}, no longer exists: then there is none.",
                 "Move the person again.",
             )
         ]
     if person.until <= now:
-        text = f"It ended at {write_moment(person.until)}; the move back to {back} is not done yet."
+        text = f"It ended at {format_moment(person.until)}; the move back to {back} is not done yet."
         return [Finding("problem", "until_over", text, "`cubehub logs accounts` says why.")]
-    return [Finding("note", "until", f"It ends at {write_moment(person.until)}; then {back}.")]
+    return [Finding("note", "until", f"It ends at {format_moment(person.until)}; then {back}.")]
 
 
 def _server(server: Mapping[str, Any], best: str | None, available_bytes: int) -> list[Finding]:
@@ -126,7 +126,7 @@ def _server(server: Mapping[str, Any], best: str | None, available_bytes: int) -
             Finding(
                 "note",
                 "less_memory",
-                f"{name} was told that {wanted} comes at {pending['at']}.",
+                f"{name} was told that {wanted} comes at {written(pending['at'])}.",
                 "It comes earlier where less is in use.",
             )
         )

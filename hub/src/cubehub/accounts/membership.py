@@ -195,7 +195,7 @@ class Membership:
                 raise
             raise RefusedError(
                 f"Keycloak does not let CubeHub change the members of {path}.",
-                "A group made while CubeHub runs can be filled after its next start: cubehub down, cubehub up.",
+                "A group made while CubeHub runs can be filled after its next start: `cubehub down`, then `cubehub up`.",
                 code="group_not_movable",
             ) from error
         if not done:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cubehub.keycloak.attributes import SUSPENDED, UNTIL, UNTIL_PROFILE
+from cubehub_spawner.entitlement import format_moment
+
+from cubehub.keycloak.attributes import SUSPENDED, UNTIL, UNTIL_PROFILE, first_value, read_moment
 from cubehub.keycloak.permissions import ADMIN_GROUP
 
 if TYPE_CHECKING:
@@ -54,7 +56,6 @@ def person(representation: Mapping[str, Any], groups: frozenset[str]) -> Person:
     KeyError
         It lacks id or name.
     """
-    attributes = representation.get("attributes") or {}
     names = (representation.get("firstName"), representation.get("lastName"))
     return Person(
         id=str(representation["id"]),
@@ -63,26 +64,18 @@ def person(representation: Mapping[str, Any], groups: frozenset[str]) -> Person:
         groups=groups,
         email=representation.get("email"),
         full_name=" ".join(name for name in names if name),
-        suspended=_first(attributes, SUSPENDED),
-        until=read_moment(_first(attributes, UNTIL)),
-        until_profile=_first(attributes, UNTIL_PROFILE),
+        suspended=first_value(representation, SUSPENDED),
+        until=read_moment(first_value(representation, UNTIL)),
+        until_profile=first_value(representation, UNTIL_PROFILE),
     )
 
 
-def read_moment(text: str | None) -> datetime | None:
-    """Read a moment in ISO form; one without a zone is in UTC. None where it is no moment."""
-    try:
-        found = datetime.fromisoformat((text or "").strip())
-    except ValueError:
-        return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+def written(text: str | None) -> str:
+    """Write a moment that came in ISO form as people read it; what is none stays as it is."""
+    found = read_moment(text)
+    return format_moment(found) if found else str(text)
 
 
 def write_moment(moment: datetime) -> str:
     """Write a moment as Keycloak keeps it, in UTC to the second."""
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _first(attributes: Mapping[str, Any], name: str) -> str | None:
-    values = attributes.get(name) or []
-    return str(values[0]) if values and values[0] else None

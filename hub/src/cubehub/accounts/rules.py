@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from cubehub.accounts.people import Person
 
+NOTHING = "none"
+"""What a move names to take every profile away; a profile of that name comes first."""
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -31,20 +34,30 @@ class Rules:
         """Paths of all groups that grant a profile."""
         return frozenset(path for paths in self.groups.values() for path in paths)
 
-    def target(self, name: str) -> str:
-        """Path of the group that a move to a profile leads into: its first.
+    def named(self, text: str) -> str | None:
+        """Give the name of the profile that is meant, by name or title in any case; None for none of them.
 
         Raises
         ------
         RefusedError
             There is no such profile.
         """
-        if name not in self.groups:
-            raise RefusedError(
-                f"There is no profile {name!r}.",
-                f"Profiles: {', '.join(self.groups)}.",
-                code="unknown_profile",
-            )
+        if text in self.groups:
+            return text
+        meant = text.strip().lower()
+        for name, profile in self.profiles.profiles.items():
+            if meant in (name.lower(), profile.title.lower()):
+                return name
+        if meant == NOTHING:
+            return None
+        raise RefusedError(
+            f"There is no profile {text!r}.",
+            f"Profiles: {', '.join(self.groups)}; {NOTHING!r} takes them all away.",
+            code="unknown_profile",
+        )
+
+    def target(self, name: str) -> str:
+        """Path of the group that a move to a profile leads into: its first."""
         return self.groups[name][0]
 
     def granted(self, person: Person) -> list[str]:

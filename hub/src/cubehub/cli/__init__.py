@@ -8,6 +8,8 @@ import json
 import os
 import sys
 import traceback
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -80,7 +82,22 @@ def _spawner_error(error: Exception) -> tuple[str, str, str] | None:
     return (error.code, error.message, error.hint) if isinstance(error, SpawnerError) else None
 
 
+def _typable(words: Sequence[str], hint: str) -> str:
+    """Write the commands in a hint for the folder that the command was about."""
+    try:
+        from cubehub.local.data_folder import default_data, full_path, runnable  # noqa: PLC0415 - the server half
+    except ImportError:
+        return hint
+    named = [after for word, after in pairwise(words) if word == "--data"]
+    named += [word.removeprefix("--data=") for word in words if word.startswith("--data=")]
+    try:
+        return runnable(hint, full_path(Path(named[-1])) if named else default_data())
+    except CubeHubError:
+        return hint
+
+
 def _show(words: Sequence[str], code: str, message: str, hint: str) -> None:
+    hint = _typable(words, hint)
     if "--json" in words:
         # standard output itself may be what failed
         with contextlib.suppress(OSError):

@@ -51,22 +51,42 @@ def verify(data: Path, expect_head: str | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({**asdict(report), "head": str(report.head), "whole": report.whole}, indent=1))
     else:
-        click.echo(f"{report.lines} lines from number {report.first}; head {report.head}")
-        if report.before_chain:
-            click.echo(f"{report.before_chain} older lines have no chain and can't be looked into.")
-        if report.cut:
-            click.echo(f"{report.cut} lines were cut when they were written; what they said was not done.")
+        _tell(report, expected=expect_head is not None)
     if report.whole:
         return
-    where = [
-        f"{one.file}{f', line {one.line}' if one.line else ''}: {one.message}" for one in report.troubles
-    ]
+    where = [f"{_place(one)}: {one.message}" for one in report.troubles]
     more = f" (and {len(where) - 5} more places)" if len(where) > 5 else ""
     raise CubeHubError(
         "The record is not as it was written. " + "; ".join(where[:5]) + more,
         "Keep the files as they are, and compare them with a backup.",
         code="audit_broken",
     )
+
+
+def _tell(report: Any, *, expected: bool) -> None:
+    lines = _count(report.lines, "line")
+    if report.whole:
+        found = "; the head that you gave is still there" if expected else ""
+        click.echo(f"The record is whole: {lines} from number {report.first}{found}.")
+    else:
+        click.echo(f"{lines} from number {report.first}.")
+    click.echo(f"head {report.head}")
+    if report.before_chain:
+        older = _count(report.before_chain, "older line")
+        click.echo(f"Before them: {older} without a number, as they were when the numbers began.")
+    if report.cut:
+        places = "; ".join(_place(one) for one in report.cut_places)
+        click.echo(
+            f"{_count(report.cut, 'line')} never finished (a crash, or a full disk), so what they say was not done: {places}"
+        )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _place(trouble: Any) -> str:
+    return f"{trouble.file}, line {trouble.line}" if trouble.line else str(trouble.file)
 
 
 def _head(text: str | None) -> Any:
@@ -105,7 +125,7 @@ def show(data: Path, user: str | None, since: str, *, as_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for name in ("time (UTC)", "person", "asked by", "what", "profile", "outcome"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name.startswith("time"))
     for line in found:
         table.add_row(*(_shown(one) for one in _row(line)))
     Console(highlight=False).print(table)
@@ -137,12 +157,37 @@ def _wanted(line: dict[str, Any], user: str | None, begin: datetime) -> bool:
 def _row(line: dict[str, Any]) -> tuple[Any, ...]:
     event = line.get("event", "start")
     server = f" {line['server']}" if line.get("server") else ""
-    profile = line.get("profile") or line.get("to") or ""
-    outcome = " ".join(
-        str(part) for part in (line.get("outcome"), line.get("code") or line.get("reason")) if part
+    outcome = _OUTCOMES.get(str(line.get("outcome")), line.get("outcome"))
+    why = line.get("code") or line.get("reason")
+    asked_by = line.get("asked_by")
+    return (
+        _moment(line.get("time")),
+        line.get("user"),
+        _ASKERS.get(str(asked_by), asked_by),
+        f"{event}{server}",
+        _profile(line),
+        ": ".join(str(part) for part in (outcome, why) if part),
     )
-    when = str(line.get("time", ""))[:19].replace("T", " ")
-    return when, line.get("user"), line.get("asked_by"), f"{event}{server}", profile, outcome
+
+
+_ASKERS = {"service cubehub-cli": "command line"}
+"""Only what can be no person's name: others stay as they are written."""
+_OUTCOMES = {"begun": "accepted"}
+"""A change is written down before it is done, and "begun" would read as if it never ended; what fails gets a line more."""
+
+
+def _moment(text: Any) -> str:
+    return str(text or "")[:19].replace("T", " ")
+
+
+def _profile(line: dict[str, Any]) -> str:
+    """Write the profile that a line is about; of a move, from what to what, and until when."""
+    if line.get("event") != "move":
+        return str(line.get("profile") or "")
+    before = line.get("from")
+    had = before[0] if isinstance(before, list) and before else "none"
+    until = f" until {_moment(line['until'])[:16]}" if line.get("until") else ""
+    return f"{had} → {line.get('to') or 'none'}{until}"
 
 
 def _shown(value: Any) -> str:

@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.text import Text
 
 from cubehub.cli.common import data_option, existing, json_option
-from cubehub.cli.service import service
+from cubehub.cli.service import elsewhere, service
 from cubehub.cli.status import gather
+from cubehub.errors import BadInputError
+from cubehub.local.data_folder import full_path, runnable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +30,11 @@ def doctor(user: str | None, data: Path, *, as_json: bool) -> None:
     if user is not None:
         found = service(data).user("GET", user, "doctor")
     else:
+        if elsewhere():
+            raise BadInputError(
+                "Without USER, doctor looks at the machine it runs on; CUBEHUB_URL names another.",
+                "Run it there, or name the folder of a CubeHub on this machine with --data.",
+            )
         # it reads the Hub's packages, which takes longer than all else here
         from cubehub.checkup import check_up  # noqa: PLC0415
 
@@ -36,15 +43,16 @@ def doctor(user: str | None, data: Path, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=1))
     else:
-        _print(found["findings"])
+        _print(found["findings"], full_path(data))
     if user is None and any(one["level"] == "problem" for one in found["findings"]):
         raise SystemExit(1)
 
 
-def _print(findings: list[dict[str, Any]]) -> None:
+def _print(findings: list[dict[str, Any]], data: Path) -> None:
     console = Console(highlight=False)
     for one in findings:
         mark, colour = _MARKS[one["level"]]
         console.print(Text(f"{mark} ", style=colour) + Text(one["message"]))
         if one["hint"]:
-            console.print(Text(f"  {one['hint']}", style="dim"))
+            # not wrapped: a command in it is to be copied
+            console.print(Text(f"  {runnable(one['hint'], data)}", style="dim"), soft_wrap=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CLI_TOKEN = "cli-token"  # noqa: S105 - the name of the file, not the secret
 _TIMEOUT_S = 120
 """A change waits until servers and clusters have ended."""
-_BAD_INPUT = frozenset({"bad_input", "unknown_profile", "unknown_account", "until_past"})
+_BAD_INPUT = frozenset({"bad_input", "unknown_profile", "unknown_account", "until_past", "same_profile"})
 """Codes of the service that are about what was typed."""
 
 
@@ -92,8 +92,33 @@ class Service:
             found += self.ask("GET", "/users", params={"max": 20, "search": name})["users"]
         except CubeHubError:
             return ""
+        for one in found:
+            if name.lower() == str(one.get("email") or "").lower():
+                return str(one["name"])
         names = list(dict.fromkeys(str(one["name"]) for one in found))
         return " or ".join(difflib.get_close_matches(name.lower(), names, n=3))
+
+
+def elsewhere() -> tuple[str, str] | None:
+    """Give address and token of a platform on another machine, where the environment names one and --data does not.
+
+    Raises
+    ------
+    BadInputError
+        One of the two is set, without the other.
+    """
+    named = click.get_current_context().get_parameter_source("data")
+    url, token = os.environ.get("CUBEHUB_URL"), os.environ.get("CUBEHUB_TOKEN")
+    if named is not click.core.ParameterSource.DEFAULT or not (url or token):
+        return None
+    if not url or not token:
+        has, lacks = ("CUBEHUB_URL", "CUBEHUB_TOKEN") if url else ("CUBEHUB_TOKEN", "CUBEHUB_URL")
+        raise BadInputError(
+            f"{has} is set, and {lacks} is not.",
+            "Set both: the platform's address, and a token that an administrator made on the Hub's page Token. "
+            "For a platform on this machine unset it, or give --data.",
+        )
+    return url, token
 
 
 def service(data: Path) -> Service:
@@ -106,9 +131,8 @@ def service(data: Path) -> Service:
     CubeHubError
         The platform of the data folder does not run.
     """
-    url, token = os.environ.get("CUBEHUB_URL"), os.environ.get("CUBEHUB_TOKEN")
-    named = click.get_current_context().get_parameter_source("data")
-    if url and token and named is click.core.ParameterSource.DEFAULT:
+    if there := elsewhere():
+        url, token = there
         return Service(
             f"{url.rstrip('/')}/services/accounts/api",
             token,

@@ -81,7 +81,8 @@ def status(data: Path, *, as_json: bool) -> None:
     if not found["running"]:
         console.print(
             f"CubeHub on {escape(found['data'])} is [bold]not running[/]. "
-            f"Start it with: {escape(typed('up', Path(found['data'])))}"
+            f"Start it with: {escape(typed('up', Path(found['data'])))}",
+            soft_wrap=True,  # a command that is cut in two can't be copied
         )
         raise SystemExit(1)
     where = found["public_url"] or escape(found["data"])
@@ -123,6 +124,8 @@ def status(data: Path, *, as_json: bool) -> None:
 def down(data: Path, *, as_json: bool) -> None:
     """Stop the platform and all servers; files stay."""
     folder = existing(data)
+    if not as_json:
+        click.echo("Stopping people's servers and all parts; this may take half a minute …", err=True)
     stopped = stop(folder)
     if as_json:
         click.echo(json.dumps({"stopped": stopped, "data": str(folder.root)}))

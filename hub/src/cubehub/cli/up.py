@@ -19,27 +19,31 @@ from rich.panel import Panel
 from rich.table import Table
 
 from cubehub.cli.common import data_option, json_option
-from cubehub.local.data_folder import typed
-from cubehub.local.platform import HIGHEST_PORT, is_loopback
+from cubehub.local.data_folder import DataFolder, full_path, typed
+from cubehub.local.platform import FIRST_PORT, HIGHEST_PORT, is_loopback
 from cubehub.local.progress import open_progress
-from cubehub.local.up import Ready, Request, get_ready, isolation_of, run_detached, run_here
+from cubehub.local.up import (
+    Ready,
+    Request,
+    get_ready,
+    isolation_of,
+    port_of_last_start,
+    run_detached,
+    run_here,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cubehub_spawner.isolation import Isolation
 
-    from cubehub.local.data_folder import DataFolder
-
 
 @click.command()
 @data_option
 @click.option(
     "--port",
-    default=8000,
-    show_default=True,
     type=click.IntRange(1, HIGHEST_PORT),
-    help="Port of the one address.",
+    help="Port of the one address.  [default: that of the last start; 8000 at the first]",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -56,7 +60,7 @@ if TYPE_CHECKING:
 @json_option
 def up(
     data: Path,
-    port: int,
+    port: int | None,
     host: str,
     config: Path | None,
     *,
@@ -66,10 +70,13 @@ def up(
     as_json: bool,
 ) -> None:
     """Bring up the whole platform on this machine."""
+    before = port_of_last_start(DataFolder(full_path(data)))
     request = Request(data, host, port, config, trust_everyone)
     open_browser = not (no_browser or as_json or detach) and sys.stdout.isatty() and _has_display()
     with _interruptible(), open_progress(as_json=as_json) as progress:
         ready = get_ready(request, progress)
+        if not as_json and (said := port_remark(before, ready.platform.port)):
+            click.echo(said, err=True)
         if detach:
             run_detached(ready, request, progress)
     if detach:
@@ -86,6 +93,15 @@ def up(
     run_here(ready, when_ready)
     if not as_json:
         click.echo("CubeHub is stopped; all files are kept.", err=True)
+
+
+def port_remark(before: int | None, port: int) -> str:
+    """Say which port it is where that is not what the person typed or expects."""
+    if before is None or (before, port) == (FIRST_PORT, FIRST_PORT):
+        return ""
+    if before == port:
+        return f"Port {port}, as at the last start."
+    return f"Port {port}; it was {before} at the last start, which bookmarks and links still name."
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
+from cubehub_spawner.entitlement import format_bytes
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,8 +20,14 @@ from cubehub.errors import BadInputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SPAN = re.compile(r"(\d{1,5})([hdw])")
-_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_SPAN = re.compile(r"(\d{1,6})([smhdw])")
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
 _LONGEST = timedelta(days=3650)
 
 
@@ -35,7 +42,7 @@ def read_until(text: str, now: datetime) -> datetime:
     Parameters
     ----------
     text
-        ``2w``, ``3d`` or ``12h`` from now; a date, which counts to its end; or a moment in ISO form.
+        ``2w``, ``3d``, ``12h``, ``30m`` or ``20s`` from now; a date, which counts to its end; or a moment in ISO form.
         Without a zone it is in that of `now`.
     now
         With its zone.
@@ -57,7 +64,7 @@ def read_until(text: str, now: datetime) -> datetime:
     except (ValueError, OverflowError) as error:
         raise BadInputError(
             f"--until: {text!r} is no date.",
-            "Write a date such as 2027-01-31, a moment such as 2027-01-31T18:00, or 12h, 3d, 2w from now.",
+            "Write a date such as 2027-01-31, a moment such as 2027-01-31T18:00, or 30m, 12h, 3d, 2w from now.",
         ) from error
     if until <= now:
         raise BadInputError(
@@ -69,10 +76,13 @@ def read_until(text: str, now: datetime) -> datetime:
 
 
 def local_time(text: str | None) -> str:
-    """Write a moment of the service as people here read it."""
+    """Write a moment of the service as people here read it; midnight as the end of the day that ends."""
     if not text:
         return ""
-    return datetime.fromisoformat(text).astimezone().strftime("%d %b %Y %H:%M %Z")
+    moment = datetime.fromisoformat(text).astimezone()
+    if (moment.hour, moment.minute, moment.second) == (0, 0, 0):
+        return (moment - timedelta(days=1)).strftime("the end of %d %b %Y %Z")
+    return moment.strftime("%d %b %Y %H:%M %Z")
 
 
 def _state(user: dict[str, Any]) -> Text:
@@ -130,7 +140,7 @@ def show(user: str, data: Path, *, as_json: bool) -> None:
         ("e-mail", Text(found["email"] or "")),
         ("state", _state(found)),
         ("profile", Text(", ".join(found["profiles"]) or "none")),
-        ("until", Text(_until(found) or "for good")),
+        ("until", Text(_until(found) or ("for good" if found["profiles"] else "-"))),
         ("groups", Text(", ".join(found["groups"]) or "none")),
     )
     for heading, value in rows:
@@ -141,7 +151,9 @@ def show(user: str, data: Path, *, as_json: bool) -> None:
 @users.command()
 @click.argument("user")
 @click.argument("profile")
-@click.option("--until", help="Go back by itself after this date (2027-01-31), moment, or span: 12h, 3d, 2w.")
+@click.option(
+    "--until", help="Go back by itself after this date (2027-01-31), moment, or span: 30m, 12h, 3d, 2w."
+)
 @data_option
 @json_option
 def move(user: str, profile: str, until: str | None, data: Path, *, as_json: bool) -> None:
@@ -150,10 +162,12 @@ def move(user: str, profile: str, until: str | None, data: Path, *, as_json: boo
     body = {"profile": profile} | ({"until": ends.isoformat()} if ends else {})
     answer = service(data).user("POST", user, "move", json=body)
     there = answer["user"]
+    what = f"the profile {there['profile']}" if there["profile"] else "no profile"
     after = f" until {_until(there)}" if there["until"] else ""
-    _report(
-        answer, f"{there['name']} now has the profile {there['profile'] or 'none'}{after}.", as_json=as_json
-    )
+    done = f"{there['name']} now has {what}{after}."
+    if not there["enabled"]:
+        done += " The account is suspended, so nothing starts until it is resumed."
+    _report(answer, done, as_json=as_json)
 
 
 @users.command()
@@ -163,8 +177,17 @@ def move(user: str, profile: str, until: str | None, data: Path, *, as_json: boo
 @json_option
 def suspend(user: str, reason: str, data: Path, *, as_json: bool) -> None:
     """Switch an account off and end all that it runs; files stay."""
+    if not reason.strip():
+        raise BadInputError("--reason is empty.", 'Say why in a few words: --reason "left the institute".')
+    if not as_json:
+        click.echo(f"Ending what {user} runs; this may take some seconds …", err=True)
     answer = service(data).user("POST", user, "suspend", json={"reason": reason})
-    _report(answer, f"{answer['user']['name']} is suspended; files are kept.", as_json=as_json)
+    there, before = answer["user"], answer.get("before") or {}
+    done = f"{there['name']} is suspended; files are kept."
+    if not before.get("enabled", True):
+        was = f" ({before['suspended']})" if before.get("suspended") else ""
+        done = f"{there['name']} was suspended already{was}. The reason noted is now: {there['suspended']}."
+    _report(answer, done, as_json=as_json)
 
 
 @users.command()
@@ -185,10 +208,31 @@ def _report(answer: dict[str, Any], done: str, *, as_json: bool) -> None:
     click.echo(done)
     reached = answer["reached"]
     for one in reached["actions"]:
-        name = one["server"] or "default"
-        click.echo(f"  server {name}: {one['kind']}: {one['message']}")
+        click.echo(f"  server {one['server'] or 'default'}: {_became(one)}")
     if reached["clusters_stopped"]:
         click.echo(f"  Dask clusters ended: {reached['clusters_stopped']}")
     for problem in reached["problems"]:
         what = "note" if problem["code"] == "not_recorded" else "not done yet, and tried again"
         click.echo(f"  {what}: {problem['message']}", err=True)
+
+
+def _became(action: dict[str, Any]) -> str:
+    """Say what became of a server, to whoever asked for it; the message of the action is for its person."""
+    kind, code = action["kind"], action.get("code")
+    text = _BECAME.get((kind, None)) or _BECAME.get((kind, code))
+    if text is None:
+        return f"{kind}: {action['message']}"
+    if kind == "announced" and not action.get("to_bytes"):
+        text = "keeps {before} until {at} and is stopped then."
+    before, after = (format_bytes(int(action.get(key) or 0)) for key in ("from_bytes", "to_bytes"))
+    return text.format(before=before, after=after, at=local_time(action.get("at")))
+
+
+_BECAME = {
+    ("resized", None): "has {after} now, before {before}; what runs goes on.",
+    ("announced", None): "keeps {before} until {at}, and is stopped then unless it uses less than {after}.",
+    ("stopped", None): "was stopped; its person was told why.",
+    ("kept", "starting"): "is just starting or stopping, and follows then.",
+    ("kept", "no_room"): "keeps {before}: the machine has no room for {after} now. It is tried again.",
+}
+"""By kind and code of what was done; None for any code."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from cubehub_spawner.entitlement import Grant, Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cubehub_spawner import Account
     from cubehub_spawner._mixin import EntitledSpawner
 
@@ -21,6 +23,40 @@ def server(spawner: EntitledSpawner) -> dict[str, Any]:
         "memory_bytes": spawner.granted_bytes,
         "ready": bool(spawner.ready),
         "pending": pending.as_state() if pending else None,
+    }
+
+
+def facts(spawner: EntitledSpawner, title: Callable[[str | None], str]) -> dict[str, Any]:
+    """Describe a server to itself: what it has, what it will have, and until when.
+
+    Parameters
+    ----------
+    title
+        Gives the name by which people know a profile.
+
+    Notes
+    -----
+    ``coming`` is what it should have and has not yet: with ``at`` what it has less at that moment at the latest
+    (``memory_bytes`` 0: it is stopped), without one more as soon as there is room. ``until`` is the end of a profile
+    that was lent, with what comes then.
+    """
+    pending, account = spawner.pending_grant, spawner.account_seen
+    lent = account.until if account and account.until_profile != spawner.granted_profile else None
+    return {
+        "profile": spawner.granted_profile,
+        "title": spawner.granted_title,
+        "memory_bytes": spawner.granted_bytes,
+        "storage_bytes": spawner.granted_storage,
+        "coming": {
+            "at": pending.at.isoformat() if pending.at else None,
+            "memory_bytes": pending.memory_bytes,
+            "title": title(pending.profile) if pending.profile else "",
+        }
+        if pending
+        else None,
+        "until": {"at": lent.isoformat(), "title": title(account.until_profile)}
+        if lent and account
+        else None,
     }
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from cubehub_spawner import SpawnerError, UnknownAccountError
 from cubehub_spawner._following import Done, follow
 from cubehub_spawner._mixin import EntitledSpawner
-from cubehub_spawner.entitlement import Account, Refusal, decide
+from cubehub_spawner.entitlement import Account, Refusal, decide, title_of
+from cubehub_spawner.profiles import NO_PROFILES
 from jupyterhub import orm, scopes
 from jupyterhub.apihandlers.base import APIHandler
 from tornado.web import HTTPError
@@ -158,12 +159,16 @@ class ApplyHandler(_Handler):
         """
         self.allow(WRITE_SCOPE, name)
         async with self.rules.locks[name]:
+            unread = None
             try:
                 profiles = self.rules.profiles()
             except SpawnerError as error:
-                raise _ApiError(503, error.code, error.message, error.hint) from error
+                profiles, unread = NO_PROFILES, error
             servers = self.servers_of(name)
             account = await self._account(name, servers)
+            if unread is not None and isinstance(account, Account) and account.enabled:
+                # who has no account any more, or one that is switched off, loses all without any profile
+                raise _ApiError(503, unread.code, unread.message, unread.hint)
             now = datetime.now(UTC)
             refusal = account if isinstance(account, Refusal) else decide(account, None, (), profiles)
             ended = isinstance(refusal, Refusal)
@@ -243,15 +248,15 @@ class NoticesHandler(_Handler):
         spawner = self._own_server()
         after, wait_s = self._number("after", 0, 2**53), self._number("wait", 0, LONGEST_WAIT_S)
         spawner.board_is_read = True
-        before, ends = _facts(spawner), time.monotonic() + wait_s
+        before, ends = self._facts(spawner), time.monotonic() + wait_s
         while True:
             changed = spawner.board.changed
             notices = spawner.board.after(after)
             left_s = ends - time.monotonic()
-            if notices or _facts(spawner) != before or left_s <= 0 or self._gone.is_set():
+            if notices or self._facts(spawner) != before or left_s <= 0 or self._gone.is_set():
                 break
             await self._either(changed, left_s)
-        body = {"notices": [notice.as_json() for notice in notices], "server": _facts(spawner)}
+        body = {"notices": [notice.as_json() for notice in notices], "server": self._facts(spawner)}
         self.write(json.dumps(body))
 
     async def _either(self, changed: asyncio.Event, wait_s: float) -> None:
@@ -265,6 +270,16 @@ class NoticesHandler(_Handler):
         """Wait no longer for somebody who has gone."""
         super().on_connection_close()
         self._gone.set()
+
+    def _facts(self, spawner: EntitledSpawner) -> dict[str, Any]:
+        return answers.facts(spawner, self._title)
+
+    def _title(self, profile: str | None) -> str:
+        """Give a profile's name as people read it; asked only about what is coming, so the file is read seldom."""
+        try:
+            return title_of(profile, self.rules.profiles())
+        except SpawnerError:
+            return profile or "no profile"
 
     def _own_server(self) -> EntitledSpawner:
         """Find the server whose token this is."""
@@ -290,15 +305,6 @@ class NoticesHandler(_Handler):
         if not text.isascii() or not text.isdigit():
             raise _ApiError(400, "bad_input", f"{name} must be a whole number, not {text[:40]!r}.")
         return max(least, min(int(text), most))
-
-
-def _facts(spawner: EntitledSpawner) -> dict[str, Any]:
-    return {
-        "profile": spawner.granted_profile,
-        "title": spawner.granted_title,
-        "memory_bytes": spawner.granted_bytes,
-        "storage_bytes": spawner.granted_storage,
-    }
 
 
 HANDLERS = [

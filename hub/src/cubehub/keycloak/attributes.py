@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from cubehub.keycloak.admin import AdminApi
 
@@ -43,3 +44,19 @@ def declare_attributes(api: AdminApi, log: Callable[[str], None]) -> None:
     ]
     api.put("users/profile", profile)
     log(f"declared the attributes {', '.join(missing)}")
+
+
+def first_value(representation: Mapping[str, Any], name: str) -> str | None:
+    """Give the value of an attribute in Keycloak's description of a user; None for none or an empty one."""
+    attributes = representation.get("attributes")
+    values = attributes.get(name) if isinstance(attributes, dict) else None
+    return str(values[0]) if isinstance(values, list) and values and values[0] else None
+
+
+def read_moment(text: str | None) -> datetime | None:
+    """Read a moment in ISO form; one without a zone is in UTC. None where it is no moment."""
+    try:
+        found = datetime.fromisoformat((text or "").strip())
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

@@ -24,6 +24,9 @@ LAYOUT = 1
 _AWKWARD = re.compile(r"[:;?#%*\\\"'\x00-\x1f\x7f\ud800-\udfff]")
 """What a path may not have: it goes into PATH, a Java class path, a database address and `#!` lines."""
 
+_COMMAND = re.compile(r"`cubehub ((?:(?!--data)[^`])+)`")
+"""A command as texts name it, without a folder."""
+
 
 def default_data() -> Path:
     """Where the data live when nobody says otherwise: the user's data folder (XDG)."""
@@ -35,6 +38,16 @@ def typed(command: str, root: Path) -> str:
     program = "uv run cubehub" if "UV" in os.environ else "cubehub"
     own = "" if root == default_data() else f" --data {shlex.quote(str(root))}"
     return f"{program} {command}{own}"
+
+
+def runnable(text: str, root: Path) -> str:
+    """Write the commands that a text names in backticks as the person can type them here.
+
+    Notes
+    -----
+    Parts of the platform name commands without knowing where the person sits who reads it.
+    """
+    return _COMMAND.sub(lambda found: f"`{typed(found[1], root)}`", text)
 
 
 def cache_folder() -> Path:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 REALM = "cubehub"
+FIRST_PORT = 8000
+"""The port for people where nobody says another."""
 HIGHEST_PORT = 65000
 """The highest port for people; Keycloak takes the one above where it can."""
 PORTS = range(10_000, 30_000)
@@ -179,6 +181,12 @@ def check_port(host: str, port: int) -> None:
         )
 
 
+def last_port(file: Path) -> int | None:
+    """Tell the port for people of the last start; None where nobody ever started, or it is not known any more."""
+    port = (read_json(file) or {}).get("port")
+    return port if isinstance(port, int) and 0 < port <= HIGHEST_PORT else None
+
+
 def choose_platform(file: Path, host: str, port: int) -> Platform:
     """Choose the ports, keeping those of the last start where they are still free.
 
@@ -212,5 +220,5 @@ def choose_platform(file: Path, host: str, port: int) -> Platform:
             wanted = free_port(LOOPBACK, taken)
         taken.add(wanted)
         inner[part] = wanted
-    write_json(file, {"keycloak": keycloak_port, **inner})
+    write_json(file, {"port": port, "keycloak": keycloak_port, **inner})
     return Platform(host, port, keycloak_port, inner)

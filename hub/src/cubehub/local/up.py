@@ -26,7 +26,15 @@ from cubehub.keycloak.provision import provision
 from cubehub.keycloak.server import KeycloakServer
 from cubehub.local.data_folder import DataFolder, full_path, read_json, typed, write_json
 from cubehub.local.parts import build_parts, write_run_files
-from cubehub.local.platform import Platform, check_host, check_port, choose_platform, is_loopback
+from cubehub.local.platform import (
+    FIRST_PORT,
+    Platform,
+    check_host,
+    check_port,
+    choose_platform,
+    is_loopback,
+    last_port,
+)
 from cubehub.local.preflight import check_room, check_system
 from cubehub.local.prepare import prepare
 from cubehub.local.processes import PART_MARK, SERVER_MARK, end, marked, same_process, this_process
@@ -49,7 +57,8 @@ class Request:
 
     data: Path
     host: str
-    port: int
+    port: int | None
+    """None for that of the last start."""
     config: Path | None
     trust_everyone: bool = False
 
@@ -100,9 +109,10 @@ def get_ready(request: Request, progress: Progress) -> Ready:
     data = DataFolder(full_path(request.data))
     config = config_folder(data, request.config)
     check_config(config)
+    port = request.port or port_of_last_start(data) or FIRST_PORT
     if not data.is_made():
         # later, a platform of this folder may have the port; then that is what must be said
-        check_port(request.host, request.port)
+        check_port(request.host, port)
     if _is_first(data):
         check_room(data.root, first=True)
     data.prepare()
@@ -115,11 +125,11 @@ def get_ready(request: Request, progress: Progress) -> Ready:
         if leftovers:
             log.warning("ended %d processes that a start before left behind", len(leftovers))
         check_room(data.root, first=_is_first(data))
-        platform = choose_platform(data.run / "ports.json", request.host, request.port)
+        platform = choose_platform(data.run / "ports.json", request.host, port)
         prepare(data, make_keycloak(data, platform), progress)
         _refuse_open(isolation_of(data), request.host)
         # that may have taken minutes, in which another program took a port
-        platform = choose_platform(data.run / "ports.json", request.host, request.port)
+        platform = choose_platform(data.run / "ports.json", request.host, port)
     except BaseException as error:
         os.close(lock)
         if isinstance(error, OSError):
@@ -130,6 +140,13 @@ def get_ready(request: Request, progress: Progress) -> Ready:
             ) from error
         raise
     return Ready(data, platform, config, lock, request.trust_everyone)
+
+
+def port_of_last_start(data: DataFolder) -> int | None:
+    """Tell the port for people that this folder's platform had; bookmarks, links and tokens name it."""
+    # before it was kept with the others, only the supervisor noted it
+    noted = data.state().get("port")
+    return last_port(data.run / "ports.json") or (noted if isinstance(noted, int) else None)
 
 
 def _is_first(data: DataFolder) -> bool:
@@ -253,7 +270,7 @@ def run_detached(ready: Ready, request: Request, progress: Progress) -> None:
     with (data.logs / "up.log").open("a") as record:
         child = subprocess.Popen(
             [
-                sys.executable, "-m", "cubehub.local.up", str(data.root), request.host, str(request.port),
+                sys.executable, "-m", "cubehub.local.up", str(data.root), request.host, str(ready.platform.port),
                 str(request.config or ""), "trust-everyone" if request.trust_everyone else "",
             ],
             env={**os.environ, LOCK_VARIABLE: str(ready.lock)},
@@ -344,8 +361,7 @@ def _detached_main() -> int:
     data.hold(lock)
     _log_to(data.logs / "up.log")
     kept = read_json(data.run / "ports.json") or {}
-    keycloak_port = kept.pop("keycloak")
-    platform = Platform(host, request.port, keycloak_port, kept)
+    platform = Platform(host, kept.pop("port"), kept.pop("keycloak"), kept)
     ready = Ready(data, platform, config_folder(data, request.config), lock, request.trust_everyone)
     try:
         asyncio.run(supervise(ready))
