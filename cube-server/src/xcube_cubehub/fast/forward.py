@@ -49,6 +49,9 @@ class _Reply:
         lines.append(b"\r\n")
         self._to.write(b"".join(lines))
         self.begun = True
+        if bodiless:
+            # the parser cannot know that the answer to HEAD ends here
+            self.done = True
 
     status_text: bytes = b""
 
