@@ -51,7 +51,9 @@ def places(cube, rng):
     yield "tiny", shapely.Polygon([at(50.13, 50.17), at(52.71, 50.23), at(51.37, 52.91)])
     yield (
         "two",
-        shapely.MultiPolygon([shapely.Polygon(star), shapely.Polygon([at(9.37, 9.13), at(19.21, 9.41), at(18.83, 19.67)])]),
+        shapely.MultiPolygon(
+            [shapely.Polygon(star), shapely.Polygon([at(9.37, 9.13), at(19.21, 9.41), at(18.83, 19.67)])]
+        ),
     )
 
 
