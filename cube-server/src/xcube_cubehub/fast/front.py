@@ -311,7 +311,11 @@ class Front:
             await self._pass_on(connection, request)
             return
         self._metrics.series += 1
-        head = b"Content-Type: application/json\r\nCache-Control: no-store\r\nVary: Authorization, Accept-Encoding\r\n"
+        scope = b"" if shown.rule.access is Access.PUBLIC else b"private, "
+        head = (
+            b"Content-Type: application/json\r\nCache-Control: " + scope
+            + b"no-store\r\nVary: Authorization, Accept-Encoding\r\n"
+        )  # fmt: skip
         if len(body) >= GZIP_FROM_BYTES and b"gzip" in (request.header(b"accept-encoding") or b""):
             body = igzip.compress(body, 1)
             head += b"Content-Encoding: gzip\r\n"
