@@ -6,7 +6,6 @@ import functools
 import io
 import json
 import logging
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -16,9 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-import tornado.httpserver
 import tornado.ioloop
-import tornado.netutil
 import tornado.web
 from PIL import Image
 from tornado.iostream import StreamClosedError
@@ -41,7 +38,6 @@ from xcube_cubehub.checks import (
 )
 from xcube_cubehub.config import ServerSettings
 from xcube_cubehub.errors import BusyError, CubeError, RequestError, TokenError
-from xcube_cubehub.fast.published import SOCKET
 from xcube_cubehub.render import viewer_config
 from xcube_cubehub.routes import (
     BASEMAP,
@@ -412,15 +408,6 @@ class GuardedFramework(TornadoFramework):
     def add_static_routes(self, api_routes: Sequence[ApiStaticRoute], url_prefix: str) -> None:
         """Only the viewer's files: nothing else of this machine is handed out as a file."""
         super().add_static_routes([route for route in api_routes if route.path == "/viewer"], url_prefix)
-
-    def start(self, ctx: Context) -> None:
-        """Listen where only the processes in front can come from; they are who the address tells."""
-        server = tornado.httpserver.HTTPServer(self.application, **ctx.config.get("tornado", {}))
-        path = self._services.settings.state_dir / SOCKET
-        # by its name alone: such a path may have 107 bytes, and folders are deep
-        os.chdir(path.parent)
-        server.add_socket(tornado.netutil.bind_unix_socket(SOCKET, mode=0o600))
-        self.io_loop.start()
 
     def stop(self, ctx: Context) -> None:
         """Stop; what waits for a thread is not begun any more."""

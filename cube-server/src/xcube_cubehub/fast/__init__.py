@@ -1,1 +1,0 @@
-"""The fast path: tiles and time series without xcube, dask or xarray, in processes of their own."""
