@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from cubehub_spawner._local import held_beside
 from cubehub_spawner.enforcers import CgroupV1, CgroupV2, SystemdScope, Watchdog
+from cubehub_spawner.enforcers.base import held_beside
 from cubehub_spawner.enforcers.cgroup_v2 import enable_more
 from cubehub_spawner.enforcers.watch import trees
 

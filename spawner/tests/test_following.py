@@ -47,10 +47,11 @@ class Numbers(EntitledSpawner, Spawner):
     trouble: Exception | None = None
 
     async def start(self):
-        raise NotImplementedError
+        return "127.0.0.1", 0
 
     async def stop(self, now=False):
-        raise NotImplementedError
+        del now
+        self.limit = 0
 
     async def poll(self):
         return None

@@ -216,7 +216,8 @@ def test_it_cannot_touch_other_processes_or_the_kernel(shell):
             pass
         assert shell(f"kill -9 {other.pid}").returncode != 0
         assert "hunter2" not in shell(f"cat /proc/{other.pid}/environ").stdout
-        assert shell(f"ls /proc/{other.pid}/fd /proc/{other.pid}/root/").returncode != 0
+        for name in ("fd", "root", "cwd"):
+            assert shell(f"cd /proc/{other.pid} && ls {name}/").returncode != 0, name
         assert shell(f"kill -9 {os.getpid()}; kill -9 1").returncode != 0
         other.kill()
     writable = "find /proc/sys /sys/fs/cgroup -type f -writable -print 2>/dev/null | head"

@@ -1,15 +1,11 @@
-"""xcube's Tornado framework with the guard in front of every route, our viewer files and the base map."""
+"""xcube's Tornado framework with the guard in front of every route, and our own before them."""
 
 import asyncio
 import contextvars
 import functools
-import io
-import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,17 +13,15 @@ from urllib.parse import parse_qs
 
 import tornado.ioloop
 import tornado.web
-from PIL import Image
-from tornado.iostream import StreamClosedError
 from xcube.core.tile import TileNotFoundException, TileRequestException
 from xcube.core.varexpr import VarExprError
 from xcube.server.api import ApiError, ApiRoute, ApiStaticRoute, Context
 from xcube.server.webservers.tornado import TornadoFramework, TornadoRequestHandler
 from xcube.webapi.timeseries.controllers import get_time_series
 
-from xcube_cubehub import aside, basemap, geojson
-from xcube_cubehub.access import Policy, current_identity
-from xcube_cubehub.callers import Caller, Callers, Claim
+from xcube_cubehub import aside, geojson
+from xcube_cubehub.access import current_identity
+from xcube_cubehub.callers import Caller, Claim
 from xcube_cubehub.checks import (
     Request,
     check_dimensions,
@@ -36,9 +30,16 @@ from xcube_cubehub.checks import (
     complete_range,
     message_of,
 )
-from xcube_cubehub.config import ServerSettings
-from xcube_cubehub.errors import BusyError, CubeError, RequestError, TokenError
-from xcube_cubehub.render import viewer_config
+from xcube_cubehub.errors import BusyError, RequestError
+from xcube_cubehub.pages import (
+    BasemapHandler,
+    EmptyTileHandler,
+    HealthHandler,
+    NoExtensionsHandler,
+    SessionHandler,
+    ViewerConfigHandler,
+    ViewerIndexHandler,
+)
 from xcube_cubehub.routes import (
     BASEMAP,
     COMMON_COLLECTION_ROUTES,
@@ -51,111 +52,10 @@ from xcube_cubehub.routes import (
     Guard,
     guard_of,
 )
-from xcube_cubehub.tokens import ImageCookie
+from xcube_cubehub.web import Services, ToldError, identify, logged_failure, remember, told_error
 
 log = logging.getLogger(__name__)
 VIEWER_FILES = Path(str(resources.files("xcube_cubehub") / "viewer_files"))
-WEEK_S = 7 * 24 * 3600
-
-
-@dataclass
-class Services:
-    """What the handlers share; ``policy`` changes when cubes are published."""
-
-    settings: ServerSettings
-    callers: Callers
-    cookie: ImageCookie
-    policy: Policy
-    ready: bool = False
-    lines: aside.Lines = field(default_factory=aside.Lines)
-
-
-class _Plain(tornado.web.RequestHandler):
-    """Our own handlers: errors as one JSON line, never a traceback."""
-
-    services: Services
-
-    def initialize(self, services: Services) -> None:
-        self.services = services
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        _write_error(self, status_code, kwargs)
-
-    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        _log_exception(self, typ, value, tb)
-
-    def identify_origin(self) -> str:
-        return f"{self.request.protocol}://{self.request.host}"
-
-
-def _write_error(handler: tornado.web.RequestHandler, status: int, details: dict[str, Any]) -> None:
-    error = (details.get("exc_info") or (None, None, None))[1]
-    message = handler._reason  # noqa: SLF001
-    told = status < 500 or isinstance(error, _ToldError)
-    if isinstance(error, tornado.web.HTTPError) and error.log_message and told:
-        # Tornado keeps the message as a format, with every % doubled
-        message = str(error.log_message) % error.args
-    body = {"status_code": status, "code": f"http_{status}", "message": message, "reason": handler._reason}  # noqa: SLF001
-    body["hint"] = getattr(error, "hint", "") or _HINTS.get(status, "")
-    handler.finish({"error": body})
-
-
-def _log_exception(handler: tornado.web.RequestHandler, typ: Any, value: Any, tb: Any) -> None:
-    # A visitor who moves the map on closes connections half-way; that is no failure.
-    if not isinstance(value, (tornado.web.HTTPError, StreamClosedError)):
-        log.error("%s %s failed", handler.request.method, handler.request.path, exc_info=(typ, value, tb))
-
-
-_HINTS = {
-    401: "sign in again",
-    404: "check the address; if the cube is protected, sign in with an account that may read it",
-    500: "try again; if it stays, tell the operator the time of this answer",
-    503: "try again in a minute",
-}
-
-
-async def identify(handler: tornado.web.RequestHandler, services: Services, *, images: bool) -> Claim:
-    """Read who sends the request, by header or, for images, by cookie.
-
-    Raises
-    ------
-    tornado.web.HTTPError
-        401 for a token that does not hold.
-    """
-    cookie = handler.get_cookie(ImageCookie.NAME) if images else None
-    try:
-        return await services.callers.read(handler.request.headers.get("Authorization"), cookie)
-    except TokenError as error:
-        raise _ToldError(error.status, error) from error
-
-
-class _ToldError(tornado.web.HTTPError):
-    """The HTTP error that says to a person what one of ours says."""
-
-    def __init__(self, status: int, error: CubeError) -> None:
-        super().__init__(status, error.message)
-        self.hint = error.hint
-
-
-def remember(handler: tornado.web.RequestHandler, services: Services, claim: Claim) -> None:
-    """Let images follow the sign-in: set the cookie for a person, take it away from a visitor."""
-    path = f"{services.settings.prefix}/"
-    value = services.cookie.seal(claim.token) if claim.identity is not None else None
-    if claim.identity is not None and value is not None:
-        handler.set_cookie(
-            ImageCookie.NAME,
-            value,
-            path=path,
-            expires=datetime.fromtimestamp(claim.identity.expires, UTC),
-            httponly=True,
-            samesite="Strict",
-            secure=handler.request.protocol == "https",
-        )
-        return
-    if claim.identity is not None:
-        log.warning("a token is too long for a cookie: its holder sees no images of protected cubes")
-    if claim.problem is None and handler.get_cookie(ImageCookie.NAME):
-        handler.clear_cookie(ImageCookie.NAME, path=path)
 
 
 class GuardedHandler(TornadoRequestHandler):
@@ -212,7 +112,7 @@ class GuardedHandler(TornadoRequestHandler):
         """Give the error for a request that failed; what is not there may only be hidden by a sign-in that is over."""
         problem = self.caller.problem
         if status == 404 and problem is not None:
-            return _ToldError(problem.status, problem)
+            return ToldError(problem.status, problem)
         return tornado.web.HTTPError(status, message)
 
     def finish(self, chunk: Any = None) -> Any:
@@ -235,7 +135,7 @@ class GuardedHandler(TornadoRequestHandler):
                     None, geojson.check, self.request.body, geojson.most(self.route_path)
                 )
         except RequestError as error:
-            raise _ToldError(error.status, error) from error
+            raise ToldError(error.status, error) from error
         except ApiError as error:
             raise self._refusal(error.status_code, error.message) from error
         extra = [f"{name}={value}" for name, value in added.items()]
@@ -251,7 +151,7 @@ class GuardedHandler(TornadoRequestHandler):
             else:
                 await super()._call_method(method_name, *args, **kwargs)
         except BusyError as error:
-            raise _ToldError(error.status, error) from error
+            raise ToldError(error.status, error) from error
         except ApiError as error:
             raise self._refusal(error.status_code, error.message) from error
         except VarExprError as error:
@@ -263,110 +163,11 @@ class GuardedHandler(TornadoRequestHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Errors without the traceback that stock xcube sends."""
-        _write_error(self, status_code, kwargs)
+        told_error(self, status_code, kwargs)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Tornado's own would log the query, and with it the code of a sign-in."""
-        _log_exception(self, typ, value, tb)
-
-
-class HealthHandler(_Plain):
-    """200 once the cubes are open."""
-
-    def get(self) -> None:
-        """Say that cubes can be served, or 503."""
-        if not self.services.ready:
-            raise tornado.web.HTTPError(503, "the cubes are being opened")
-        self.write({"status": "ok"})
-
-
-class SessionHandler(_Plain):
-    """Called by the viewer page whenever its token changes, so that map images stay visible after a renewal."""
-
-    async def post(self) -> None:
-        """Set or clear the cookie for images; 503 while the token cannot be judged."""
-        claim = await identify(self, self.services, images=False)
-        if claim.problem is not None:
-            raise _ToldError(claim.problem.status, claim.problem)
-        remember(self, self.services, claim)
-        self.set_status(204)
-
-
-class ViewerIndexHandler(_Plain):
-    """xcube's viewer page with our title and the script that keeps images signed in."""
-
-    def get(self) -> None:
-        """The page."""
-        self.set_header("Content-Type", "text/html; charset=UTF-8")
-        self.set_header("Cache-Control", "no-cache")
-        # The address of the page that a sign-in comes back to holds a code.
-        self.set_header("Referrer-Policy", "strict-origin")
-        self.set_header("X-Frame-Options", "SAMEORIGIN")
-        self.write(viewer_page())
-
-
-@functools.lru_cache(maxsize=1)
-def viewer_page() -> str:
-    """The page of the viewer that xcube brings, adapted."""
-    page = (resources.files("xcube.webapi.viewer") / "dist" / "index.html").read_text(encoding="utf-8")
-    page = page.replace("<title>xcube Viewer</title>", "<title>CubeHub: cubes</title>")
-    page = page.replace("./images/favicon.ico", "./config/logo.svg")
-    return page.replace(
-        "</head>",
-        '<script src="./config/session.js" defer></script>\n<link rel="stylesheet" href="./config/cubehub.css">\n</head>',
-    )
-
-
-class ViewerConfigHandler(_Plain):
-    """The viewer's config.json, for the origin by which the visitor came."""
-
-    def get(self) -> None:
-        """The configuration as JSON."""
-        self.set_header("Content-Type", "application/json; charset=UTF-8")
-        self.set_header("Cache-Control", "no-store")
-        self.write(json.dumps(viewer_config(self.services.settings, self.identify_origin())))
-
-
-class NoExtensionsHandler(_Plain):
-    """The viewer asks at each start for panels that the server adds; xcube answers 404 if there are none."""
-
-    def get(self) -> None:
-        """An empty list of panels."""
-        self.write({"result": {"extensions": [], "contributions": {}}})
-
-
-class BasemapHandler(_Plain):
-    """Base map tiles."""
-
-    async def get(self, z: str, x: str, y: str) -> None:
-        """One PNG tile; 404 for one that does not exist."""
-        try:
-            png = await asyncio.get_running_loop().run_in_executor(
-                None, basemap.render, int(z), int(x), int(y)
-            )
-        except ValueError as error:
-            raise tornado.web.HTTPError(404, str(error)) from error
-        self.set_header("Content-Type", "image/png")
-        self.set_header("Cache-Control", f"public, max-age={WEEK_S}")
-        self.write(png)
-
-
-class EmptyTileHandler(_Plain):
-    """A transparent tile: the viewer falls back to overlays of other hosts if it is given none."""
-
-    def get(self) -> None:
-        """One transparent pixel."""
-        self.set_header("Content-Type", "image/png")
-        self.set_header("Cache-Control", f"public, max-age={WEEK_S}")
-        self.write(empty_tile())
-
-
-@functools.lru_cache(maxsize=1)
-def empty_tile() -> bytes:
-    """One transparent pixel as PNG."""
-    out = io.BytesIO()
-    Image.new("RGBA", (1, 1)).save(out, "PNG")
-    return out.getvalue()
+        logged_failure(self, typ, value, tb)
 
 
 def log_request(handler: tornado.web.RequestHandler) -> None:

@@ -95,10 +95,10 @@ class CubeServer:
 
         from xcube_cubehub import contexts  # noqa: PLC0415
         from xcube_cubehub.callers import Callers  # noqa: PLC0415
-        from xcube_cubehub.framework import Services  # noqa: PLC0415
         from xcube_cubehub.liveness import Liveness  # noqa: PLC0415
         from xcube_cubehub.plugin import FRAMEWORK  # noqa: PLC0415
         from xcube_cubehub.tokens import ImageCookie, TokenVerifier  # noqa: PLC0415
+        from xcube_cubehub.web import Services  # noqa: PLC0415
 
         dask.config.set(scheduler="threads", num_workers=2)
         now = self._published = published(settings, self._cubes)

@@ -26,10 +26,14 @@ def request_message(number, kind, session, content):
 
 
 async def answering(socket, session):
-    """Wait until the kernel answers, as Lab does: what is sent while it starts again can be lost."""
+    """Wait until the kernel answers, by both channels: what is sent while it starts again can be lost.
+
+    A reply says nothing about the other channel, by which output comes: the server may join that a moment later, and
+    what was said before is gone.
+    """
     async with asyncio.timeout(90):
         for attempt in itertools.count():
-            number = f"ping-{session}-{attempt}"
+            number, heard = f"ping-{session}-{attempt}", set()
             await socket.write_message(request_message(number, "kernel_info_request", session, {}))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(5):
@@ -37,7 +41,9 @@ async def answering(socket, session):
                         raw = await socket.read_message()
                         assert raw is not None, "closed while the kernel starts"
                         message = json.loads(raw)
-                        if message["parent_header"].get("msg_id") == number and message["channel"] == "shell":
+                        if message["parent_header"].get("msg_id") == number:
+                            heard.add(message["channel"])
+                        if heard >= {"shell", "iopub"}:
                             return
 
 

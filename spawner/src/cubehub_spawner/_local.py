@@ -18,10 +18,11 @@ from traitlets import Dict, Int, List, TraitError, Unicode, default, validate
 from cubehub_spawner import enforcers, uids
 from cubehub_spawner._folders import remove_folder
 from cubehub_spawner._mixin import EntitledSpawner
+from cubehub_spawner._own_port import OwnPort
 from cubehub_spawner._places import Places
-from cubehub_spawner._ports import belongs_to, duplicate, listeners, tell_who
+from cubehub_spawner._ports import tell_who
 from cubehub_spawner.enforcers._tree import eldest_child, end_tree, server_chain, started_at
-from cubehub_spawner.enforcers.base import Enforcer, kill
+from cubehub_spawner.enforcers.base import Enforcer, held_beside, kill
 from cubehub_spawner.enforcers.resize import resize, used_bytes
 from cubehub_spawner.entitlement import Grant, Refusal
 from cubehub_spawner.environment import server_environment
@@ -29,7 +30,6 @@ from cubehub_spawner.errors import (
     NoEnforcerError,
     PortTakenError,
     ResizeError,
-    ServerEndedError,
     SpawnerError,
 )
 from cubehub_spawner.isolation import (
@@ -39,17 +39,12 @@ from cubehub_spawner.isolation import (
     write_identity,
 )
 
-if TYPE_CHECKING:
-    import socket
-
 _PATIENCE_S = 10
 """How long to wait for a process that was killed."""
 _PORTS_TRIED = 3
-_LOOK_S = 0.02
-"""How often it is seen whether a server that starts listens already."""
 
 
-class ProfileLocalSpawner(Places, EntitledSpawner, LocalProcessSpawner):
+class ProfileLocalSpawner(OwnPort, Places, EntitledSpawner, LocalProcessSpawner):
     """Starts servers on this machine, each with the RAM of its person's group.
 
     Notes
@@ -101,10 +96,6 @@ class ProfileLocalSpawner(Places, EntitledSpawner, LocalProcessSpawner):
     started = -1
     """When `pid` was started, so that a recycled process id is not taken for the server."""
     _releasing: asyncio.Future[None] | None = None
-    _held: socket.socket | None = None
-    """A duplicate of the socket at which the server listens."""
-    _kept = False
-    """Whether it was tried to take one over for a server that an earlier Hub started."""
 
     @default("env_keep")
     def _default_env_keep(self) -> list[str]:
@@ -244,34 +235,6 @@ class ProfileLocalSpawner(Places, EntitledSpawner, LocalProcessSpawner):
             await asyncio.to_thread(end_tree, self.pid, self.started, _PATIENCE_S)
         raise PortTakenError
 
-    async def own_port(self) -> bool:
-        """Wait until the server listens, and keep its port for it; False when the port is somebody else's.
-
-        Raises
-        ------
-        ServerEndedError
-            It ended before it listened.
-        """
-        while not await asyncio.to_thread(self._hold):
-            if self.proc is not None and self.proc.poll() is not None:
-                if await asyncio.to_thread(listeners, self.port):
-                    return False
-                raise ServerEndedError
-            await asyncio.sleep(_LOOK_S)
-        return True
-
-    def _hold(self) -> bool:
-        """Keep a duplicate of the socket at which the server listens; False while it does not, or somebody else does."""
-        found = belongs_to(self.port, self.pid, self.started)
-        if found is None:
-            return False
-        if self._held is None:
-            try:
-                self._held = duplicate(*found)
-            except OSError as error:
-                self.log.warning("The port of %s's server can't be kept for it: %s", self._log_name, error)
-        return True
-
     def _popen(self, enforcer: Enforcer) -> None:
         command = enforcer.command(self.handle, self.isolated_command(enforcer))
         env = self.get_env() | {"CUBEHUB_MEMORY_EVENTS": str(self.events_seen(enforcer))}
@@ -310,10 +273,8 @@ class ProfileLocalSpawner(Places, EntitledSpawner, LocalProcessSpawner):
             status = None if self.started >= 0 and started_at(self.pid) == self.started else 0
         if status is not None:
             await self._release()
-        elif self._held is None and not self._kept and self.server is not None:
-            # of a Hub that started it and has gone since
-            self.port, self._kept = self.server.port, True
-            await asyncio.to_thread(self._hold)
+        else:
+            await self.take_over_port()
         return status
 
     async def stop(self, now: bool = False) -> None:
@@ -391,9 +352,7 @@ class ProfileLocalSpawner(Places, EntitledSpawner, LocalProcessSpawner):
             self.log.error("What is left of the server of %s: %s", self._log_name, error)  # noqa: TRY400 - as below
         finally:
             self.clear_state()
-            if self._held is not None:
-                self._held.close()
-            self._held, self._kept = None, False
+            self.let_go_of_port()
             self._releasing = None
 
     async def _end_group(self) -> None:
@@ -442,13 +401,3 @@ class ProfileLocalSpawner(Places, EntitledSpawner, LocalProcessSpawner):
             "JupyterHub.internal_ssl is not supported by ProfileLocalSpawner.",
             "Servers listen on loopback: switch internal_ssl off.",
         )
-
-
-def held_beside(holds: frozenset[str], cpu: float, pids: int) -> str:
-    """Say for the log what is held beside memory, and what is not."""
-    said = [f"{cpu:g} CPU"] if "cpu" in holds else []
-    said += [f"{pids} processes"] if "processes" in holds else []
-    missing = [what for what in ("cpu", "processes") if what not in holds]
-    return "".join(f", {one}" for one in said) + (
-        f" (not held here: {', '.join(missing)})" if missing else ""
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -232,7 +233,7 @@ class UserHandler(_Handler):
         self.answer(describe(*await self.person(name, allowed)))
 
 
-class _Change(_Handler):
+class _Change(_Handler, ABC):
     takes: type[_Strict] = Nothing
 
     async def post(self, name: str) -> None:
@@ -249,8 +250,8 @@ class _Change(_Handler):
         rules = self.rules()
         return await self.do.membership.find(before.username, rules.granting), rules
 
-    async def change(self, person: Person, asked: Any, who: str) -> Reached:
-        raise NotImplementedError
+    @abstractmethod
+    async def change(self, person: Person, asked: Any, who: str) -> Reached: ...
 
 
 class MoveHandler(_Change):

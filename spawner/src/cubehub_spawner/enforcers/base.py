@@ -166,3 +166,13 @@ def oom_kills(events: Path) -> int:
         return 0
     counts = [line.split()[1] for line in lines if line.startswith("oom_kill ")]
     return int(counts[0]) if counts else 0
+
+
+def held_beside(holds: frozenset[str], cpu: float, pids: int) -> str:
+    """Say for the log what is held beside memory, and what is not."""
+    said = [f"{cpu:g} CPU"] if "cpu" in holds else []
+    said += [f"{pids} processes"] if "processes" in holds else []
+    missing = [what for what in ("cpu", "processes") if what not in holds]
+    return "".join(f", {one}" for one in said) + (
+        f" (not held here: {', '.join(missing)})" if missing else ""
+    )
