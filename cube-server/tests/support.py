@@ -1,5 +1,6 @@
 """What the tests share: an issuer of our own, and a real cube server on a random port."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -25,7 +26,12 @@ SAMPLES = ROOT / "binder" / "data"
 CUBES_YAML = ROOT / "config" / "cubes.yaml"
 PROTECTED = "peipsi-demo-members"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-NEEDS = {"chromium": (lambda: CHROMIUM, "sudo apt install chromium")}
+TEST_DATA = Path(os.environ.get("CUBEHUB_TEST_DATA") or ROOT.parent / "shared" / "data")
+"""Real scenes, too large for the repository."""
+NEEDS = {
+    "chromium": (lambda: CHROMIUM, "sudo apt install chromium"),
+    "scenes": (TEST_DATA.is_dir, "the folder of real scenes; set CUBEHUB_TEST_DATA to it"),
+}
 """By name, whether this machine has what a test cannot do without, and the line that brings it."""
 
 
@@ -191,10 +197,9 @@ def start(folder: Path, cubes_dir: Path, issuer_url: str, cubes_yaml: Path = CUB
     for _ in range(600):
         if process.poll() is not None:
             raise AssertionError(running.log)
-        try:
+        with contextlib.suppress(requests.ConnectionError):
             if running.get("/health").ok:
                 return running
-        except requests.ConnectionError:
-            time.sleep(0.2)
+        time.sleep(0.2)
     process.kill()
     raise AssertionError(running.log)

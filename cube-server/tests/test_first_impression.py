@@ -7,33 +7,40 @@ import pytest
 import xarray as xr
 
 from xcube_cubehub import corrections
-from xcube_cubehub.build import NEAR_EMPTY, near_empty, near_empty_of
+from xcube_cubehub.build import near_empty_of
+from xcube_cubehub.index import Index, Variable
+from xcube_cubehub.writer import NEAR_EMPTY, CubeWriter
 
 NORTH_SEA = "olci-water-quality"
 SQUARE = [[27.2, 58.6], [27.6, 58.6], [27.6, 58.9], [27.2, 58.9], [27.2, 58.6]]
 
 
-def cube_with(shares, edge=20):
-    """A cube of which these shares of the pixels have a value, time by time."""
-    values = np.full((len(shares), edge * edge), np.nan, np.float32)
-    for field, share in zip(values, shares, strict=True):
-        field[: round(share * edge * edge)] = 1
-    return xr.Dataset({"chl": (("time", "lat", "lon"), values.reshape(-1, edge, edge))})
+def hidden(folder, shares, edge=20):
+    """Times that are hidden of a cube of which these shares of the pixels have a value, time by time."""
+    index = Index("EPSG:4326", 0.0, 1.0, 0.05, -0.05, (edge, edge), 1, ("lat", "lon"), {"chl": Variable()})
+    writer = CubeWriter(folder, index, {}, {}, durable=False)
+    writer.create()
+    for day, share in enumerate(shares):
+        values = np.full(edge * edge, np.nan, np.float32)
+        values[: round(share * edge * edge)] = 1
+        writer.append(day * 86400, {"chl": values.reshape(edge, edge)})
+    writer.finish()
+    return near_empty_of(folder)
 
 
-def test_times_that_show_next_to_nothing_are_found():
-    assert near_empty(cube_with([1, 0, 0.5, NEAR_EMPTY / 2, 1, 0])) == [1, 3, 5]
+def test_times_that_show_next_to_nothing_are_found(tmp_path):
+    assert hidden(tmp_path, [1, 0, 0.5, NEAR_EMPTY / 2, 1, 0]) == {1, 3, 5}
 
 
-def test_the_share_is_of_pixels_that_ever_have_a_value():
-    assert near_empty(cube_with([0.02, 0.02, 0.0])) == [2]
+def test_the_share_is_of_pixels_that_ever_have_a_value(tmp_path):
+    assert hidden(tmp_path, [0.02, 0.02, 0.0]) == {2}
 
 
-def test_of_a_cube_that_is_empty_throughout_every_time_stays():
-    assert near_empty(cube_with([0, 0])) == []
+def test_of_a_cube_that_is_empty_throughout_every_time_stays(tmp_path):
+    assert hidden(tmp_path, [0, 0]) == set()
 
 
-def test_a_cube_built_without_the_note_has_nothing_to_hide(tmp_path):
+def test_a_cube_that_cannot_be_read_has_nothing_to_hide(tmp_path):
     (tmp_path / "build.json").write_text('{"fingerprint": "x"}')
     assert near_empty_of(tmp_path) == frozenset()
 

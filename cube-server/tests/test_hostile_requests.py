@@ -37,7 +37,7 @@ FREE_TEXT = {
 GOOD = {
     "datasetId": DEMO, "collectionId": DEMO, "featureId": DEMO, "varName": "conc_chl", "dimName": "time",
     "placeGroupId": "all", "varExpr": "conc_chl+1", "z": "9", "y": "154", "x": "295",
-    "tmsId": "WorldCRS84Quad", "bucket": "datasets", "key": f"{DEMO}.zarr/.zmetadata",
+    "tmsId": "WorldCRS84Quad", "bucket": "datasets", "key": f"{DEMO}.zarr/zarr.json",
 }  # fmt: skip
 """The path of a request that would succeed."""
 
@@ -240,7 +240,7 @@ def pictures():
         yield f"/statistics/{DEMO}/{expression}?lon=27.45&lat=58.8"
         yield f"/volumes/{DEMO}/{expression}?{BOX}&startDate=2020-06-01&endDate=2020-07-01"
     yield from (rgb, f"{rgb}&r=crs", f"{rgb}&r=kd489&norm=log", f"{rgb}&r=kd489&rvmin=5&rvmax=1")
-    for level in ("9.zarr/.zmetadata", "x.zarr/a", "0.zarr", "0.zarr/../1.zarr/.zmetadata", "-1.zarr/a"):
+    for level in ("9.zarr/zarr.json", "x.zarr/a", "0.zarr", "0.zarr/../1.zarr/zarr.json", "-1.zarr/a"):
         yield f"/s3/pyramids/{UTM}.levels/{level}"
 
 

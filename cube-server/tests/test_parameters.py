@@ -105,7 +105,7 @@ def test_no_key_leaves_its_cube(key):
 
 def test_keys_of_zarr_pass():
     for key in (
-        "a.zarr/.zmetadata",
+        "a.zarr/zarr.json",
         "a.levels/0.zarr/conc_chl/0.0.0",
         "a:series.zarr/.zgroup",
         "a.zarr/größe/0.0",

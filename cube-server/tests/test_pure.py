@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xcube_cubehub import flags, synthetic
-from xcube_cubehub.grid import Grid, grid_of, halve, levels_of
+from xcube_cubehub.grid import Grid, grid_of
+from xcube_cubehub.index import Index
 from xcube_cubehub.recipes import demo
 from xcube_cubehub.recipes.ndvi import mask_clouds
+from xcube_cubehub.writer import halve, levels_for
 
 
 def bits(*numbers):
@@ -55,11 +57,12 @@ def test_clouds_and_impossible_values_are_masked():
     )
 
 
+@settings(deadline=None)  # the first call may compile
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_halving_is_the_mean_of_what_is_there(rows, columns, seed):
     rng = np.random.default_rng(seed)
     values = np.where(rng.random((rows, columns)) < 0.4, np.nan, rng.random((rows, columns)))
-    got = halve(values)
+    got = halve(values.astype("float32"), "mean")
     assert got.shape == ((rows + 1) // 2, (columns + 1) // 2)
     for row in range(got.shape[0]):
         for column in range(got.shape[1]):
@@ -78,9 +81,12 @@ def test_halving_is_the_mean_of_what_is_there(rows, columns, seed):
 
 def test_levels_share_their_corner_and_end_in_one_tile():
     grid = Grid(west=0.0, north=52.5, resolution=0.0025, shape=(1000, 2001))
-    levels = levels_of(grid)
-    assert [level.shape for level in levels] == [(1000, 2001), (500, 1001), (250, 501), (125, 251)]
-    assert {(level.west, level.north) for level in levels} == {(0.0, 52.5)}
+    index = Index(
+        "EPSG:4326", 0.0, 52.5, 0.0025, -0.0025, grid.shape, levels_for(grid.shape), ("lat", "lon"), {}
+    )
+    shapes = [index.level_shape(level) for level in range(index.levels)]
+    assert shapes == [(1000, 2001), (500, 1001), (250, 501), (125, 251)]
+    assert levels_for((100, 101)) == 2, "a level that is coarser, however small the cube"
     again = grid_of(grid.x, grid.y)
     assert again.shape == grid.shape
     np.testing.assert_allclose(again.bounds, grid.bounds, atol=1e-9)

@@ -85,10 +85,10 @@ def raw(server, path):
 @pytest.mark.parametrize("step", ["..", "%2e%2e", "%2E."])
 def test_the_object_store_gives_no_file_outside_a_cube(server, step):
     """The key was joined to the cube's folder: any file of the machine, for everybody."""
-    own = f"{step}/0.zarr/.zgroup"
-    protected = "/".join([step] * 3 + [PROTECTED, "pyramid.levels", "0.zarr", ".zmetadata"])
+    own = f"{step}/0.zarr/zarr.json"
+    protected = "/".join([step] * 3 + [PROTECTED, "pyramid.levels", "0.zarr", "zarr.json"])
     for start_ in (f"/s3/datasets/{UTM}.zarr", f"/s3/pyramids/{UTM}.levels/0.zarr"):
-        assert raw(server, f"{start_}/.zmetadata").ok
+        assert raw(server, f"{start_}/zarr.json").ok
         for way in (own, protected, "/".join([step] * 20 + ["etc", "passwd"]), "/etc/passwd"):
             answer = raw(server, f"{start_}/{way}")
             assert answer.status_code == 404, way
@@ -117,8 +117,8 @@ def test_the_store_itself_knows_no_such_key_either():
 def test_a_fault_of_the_server_stays_a_500_without_and_is_logged_with_traceback(built, issuer, tmp_path):
     cubes = tmp_path / "cubes"
     shutil.copytree(built / UTM, cubes / UTM)
-    for chunk in (cubes / UTM / "pyramid.levels" / "0.zarr" / "ndvi").glob("[0-9]*"):
-        chunk.write_bytes(b"not what Blosc wrote")
+    for shard in (cubes / UTM / "pyramid.levels" / "0.zarr" / "ndvi" / "c").glob("*/0/0"):
+        shard.write_bytes(b"not what Blosc wrote")
     running = start(tmp_path, cubes, issuer.url)
     try:
         answer = running.get(f"/statistics/{UTM}/ndvi?lon=14.5535&lat=45.8708&time=first")

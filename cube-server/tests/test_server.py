@@ -112,9 +112,9 @@ FILL = {
 def paths(template):
     if "{bucket}" in template:
         for bucket, name, file in (
-            ("datasets", f"{PROTECTED}.zarr", ".zmetadata"),
-            ("pyramids", f"{PROTECTED}.levels", "0.zarr/.zmetadata"),
-            ("datasets", f"{PROTECTED}:series.zarr", ".zmetadata"),
+            ("datasets", f"{PROTECTED}.zarr", "zarr.json"),
+            ("pyramids", f"{PROTECTED}.levels", "0.zarr/zarr.json"),
+            ("datasets", f"{PROTECTED}:series.zarr", "zarr.json"),
         ):
             yield template.replace("{bucket}", bucket).replace("{*key}", f"{name}/{file}")
         return
@@ -162,7 +162,7 @@ def test_an_expired_or_foreign_token_is_401_on_public_routes_too(server, issuer)
             "/datasets",
             f"/datasets/{PROTECTED}",
             f"/tiles/{PROTECTED}/conc_chl/0/0/0",
-            f"/s3/datasets/{PROTECTED}.zarr/.zmetadata",
+            f"/s3/datasets/{PROTECTED}.zarr/zarr.json",
         ):
             answer = server.get(path, token)
             assert answer.status_code == 401
@@ -186,11 +186,11 @@ def test_with_permission_every_door_opens(server, issuer):
     assert PROTECTED in server.get("/datasets?details=1", token).text
     assert server.request("POST", f"/timeseries/{PROTECTED}/conc_chl", token, json=POINT).json()["result"]
     assert server.get(f"/statistics/{PROTECTED}/conc_chl?lon=27.45&lat=58.8&time=2024-07-02", token).ok
-    assert server.get(f"/s3/datasets/{PROTECTED}.zarr/.zmetadata", token).ok
+    assert server.get(f"/s3/datasets/{PROTECTED}.zarr/zarr.json", token).ok
     assert PROTECTED in server.get("/wmts/1.0.0/WMTSCapabilities.xml", token).text
     answer = server.get(tile, token)
     assert answer.headers["Content-Type"] == "image/png"
-    assert answer.headers["Cache-Control"] == "private, no-store"
+    assert answer.headers["Cache-Control"] == "private, no-cache"
 
 
 def test_images_follow_the_sign_in_by_cookie_and_nothing_else_does(server, issuer):
@@ -203,7 +203,7 @@ def test_images_follow_the_sign_in_by_cookie_and_nothing_else_does(server, issue
         assert browser.get(server.base + tile).ok
         for path in (
             f"/datasets/{PROTECTED}",
-            f"/s3/datasets/{PROTECTED}.zarr/.zmetadata",
+            f"/s3/datasets/{PROTECTED}.zarr/zarr.json",
             f"/timeseries/{PROTECTED}/conc_chl",
         ):
             assert browser.post(server.base + path, json=POINT).status_code in (404, 405)

@@ -65,5 +65,5 @@ def test_every_asset_of_a_cube_is_there(http: httpx.Client, whole: Whole) -> Non
     for name, asset in item["assets"].items():
         address = httpx.URL(whole.url).join(asset["href"])
         if name in {"zarr", "pyramid"}:
-            address = httpx.URL(f"{address}/.zmetadata" if name == "zarr" else f"{address}/0.zarr/.zmetadata")
+            address = httpx.URL(f"{address}/zarr.json" if name == "zarr" else f"{address}/0.zarr/zarr.json")
         assert http.get(address).status_code == httpx.codes.OK, address

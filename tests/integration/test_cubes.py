@@ -129,8 +129,8 @@ GUARDED_ROUTES = (
     "/datasets/{id}",
     "/datasets/{id}/vars/conc_chl",
     "/tiles/{id}/conc_chl/0/0/0",
-    "/s3/datasets/{id}.zarr/.zmetadata",
-    "/s3/pyramids/{id}.levels/0.zarr/.zmetadata",
+    "/s3/datasets/{id}.zarr/zarr.json",
+    "/s3/pyramids/{id}.levels/0.zarr/zarr.json",
     "/wmts/1.0.0/tile/{id}/conc_chl/0/0/0.png",
     "/ogc/collections/{id}",
 )
@@ -172,7 +172,7 @@ def test_a_guarded_cube_opens_for_those_it_is_for(
         "tile": stranger.get(
             tile_address(cube, known), params={"time": known.fullest_time, "crs": "EPSG:3857"}, headers=bearer
         ),
-        "files": stranger.get(f"{BASE}/s3/datasets/{cube}.zarr/.zmetadata", headers=bearer),
+        "files": stranger.get(f"{BASE}/s3/datasets/{cube}.zarr/zarr.json", headers=bearer),
     }
     status = {what: answer.status_code for what, answer in answers.items()}
     if opens:

@@ -11,19 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
 
 from xcube_cubehub import __version__
 from xcube_cubehub.errors import BadInputError, CubeError
+from xcube_cubehub.index import FORMAT, read_index
 from xcube_cubehub.item import stac_item
-from xcube_cubehub.pyramid import cube_grid, value_names, write_cube
+from xcube_cubehub.pyramid import cube_grid, write_cube
 from xcube_cubehub.recipes.model import Made, Recipe
 
 STAMP = "build.json"
-FORMAT = 2
-"""Raised when a cube is written in another way, so that all are built anew."""
-NEAR_EMPTY = 0.04
-"""Below this share of the pixels that ever have a value, a time shows next to nothing on a map."""
 Report = Callable[[str, int, int], None]
 
 
@@ -56,22 +52,12 @@ def stamp_of(cube: Path) -> dict[str, object]:
     return stamp if isinstance(stamp, dict) else {}
 
 
-def near_empty(dataset: xr.Dataset) -> list[int]:
-    """Positions of the times at which fewer than `NEAR_EMPTY` of the pixels that ever have a value have one.
-
-    A viewer passes over them; the values stay. Empty if it were all of them.
-    """
-    first = dataset[value_names(dataset)[0]]
-    seen = np.stack([np.isfinite(field) for field in first.values])
-    share = seen.sum(axis=(1, 2)) / max(int(seen.any(axis=0).sum()), 1)
-    found = [int(number) for number in np.flatnonzero(share < NEAR_EMPTY)]
-    return found if len(found) < len(share) else []
-
-
 def near_empty_of(cube: Path) -> frozenset[int]:
-    """What `near_empty` found when the cube was built."""
-    found = stamp_of(cube).get("near_empty")
-    return frozenset(n for n in found if isinstance(n, int)) if isinstance(found, list) else frozenset()
+    """Positions of the times that show next to nothing, as its index has them."""
+    try:
+        return frozenset(read_index(cube).hidden)
+    except CubeError:
+        return frozenset()
 
 
 def is_current(recipe: Recipe, cube: Path) -> bool:
@@ -181,7 +167,6 @@ def build(
             "version": recipe.version,
             "format": FORMAT,
             "title": recipe.title,
-            "near_empty": near_empty(made.dataset),
         }
         (building / STAMP).write_text(json.dumps(stamp), encoding="utf-8")
         item = json.dumps(stac_item(recipe, made.dataset, cube_grid(made.dataset).bounds, made.crs), indent=1)

@@ -138,7 +138,7 @@ def check_variables(request: Request, datasets: DatasetsContext) -> None:
     for text in request.variables():
         name, equals, expression = text.partition("=")
         if not equals and name not in pictures:
-            raise NotThereError(f"{cube} has no variable {shown(name)}; it has {', '.join(pictures)}")
+            raise NotThereError(f"{cube} has no variable {shown(name)}; it has {', '.join(sorted(pictures))}")
         if equals and (wrong := names_in(expression) & others):
             raise RequestError(f"{min(wrong)} has no values on the map; {cube} has {', '.join(pictures)}")
 

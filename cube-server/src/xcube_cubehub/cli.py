@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from xcube_cubehub import scenes_cli
 from xcube_cubehub.build import Outcome, build, only_builder, size_of, stamp_of
 from xcube_cubehub.errors import BadInputError, CubeError
 from xcube_cubehub.recipes import RECIPES, Recipe
@@ -29,7 +30,9 @@ def parser() -> argparse.ArgumentParser:
     make.add_argument("names", nargs="*", metavar="NAME", help=f"default: all ({', '.join(RECIPES)})")
     make.add_argument("--output", type=Path, required=True, help="folder of the published cubes")
     make.add_argument(
-        "--source", "--samples", type=Path, help="folder with the sample crops or the full data"
+        "--source",
+        "--samples",
+        help="folder with the sample crops or the full data; of a build from scenes: where",
     )
     make.add_argument(
         "--only-missing",
@@ -39,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     make.add_argument(
         "--json", action="store_true", help="one JSON object per line instead of a progress bar"
     )
+    scenes_cli.add_arguments(make)
     show = commands.add_parser("list", help="list the recipes and what is built")
     show.add_argument("--output", type=Path, help="folder of the published cubes")
     show.add_argument("--json", action="store_true", help="JSON instead of a table")
@@ -67,7 +71,10 @@ def _say(event: dict[str, object]) -> None:
 
 def run_build(args: argparse.Namespace) -> int:
     """Build; a cube that fails does not stop the others, and the exit status tells."""
+    if scenes_cli.is_wanted(args):
+        return scenes_cli.run(args, _out, _say)
     recipes = chosen(args.names)
+    args.source = None if args.source is None else Path(args.source)
     if args.source is not None and not args.source.is_dir():
         message = f"{args.source} is not a folder"
         raise BadInputError(message, "give --source the folder with the sample crops or the full data")

@@ -138,6 +138,8 @@ class ServerSettings(_Strict):
     client_id: str = "cubehub-cubes"
     audience: str = "cubehub-cubes"
     state_dir: Path
+    workers: int = Field(default=2, ge=1, le=64)
+    """Processes that answer tiles and series; one for each core that they may use."""
 
     @field_validator("prefix")
     @classmethod

@@ -79,3 +79,21 @@ class NotThereError(RequestError):
 
     code = "not_there"
     status = 404
+
+
+class SourceUnreachableError(CubeError):
+    """A source that answers not at all, too late, or with something else."""
+
+    code = "source_unreachable"
+
+
+class SceneBrokenError(CubeError):
+    """One scene that cannot be used; a line of the report, never the end of a build."""
+
+    code = "scene_broken"
+
+
+class RecipeError(ConfigError):
+    """A recipe that says something impossible."""
+
+    code = "bad_recipe"

@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import functools
 import logging
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from importlib import resources
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import tornado.httpserver
 import tornado.ioloop
+import tornado.netutil
 import tornado.web
 from xcube.core.tile import TileNotFoundException, TileRequestException
 from xcube.core.varexpr import VarExprError
@@ -31,6 +34,7 @@ from xcube_cubehub.checks import (
     message_of,
 )
 from xcube_cubehub.errors import BusyError, RequestError
+from xcube_cubehub.fast.published import SOCKET
 from xcube_cubehub.pages import (
     BasemapHandler,
     EmptyTileHandler,
@@ -209,6 +213,15 @@ class GuardedFramework(TornadoFramework):
     def add_static_routes(self, api_routes: Sequence[ApiStaticRoute], url_prefix: str) -> None:
         """Only the viewer's files: nothing else of this machine is handed out as a file."""
         super().add_static_routes([route for route in api_routes if route.path == "/viewer"], url_prefix)
+
+    def start(self, ctx: Context) -> None:
+        """Listen where only the processes in front can come from; they are who the address tells."""
+        server = tornado.httpserver.HTTPServer(self.application, **ctx.config.get("tornado", {}))
+        path = self._services.settings.state_dir / SOCKET
+        # by its name alone: such a path may have 107 bytes, and folders are deep
+        os.chdir(path.parent)
+        server.add_socket(tornado.netutil.bind_unix_socket(SOCKET, mode=0o600))
+        self.io_loop.start()
 
     def stop(self, ctx: Context) -> None:
         """Stop; what waits for a thread is not begun any more."""

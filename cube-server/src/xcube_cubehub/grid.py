@@ -44,11 +44,6 @@ class Grid:
         south = self.north - self.shape[0] * self.resolution
         return self.west, south, self.west + self.shape[1] * self.resolution, self.north
 
-    def coarser(self) -> "Grid":
-        """The next level: pixels twice as wide from the same corner, an odd row or column kept as half empty."""
-        rows, columns = self.shape
-        return Grid(self.west, self.north, self.resolution * 2, ((rows + 1) // 2, (columns + 1) // 2))
-
 
 def grid_of(x: npt.ArrayLike, y: npt.ArrayLike) -> Grid:
     """Grid whose pixel centres are ``x`` and ``y``.
@@ -68,40 +63,3 @@ def grid_of(x: npt.ArrayLike, y: npt.ArrayLike) -> Grid:
         msg = "pixels must be square and evenly spaced"
         raise ValueError(msg)
     return Grid(float(xs[0] - step_x / 2), float(ys[0] + step_x / 2), step_x, (len(ys), len(xs)))
-
-
-def levels_of(grid: Grid, tile: int = TILE) -> list[Grid]:
-    """All levels, finest first, down to the first that fits into one tile; two at least."""
-    levels = [grid, grid.coarser()]
-    while max(levels[-1].shape) > tile:
-        levels.append(levels[-1].coarser())
-    return levels
-
-
-def halve(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Mean of each 2 x 2 block, ignoring NaN.
-
-    Parameters
-    ----------
-    values : ndarray, shape (..., y, x)
-        Values with NaN where there is none.
-
-    Returns
-    -------
-    ndarray of float32, shape (..., (y + 1) // 2, (x + 1) // 2)
-        NaN only where all four are NaN; at an odd edge the pixels outside count as NaN.
-    """
-    pad = [(0, 0)] * (values.ndim - 2) + [(0, values.shape[-2] % 2), (0, values.shape[-1] % 2)]
-    full = np.pad(values, pad, constant_values=np.nan)
-    there = np.isfinite(full)
-    total, count = _blocks(np.where(there, full, 0).astype(np.float64)), _blocks(there.astype(np.float64))
-    mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-    return mean.astype(np.float32)
-
-
-def _blocks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Sum of each 2 x 2 block. Four slices added up: several times faster than a sum over reshaped axes."""
-    top, bottom = values[..., 0::2, :], values[..., 1::2, :]
-    rows = top + bottom
-    blocks: npt.NDArray[np.float64] = rows[..., 0::2] + rows[..., 1::2]
-    return blocks

@@ -1,15 +1,41 @@
 """The STAC item of a built cube: how the catalogue finds it."""
 
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import numpy as np
 import pyproj
 import xarray as xr
 
-from xcube_cubehub.recipes.model import Recipe
-
 PREFIX = "/services/cubes"
+
+
+class Described(Protocol):
+    """What a catalogue tells of a cube."""
+
+    @property
+    def name(self) -> str:
+        """Its id."""
+
+    @property
+    def title(self) -> str:
+        """One line."""
+
+    @property
+    def description(self) -> str:
+        """Some lines."""
+
+    @property
+    def license(self) -> str:
+        """SPDX name, or where the terms are."""
+
+    @property
+    def attribution(self) -> str:
+        """Whom to name."""
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether it was made up."""
 
 
 def lonlat_bounds(bounds: tuple[float, float, float, float], crs: str) -> list[float]:
@@ -21,7 +47,7 @@ def lonlat_bounds(bounds: tuple[float, float, float, float], crs: str) -> list[f
 
 
 def stac_item(
-    recipe: Recipe,
+    recipe: Described,
     dataset: xr.Dataset,
     bounds: tuple[float, float, float, float],
     crs: str,

@@ -1,27 +1,30 @@
-"""``cubehub-cube-server``: run xcube's server in this process, guarded, behind the Hub's proxy."""
+"""``cubehub-cube-server``: xcube's server behind, and in front of it processes that answer tiles and series."""
 
 import argparse
 import ctypes
-import json
 import logging
 import os
 import secrets
 import signal
+import socket
+import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from xcube_cubehub.config import Cubes, ServerSettings, read_cubes, read_settings
-from xcube_cubehub.errors import BadInputError, ConfigError, CubeError
-from xcube_cubehub.issuer import PATIENCE_S, Issuer
-from xcube_cubehub.render import norms, published, signature
+from xcube_cubehub.behind import CubeServer, save_memory
+from xcube_cubehub.config import ServerSettings, read_cubes, read_settings
+from xcube_cubehub.errors import BadInputError, CubeError
+from xcube_cubehub.fast.published import PALETTES, PUBLISHED, SOCKET
 
 log = logging.getLogger(__name__)
-LOOK_AGAIN_MS = 3000
 _PR_SET_PDEATHSIG = 1
-_M_ARENA_MAX = -8
+RESTART_S = 1.0
+"""How long it takes at least until something that ended is started again."""
+STOP_S = 8.0
+BAD_INPUT = 2
 
 
 def die_with_parent() -> None:
@@ -29,146 +32,158 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def save_memory() -> None:
-    """Two malloc arenas instead of eight per core: threads that compute tiles otherwise keep what they once used."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 2)
-
-
-def compile_late() -> None:
-    """Have numba compile xcube's resampling functions when they are first called.
-
-    xcube gives five of them signatures, so that numba compiles them at import: seconds of each start, and memory, for
-    what only coverages of a projected grid ever call.
-    """
-    import numba  # noqa: PLC0415
-
-    eager = numba.njit
-
-    def late(*args: Any, **kwargs: Any) -> Any:
-        return eager(*(a for a in args if not isinstance(a, str)), **kwargs)
-
-    numba.njit = late
-
-
-async def fetch(url: str, token: str | None) -> tuple[int, bytes]:
-    """GET, with a bearer token or without: status and body."""
-    from tornado.httpclient import AsyncHTTPClient  # noqa: PLC0415
-
-    response = await AsyncHTTPClient().fetch(
-        url,
-        headers={"Authorization": f"Bearer {token}"} if token else {},
-        raise_error=False,  # only such as carry no status are raised
-        follow_redirects=False,  # a token goes where discovery says, and nowhere else
-        connect_timeout=PATIENCE_S,
-        request_timeout=PATIENCE_S,
-    )
-    return response.code, bytes(response.body)
-
-
-class CubeServer:
-    """The server, and the watch that publishes newly built cubes without a restart.
+class Supervisor:
+    """Starts xcube's server and the processes in front of it, and starts again what ends.
 
     Parameters
     ----------
     settings : ServerSettings
         From the Hub.
-
-    Raises
-    ------
-    ConfigError
-        ``cubes.yaml`` cannot be used.
+    config : path
+        The file that they are in.
     """
 
-    def __init__(self, settings: ServerSettings) -> None:
-        # Imported here, so that a mistake in a file is told before xcube's four seconds of imports.
-        self._settings = settings
-        self._cubes: Cubes = read_cubes(settings.cubes_yaml)
-        self._seen = signature(settings.cubes_yaml, settings.cubes_dir)
+    def __init__(self, settings: ServerSettings, config: Path) -> None:
+        self._settings, self._config = settings, config
+        self._key = secrets.token_bytes(32)
+        self._stopping = False
+        self._behind: subprocess.Popen[bytes] | None = None
+        self._begun = 0.0
+        self._workers: dict[int, tuple[int, float]] = {}
 
-        compile_late()
-        import dask  # noqa: PLC0415
-        from xcube.server.framework import get_framework_class  # noqa: PLC0415
-        from xcube.server.server import Server  # noqa: PLC0415
-        from xcube.util.plugin import init_plugins  # noqa: PLC0415
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; the exit status."""
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        refuse_taken(self._settings)
+        self._start_behind()
+        # After xcube was started, which takes longer, and before the fork, so that all share what is imported
+        from xcube_cubehub.fast import worker  # noqa: PLC0415
+        from xcube_cubehub.fast.metrics import Shared  # noqa: PLC0415
 
-        from xcube_cubehub import contexts  # noqa: PLC0415
-        from xcube_cubehub.callers import Callers  # noqa: PLC0415
-        from xcube_cubehub.liveness import Liveness  # noqa: PLC0415
-        from xcube_cubehub.plugin import FRAMEWORK  # noqa: PLC0415
-        from xcube_cubehub.tokens import ImageCookie, TokenVerifier  # noqa: PLC0415
-        from xcube_cubehub.web import Services  # noqa: PLC0415
-
-        dask.config.set(scheduler="threads", num_workers=2)
-        now = self._published = published(settings, self._cubes)
-        issuer, cookie = Issuer(settings.issuer, fetch), ImageCookie(secrets.token_bytes(32))
-        self.services: Services = Services(
-            settings=settings,
-            callers=Callers(TokenVerifier(issuer, settings.audience), Liveness(issuer), cookie),
-            cookie=cookie,
-            policy=now.policy,
-        )
-        contexts.install(
-            lambda: self.services.policy,
-            lambda: norms(self._cubes),
-            lambda ds_id: self._published.near_empty.get(ds_id, frozenset()),
-        )
-        self._save(now.config)
-        init_plugins()
-        framework = get_framework_class(FRAMEWORK)(self.services)
-        self.server: Server = Server(framework, now.config)
-        if not isinstance(self.server.ctx.get_api_ctx("datasets"), contexts.GuardedDatasetsContext):
-            message = "xcube made its own datasets context instead of the guarded one"
-            raise CubeError(message, "this version of xcube does not fit; install the locked environment")
-        self.services.ready = True
-
-    def _save(self, config: dict[str, Any]) -> None:
-        """Keep the rendered configuration where an operator can look at it."""
-        path = self._settings.state_dir / "server.json"
-        path.write_text(json.dumps(config, indent=1), encoding="utf-8")
-
-    def look_again(self) -> None:
-        """Publish what was built, rebuilt or listed since the last look."""
-        seen = signature(self._settings.cubes_yaml, self._settings.cubes_dir)
-        if seen == self._seen:
-            return
-        self._seen = seen
-        try:
-            self._cubes = read_cubes(self._settings.cubes_yaml)
-        except ConfigError as error:
-            log.error("%s; serving as before", error.message)  # noqa: TRY400 - the message says it all
-            return
-        now = self._published = published(self._settings, self._cubes)
-        self._save(now.config)
-        # Rules first: between the two lines a cube is rather hidden than open.
-        self.services.policy = now.policy
-        self.server.update(now.config)
-        log.info("published anew: %d cubes", len(now.policy.rules))
-
-    def run(self) -> None:
-        """Serve until SIGTERM or SIGINT."""
-        from tornado.ioloop import IOLoop, PeriodicCallback  # noqa: PLC0415
-
-        loop = IOLoop.current()
-
-        def stop(_number: int, _frame: object) -> None:
-            loop.add_callback_from_signal(self.server.stop)
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
-        PeriodicCallback(self.look_again, LOOK_AGAIN_MS).start()
+        worker.warm_up()
+        shared = Shared.create(self._settings.workers)
+        for number in range(self._settings.workers):
+            self._start_worker(number, shared)
         log.info(
             "cubes at http://%s:%d%s/", self._settings.address, self._settings.port, self._settings.prefix
         )
-        self.server.start()
+        status = self._watch(shared)
+        self._end()
         log.info("stopped")
+        return status
+
+    def _stop(self, _number: int, _frame: object) -> None:
+        self._stopping = True
+
+    def _start_behind(self) -> None:
+        command = [sys.executable, "-m", "xcube_cubehub.launcher", "--config", str(self._config), "--behind"]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        if process.stdin is not None:
+            process.stdin.write(self._key.hex().encode())
+            process.stdin.close()
+        self._behind, self._begun = process, time.monotonic()
+
+    def _start_worker(self, number: int, shared: object) -> None:
+        from xcube_cubehub.fast import worker  # noqa: PLC0415
+
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                die_with_parent()
+                worker.run(self._settings, listening(self._settings), self._key, shared, number)  # type: ignore[arg-type]
+                status = 0
+            except Exception:
+                log.exception("a process in front failed")
+            finally:
+                os._exit(status)
+        self._workers[pid] = number, time.monotonic()
+
+    def _watch(self, shared: object) -> int:
+        """Start again what ends; xcube's exit status where it cannot be started for what it was told."""
+        while not self._stopping:
+            time.sleep(0.1)
+            behind = self._behind
+            if behind is not None and behind.poll() is not None:
+                if behind.returncode == BAD_INPUT and not (self._settings.state_dir / PUBLISHED).exists():
+                    return BAD_INPUT
+                log.error("xcube's server ended with status %d and is started again", behind.returncode)
+                self._wait_since(self._begun)
+                self._start_behind()
+            for pid, (number, begun) in list(self._workers.items()):
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                if ended:
+                    del self._workers[pid]
+                    if self._stopping:
+                        return 0
+                    log.error("a process in front ended with status %d and is started again", status)
+                    self._wait_since(begun)
+                    self._start_worker(number, shared)
+        return 0
+
+    def _wait_since(self, begun: float) -> None:
+        left = begun + RESTART_S - time.monotonic()
+        if left > 0 and not self._stopping:
+            time.sleep(left)
+
+    def _end(self) -> None:
+        for pid in self._workers:
+            os.kill(pid, signal.SIGTERM)
+        if self._behind is not None:
+            self._behind.terminate()
+        until = time.monotonic() + STOP_S
+        while self._workers and time.monotonic() < until:
+            for pid in list(self._workers):
+                if os.waitpid(pid, os.WNOHANG)[0]:
+                    del self._workers[pid]
+            time.sleep(0.02)
+        for pid in self._workers:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        if self._behind is not None:
+            try:
+                self._behind.wait(max(until - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                self._behind.kill()
+                self._behind.wait()
+
+
+def _socket(settings: ServerSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return made
+
+
+def refuse_taken(settings: ServerSettings) -> None:
+    """See whether the port is free, for all of ours would share it with each other but with nobody else.
+
+    Raises
+    ------
+    OSError
+        Another program has it.
+    """
+    with _socket(settings) as made:
+        made.bind((settings.address, settings.port))
+
+
+def listening(settings: ServerSettings) -> socket.socket:
+    """A socket at the server's address. Each process has one, and the kernel deals connections out among them."""
+    made = _socket(settings)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    made.bind((settings.address, settings.port))
+    made.listen(1024)
+    return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``cubehub-cube-server``; 0 stopped as asked, 1 failed, 2 bad configuration."""
     parser = argparse.ArgumentParser(prog="cubehub-cube-server", description="Serve the published cubes.")
     parser.add_argument("--config", type=Path, required=True, help="JSON file written by the Hub")
+    parser.add_argument("--behind", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     die_with_parent()
     save_memory()
@@ -179,19 +194,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", message="No data opener found", category=UserWarning)
     try:
         settings = read_settings(args.config)
-        try:
-            settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            message = f"cannot make {settings.state_dir}: {error.strerror}"
-            raise BadInputError(message, "check state_dir in the configuration") from error
-        CubeServer(settings).run()
+        if args.behind:
+            key = bytes.fromhex(sys.stdin.read())
+            CubeServer(settings, key).run()
+            return 0
+        read_cubes(settings.cubes_yaml)
+        prepare_state(settings)
+        return Supervisor(settings, args.config.resolve()).run()
     except CubeError as error:
         sys.stderr.write(f"error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
         return error.exit_status
     except OSError as error:
         sys.stderr.write(f"error: {error.strerror or error}\nhint: is the port taken by another process?\n")
         return 1
-    return 0
+
+
+def prepare_state(settings: ServerSettings) -> None:
+    """Make the folder for what the processes tell one another, and take away what earlier ones told.
+
+    Raises
+    ------
+    BadInputError
+        It cannot be made.
+    """
+    folder = settings.state_dir
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in (SOCKET, PUBLISHED, PALETTES):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        message = f"cannot make {folder}: {error.strerror}"
+        raise BadInputError(message, "check state_dir in the configuration") from error
+    # What is compiled is kept, whoever owns the installed files
+    os.environ["NUMBA_CACHE_DIR"] = str(folder / "numba")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ from typing import Any
 from xcube_cubehub.access import Access, Policy
 from xcube_cubehub.build import STAMP, near_empty_of, stamp_of
 from xcube_cubehub.config import Cube, Cubes, Places, ServerSettings
-from xcube_cubehub.pyramid import PYRAMID, SERIES
+from xcube_cubehub.fast.published import Published as Front
+from xcube_cubehub.fast.published import Shown
+from xcube_cubehub.index import PYRAMID, SERIES, Style
 
 log = logging.getLogger(__name__)
 BUILTIN = "builtin:"
@@ -87,6 +89,21 @@ def published(settings: ServerSettings, cubes: Cubes) -> Published:
     ids = {c.id: c.id for c in present} | {series_id(c.id): c.id for c in present}
     hidden = {c.id: near_empty_of(settings.cubes_dir / c.id) for c in present}
     return Published(config, Policy({c.id: c.rule for c in present}, ids), hidden)
+
+
+def shown(settings: ServerSettings, cubes: Cubes, policy: Policy) -> Front:
+    """What the processes in front may show by themselves."""
+    return Front(
+        {
+            cube.id: Shown(
+                settings.cubes_dir / cube.id,
+                cube.rule,
+                {v.name: Style(v.colours, *v.range, v.scale) for v in cube.variables},
+            )
+            for cube in cubes.cubes
+            if cube.id in policy.rules
+        }
+    )
 
 
 def style(cube: Cube) -> dict[str, Any]:

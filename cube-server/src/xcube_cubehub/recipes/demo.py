@@ -12,12 +12,21 @@ import xarray as xr
 
 from xcube_cubehub import land, synthetic
 from xcube_cubehub.grid import Grid
+from xcube_cubehub.index import Style
 from xcube_cubehub.recipes.model import Made, Recipe
 
 LABEL = "synthetic demonstration, not a measurement"
 ESTONIA = Grid(west=21.6, north=59.96, resolution=0.02, shape=(134, 346))
 PEIPSI = Grid(west=26.86, north=59.06, resolution=0.01, shape=(128, 136))
 PACKING = {"conc_chl": 0.005, "conc_tsm": 0.002, "kd489": 0.0005}
+STYLES = {
+    "conc_chl": Style("viridis", 0.5, 60, "log"), "conc_tsm": Style("turbid", 0.5, 30, "log"),
+    "kd489": Style("dense", 0.05, 3),
+}  # fmt: skip
+PEIPSI_STYLES = {
+    "conc_chl": Style("viridis", 2, 60, "log"), "conc_tsm": Style("turbid", 1, 30, "log"),
+    "kd489": Style("dense", 0.1, 3),
+}  # fmt: skip
 TITLES = {
     "conc_chl": ("Chlorophyll-a concentration", "mg m-3"),
     "conc_tsm": ("Total suspended matter, dry weight", "g m-3"),
@@ -49,7 +58,9 @@ def share_of_land(is_land: npt.NDArray[np.bool_], radius: int = 2) -> npt.NDArra
     return mean
 
 
-def make(_source: Path | None, *, grid: Grid, first_year: int, last_year: int, step: int) -> Made:
+def make(
+    _source: Path | None, *, grid: Grid, styles: dict[str, Style], first_year: int, last_year: int, step: int
+) -> Made:
     """All days of the series."""
     place = water(grid)
     latitude = (grid.bounds[1] + grid.bounds[3]) / 2
@@ -70,7 +81,7 @@ def make(_source: Path | None, *, grid: Grid, first_year: int, last_year: int, s
         },
         coords={"time": times, "lat": grid.y, "lon": grid.x},
     )
-    return Made(out, "EPSG:4326", dict(PACKING))
+    return Made(out, "EPSG:4326", dict(PACKING), styles)
 
 
 ESTONIAN_WATERS = Recipe(
@@ -81,7 +92,7 @@ ESTONIAN_WATERS = Recipe(
     "Riga and the Gulf of Finland, to try ten years of time axis.",
     attribution=f"{LABEL} (CubeHub); land outlines: Natural Earth",
     license="CC0-1.0",
-    make=partial(make, grid=ESTONIA, first_year=2015, last_year=2024, step=4),
+    make=partial(make, grid=ESTONIA, styles=STYLES, first_year=2015, last_year=2024, step=4),
     synthetic=True,
 )
 LAKE_PEIPSI = Recipe(
@@ -91,6 +102,6 @@ LAKE_PEIPSI = Recipe(
     description=f"{LABEL.capitalize()}. A small cube that only signed-in people see, so that protection can be tried.",
     attribution=f"{LABEL} (CubeHub); land outlines: Natural Earth",
     license="CC0-1.0",
-    make=partial(make, grid=PEIPSI, first_year=2024, last_year=2024, step=3),
+    make=partial(make, grid=PEIPSI, styles=PEIPSI_STYLES, first_year=2024, last_year=2024, step=3),
     synthetic=True,
 )

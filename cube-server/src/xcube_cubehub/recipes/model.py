@@ -7,6 +7,7 @@ from pathlib import Path
 import xarray as xr
 
 from xcube_cubehub.errors import SourceMissingError
+from xcube_cubehub.index import Style
 
 SENTINEL = "contains modified Copernicus Sentinel data"
 
@@ -23,11 +24,14 @@ class Made:
         Variables to be stored as int16, with the step between two stored values.
     crs : str
         For example ``EPSG:4326``.
+    styles : dict of str to Style
+        By variable how it is shown; its tiles are made beforehand.
     """
 
     dataset: xr.Dataset
     crs: str
     packing: dict[str, float] = field(default_factory=dict)
+    styles: dict[str, Style] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from xcube_cubehub.errors import SourceMissingError
+from xcube_cubehub.index import Style
 from xcube_cubehub.recipes.model import SENTINEL, Made, Recipe
 
 CLOUD_LIMIT = 0.4
@@ -57,7 +58,7 @@ def make(path: Path | None) -> Made:
         },
     )
     out["crs"] = ((), np.int32(0), cube["crs"].attrs)
-    return Made(out, "EPSG:32633")
+    return Made(out, "EPSG:32633", styles={"ndvi": Style("YlGn", 0, 0.9)})
 
 
 RECIPE = Recipe(

@@ -7,8 +7,13 @@ import xarray as xr
 
 from xcube_cubehub.errors import SourceMissingError
 from xcube_cubehub.flags import C2RCC_REJECT, QUALITY_REJECT, kd489_mask, water_mask
+from xcube_cubehub.index import Style
 from xcube_cubehub.recipes.model import SENTINEL, Made, Recipe
 
+STYLES = {
+    "conc_chl": Style("viridis", 0.1, 30, "log"), "conc_tsm": Style("turbid", 0.5, 150, "log"),
+    "kd489": Style("dense", 0.03, 5, "log"),
+}  # fmt: skip
 VARIABLES = {
     "conc_chl": ("Chlorophyll-a concentration", "mg m-3", "mass_concentration_of_chlorophyll_a_in_sea_water"),
     "conc_tsm": ("Total suspended matter, dry weight", "g m-3", None),
@@ -56,7 +61,7 @@ def make(path: Path | None) -> Made:
         message = "olci-water-quality has no input"
         raise SourceMissingError(message)
     with xr.open_zarr(path, chunks=None) as cube:
-        return Made(clean(cube.load()), "EPSG:4326")
+        return Made(clean(cube.load()), "EPSG:4326", styles=STYLES)
 
 
 RECIPE = Recipe(

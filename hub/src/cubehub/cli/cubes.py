@@ -32,21 +32,48 @@ def _run(data: Path, *arguments: str) -> None:
 @data_option
 @click.option(
     "--source",
-    type=click.Path(exists=True, file_okay=False),
-    help="Folder with the scenes.  [default: the samples CubeHub ships]",
+    help="Folder with the scenes, a STAC catalogue, or the address of a STAC API (stac+https://HOST/PATH#COLLECTION).  [default: the samples CubeHub ships]",
 )
+@click.option("--area", metavar="W,S,E,N", help="In degrees: makes a cube from the scenes there.")
+@click.option("--time", "span", metavar="FROM/UNTIL", help="Days, such as 2024-06-01/2024-09-01.")
+@click.option("--name", help="Of the cube.  [default: the recipe's]")
+@click.option("--grid", metavar="CRS@STEP", help="Such as EPSG:32633@20.  [default: the recipe's]")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes that make steps.  [default: one for each core]"
+)
+@click.option("--dask", metavar="ADDRESS", help="A Dask scheduler that makes them instead.")
 @json_option
-def build(names: tuple[str, ...], data: Path, source: str | None, *, as_json: bool) -> None:
-    """Build the named cubes, or all; what is up to date is left alone."""
+def build(
+    names: tuple[str, ...],
+    data: Path,
+    source: str | None,
+    area: str | None,
+    span: str | None,
+    name: str | None,
+    grid: str | None,
+    workers: int | None,
+    dask: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Build cubes: those of the samples, or with --area one from scenes by a recipe (a name, or a file in YAML).
+
+    What is up to date is left alone; a build that was stopped goes on where it was.
+    """
+    given = {
+        "--area": area, "--time": span, "--name": name, "--grid": grid, "--workers": workers, "--dask": dask,
+    }  # fmt: skip
+    # with = so that an area that begins with a minus is not taken for an option
+    options = [f"{option}={value}" for option, value in given.items() if value is not None]
     where = source or str(resource("binder", "data").resolve())
     _run(
         data,
         "build",
         *names,
-        "--source",
-        where,
+        f"--source={where}",
         "--output",
         str(existing(data).cubes),
+        *options,
         *(["--json"] if as_json else []),
     )
 

@@ -19,6 +19,8 @@ BENCHES = {
     "up": "how long the platform takes to start, and what it needs when idle",
     "spawn": "what entitlement adds to the start of a server",
     "move": "how long a move takes to reach a server that runs",
+    "tiles": "what a map tile costs",
+    "series": "what a time series costs",
 }
 """Each is a module beside this one with a function ``measure(*, quick: bool) -> list[Case]``."""
 

@@ -1,0 +1,1 @@
+"""The fast path: tiles and time series without xcube, dask or xarray, in processes of their own."""

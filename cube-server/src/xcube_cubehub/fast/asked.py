@@ -1,0 +1,176 @@
+"""What a request asks for, if it is one that the fast path answers; everything else is for the server behind.
+
+Nothing is refused here: what is not understood to the letter is handed on, and the server behind says what is wrong.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+from xcube_cubehub.fast.series import METHODS
+from xcube_cubehub.fast.warp import GEOGRAPHIC, MERCATOR, Place
+from xcube_cubehub.grid import TILE
+
+_NUMBER = r"(0|[1-9]\d{0,7})"
+_TILE = re.compile(rf"/tiles/([a-z0-9-]+)/(\w+)/{_NUMBER}/{_NUMBER}/{_NUMBER}", re.ASCII)
+_WMTS = re.compile(
+    rf"/wmts/1\.0\.0/tile/([a-z0-9-]+)/(\w+)/(?:(WorldCRS84Quad|WorldWebMercatorQuad)/)?{_NUMBER}/{_NUMBER}/{_NUMBER}\.png",
+    re.ASCII,
+)
+_SERIES = re.compile(r"/timeseries/([a-z0-9-]+)/(\w+)", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)?)?", re.ASCII)
+_CRS = {
+    "EPSG:3857": MERCATOR, "CRS84": GEOGRAPHIC, "EPSG:4326": GEOGRAPHIC, "OGC:CRS84": GEOGRAPHIC,
+    "WorldCRS84Quad": GEOGRAPHIC, "WorldWebMercatorQuad": MERCATOR,
+}  # fmt: skip
+MAX_ZOOM = 24
+_TOLERANCE_S = 1.0
+"""xcube widens a span of time by this unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A map tile of a variable.
+
+    Attributes
+    ----------
+    seconds : int or None
+        The time wanted, since 1970; None for the last one.
+    colours, low, high, scale
+        What differs from the style of the cube; None where nothing was said.
+    """
+
+    cube: str
+    variable: str
+    place: Place
+    seconds: int | None = None
+    colours: str | None = None
+    low: float | None = None
+    high: float | None = None
+    scale: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A time series of a variable; ``start`` and ``end`` in seconds since 1970, widened as xcube does."""
+
+    cube: str
+    variable: str
+    methods: tuple[str, ...] = ("mean",)
+    start: float | None = None
+    end: float | None = None
+    max_valids: int | None = None
+
+
+@lru_cache(maxsize=4096)
+def seconds_of(label: str) -> float | None:
+    """Seconds since 1970 of a time as clients write it, UTC unless it says otherwise; None if it is no such time."""
+    if not _TIME.fullmatch(label):
+        return None
+    try:
+        found = datetime.fromisoformat(label)
+    except ValueError:
+        return None
+    if not 1820 <= found.year <= 2110:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and abs(value) <= 1e30 else None
+
+
+@lru_cache(maxsize=8192)
+def tile_of(path: str, query: str) -> Tile | None:
+    """The tile that an address asks for; ``path`` without the server's prefix."""
+    found, wmts = _TILE.fullmatch(path), False
+    if found is not None:
+        cube, variable, z, y, x = found.groups()
+        crs = MERCATOR
+    else:
+        found, wmts = _WMTS.fullmatch(path), True
+        if found is None:
+            return None
+        cube, variable, scheme, z, y, x = found.groups()
+        crs = _CRS[scheme or "WorldCRS84Quad"]
+    asked: dict[str, Any] = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        name = key.lower() if wmts else key
+        meaning = _PARAMETERS.get(name)
+        said = None if meaning is None else meaning[1](value)
+        if meaning is None or said is None or meaning[0] in asked:
+            return None
+        asked[meaning[0]] = said
+    asked.pop("format", None)
+    seconds = asked.pop("seconds", _LAST)
+    if int(z) > MAX_ZOOM or (wmts and "crs" in asked):
+        return None
+    place = Place(asked.pop("crs", crs), int(z), int(x), int(y), asked.pop("size", TILE))
+    return Tile(cube, variable, place, None if seconds is _LAST else seconds, **asked)
+
+
+_LAST = "current"
+_PARAMETERS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "vmin": ("low", _number),
+    "vmax": ("high", _number),
+    "cmap": ("colours", str),
+    "cbar": ("colours", str),
+    "norm": ("scale", {"lin": "lin", "log": "log"}.get),
+    "time": ("seconds", lambda text: _LAST if text == _LAST else _whole(seconds_of(text))),
+    "crs": ("crs", _CRS.get),
+    "retina": ("size", {"0": TILE, "1": 2 * TILE}.get),
+    "format": ("format", {"png": True, "image/png": True}.get),
+}
+"""By name what a parameter is called here, and how it is read: None for what the server behind is to judge."""
+
+
+@lru_cache(maxsize=1024)
+def series_of(path: str, query: str) -> Series | None:
+    """The series that an address asks for; ``path`` without the server's prefix."""
+    found = _SERIES.fullmatch(path)
+    if not found:
+        return None
+    methods: tuple[str, ...] = ("mean",)
+    start = end = None
+    max_valids, tolerance, seen = None, _TOLERANCE_S, set()
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name in seen:
+            return None
+        seen.add(name)
+        if name == "aggMethods":
+            methods = tuple(m for m in METHODS if m in value.split(","))
+            if not methods or set(value.split(",")) - set(METHODS):
+                return None
+        elif name in {"startDate", "endDate"}:
+            seconds = seconds_of(value)
+            if seconds is None:
+                return None
+            start, end = (seconds, end) if name == "startDate" else (start, seconds)
+        elif name == "maxValids" and re.fullmatch(r"-1|[1-9]\d{0,8}", value, re.ASCII):
+            max_valids = int(value)
+        elif name == "tolerance" and (number := _number(value)) is not None and 0 <= number <= 3e7:
+            tolerance = number
+        else:
+            return None
+    cube, variable = found.groups()
+    return Series(
+        cube,
+        variable,
+        methods,
+        None if start is None else start - tolerance,
+        None if end is None else end + tolerance,
+        max_valids,
+    )

@@ -1,0 +1,440 @@
+"""The processes that people's requests reach: they answer tiles and series, and hand on the rest."""
+
+import asyncio
+import hashlib
+import logging
+import math
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+from isal import igzip
+from shapely.errors import ShapelyError
+from shapely.geometry import shape
+
+from xcube_cubehub import geojson
+from xcube_cubehub.access import Access, may_read
+from xcube_cubehub.callers import Callers
+from xcube_cubehub.errors import BusyError, CubeError, RequestError, TokenError
+from xcube_cubehub.fast import png, published, series, tiles
+from xcube_cubehub.fast.asked import Series, Tile, series_of, tile_of
+from xcube_cubehub.fast.colours import Palettes
+from xcube_cubehub.fast.forward import forward
+from xcube_cubehub.fast.http import Connection, Request, error, response
+from xcube_cubehub.fast.metrics import Metrics
+from xcube_cubehub.fast.objects import Object, object_of, read_part
+from xcube_cubehub.fast.published import Published, Shown
+from xcube_cubehub.fast.warp import MERCATOR
+from xcube_cubehub.grid import TILE
+from xcube_cubehub.index import INDEX, Style
+from xcube_cubehub.routes import SERIES_ROUTE
+from xcube_cubehub.tokens import ImageCookie
+
+log = logging.getLogger(__name__)
+LOOK_AGAIN_S = 0.25
+"""How often it is seen whether other cubes were published."""
+OPEN_CUBES = 32
+MAX_WAITING_AREAS = 100
+GZIP_FROM_BYTES = 2048
+MAX_POINT_BYTES = 1024
+
+
+@dataclass
+class Places:
+    """Where the server behind is, and what it tells."""
+
+    socket: Path
+    published: Path
+    palettes: Path
+    prefix: str
+
+
+@dataclass
+class Opened:
+    """A cube as it was when its index was last read."""
+
+    stamp: tuple[int, int]
+    cube: tiles.Cube
+    labels: list[bytes] = field(default_factory=list)
+
+
+class Front:
+    """Answers requests.
+
+    Parameters
+    ----------
+    places : Places
+        Of the server behind.
+    callers : Callers
+        Tells who sends a request.
+    metrics : Metrics
+        Counts.
+    """
+
+    def __init__(self, places: Places, callers: Callers, metrics: Metrics) -> None:
+        self._places, self._callers, self._metrics = places, callers, metrics
+        self._prefix = places.prefix.encode()
+        self._published = Published({})
+        self._looked = float("-inf")
+        self._told: tuple[int, int] = (0, 0)
+        self._palettes: Palettes | None = None
+        self._cubes: OrderedDict[str, Opened] = OrderedDict()
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="areas")
+        self._areas = 0
+
+    def answer(self, connection: Connection, request: Request) -> bytes | Awaitable[None]:
+        """The response, or what writes it."""
+        self._metrics.requests += 1
+        if request.url.startswith(self._prefix):
+            path, _, query = request.url[len(self._prefix) :].decode("latin-1").partition("?")
+            if request.method == b"GET":
+                tile = tile_of(path, query)
+                if tile is not None:
+                    return self._tile_or_else(connection, request, tile)
+                if path == "/metrics":
+                    return self._told_metrics(request)
+                if (wanted := object_of(path)) is not None:
+                    return self._object_or_else(connection, request, wanted)
+            elif request.method == b"POST":
+                asked = series_of(path, query)
+                if asked is not None:
+                    return self._series_or_else(connection, request, asked)
+        return self._pass_on(connection, request)
+
+    def _pass_on(self, connection: Connection, request: Request) -> Awaitable[None]:
+        self._metrics.passed_on += 1
+        return forward(connection, request, self._places.socket)
+
+    def _told_metrics(self, request: Request) -> bytes:
+        # Who comes through the Hub's proxy has this header; what is counted is for whoever runs the machine
+        if request.header(b"x-forwarded-for") is not None:
+            return error(404, "not served here", keep_alive=request.keep_alive)
+        head = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\nCache-Control: no-store\r\n"
+        return response(200, head, self._metrics.text(), keep_alive=request.keep_alive)
+
+    # What there is
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < LOOK_AGAIN_S:
+            return
+        self._looked = now
+        try:
+            found = self._places.published.stat()
+            stamp = (found.st_mtime_ns, found.st_ino)
+            if stamp == self._told:
+                return
+            self._published = published.read(self._places.published)
+            self._palettes = Palettes(self._places.palettes)
+            self._told = stamp
+        except (OSError, ValueError, KeyError, TypeError):
+            if self._told != (0, 0):
+                log.exception("what is published cannot be read; going on as before")
+
+    def _open(self, name: str, shown: Shown) -> Opened | None:
+        try:
+            found = os.stat(f"{shown.folder}/{INDEX}")  # noqa: PTH116 - for each request, and ten times as fast
+        except OSError:
+            return None
+        stamp = (found.st_mtime_ns, found.st_ino)
+        opened = self._cubes.get(name)
+        if opened is None or opened.stamp != stamp or opened.cube.folder != shown.folder:
+            if opened is not None:
+                opened.cube.packs.close()
+            try:
+                cube = tiles.Cube(shown.folder)
+            except CubeError as failure:
+                log.error("%s; %s is left to the server behind", failure.message, name)  # noqa: TRY400
+                self._cubes.pop(name, None)
+                return None
+            opened = self._cubes[name] = Opened(stamp, cube)
+            while len(self._cubes) > OPEN_CUBES:
+                self._cubes.popitem(last=False)[1].cube.packs.close()
+        return opened
+
+    # Who asks
+
+    async def _admits(self, request: Request, name: str, shown: Shown, *, images: bool = False) -> bool:
+        """Whether a request may be answered here; what may not, the server behind refuses in its own words."""
+        authorization = _text(request.header(b"authorization"))
+        cookie = _cookie(request) if images and authorization is None else None
+        public = shown.rule.access is Access.PUBLIC
+        if authorization is None and (public or cookie is None):
+            return public
+        try:
+            claim = await self._callers.read(authorization, cookie)
+        except TokenError:
+            return False
+        if public:
+            return claim.problem is None
+        caller = await self._callers.confirm(claim)
+        return may_read(name, shown.rule, caller.identity)
+
+    # Tiles
+
+    def _tile_or_else(self, connection: Connection, request: Request, tile: Tile) -> bytes | Awaitable[None]:
+        self._look()
+        shown = self._published.cubes.get(tile.cube)
+        style = shown.styles.get(tile.variable) if shown is not None else None
+        if shown is None or style is None:
+            return self._pass_on(connection, request)
+        if shown.rule.access is Access.PUBLIC and request.header(b"authorization") is None:
+            return self._tile(request, tile, shown, style) or self._pass_on(connection, request)
+        return self._tile_for_person(connection, request, tile, shown, style)
+
+    async def _tile_for_person(
+        self, connection: Connection, request: Request, tile: Tile, shown: Shown, style: Style
+    ) -> None:
+        made = None
+        if await self._admits(request, tile.cube, shown, images=True):
+            made = self._tile(request, tile, shown, style)
+        if made is None:
+            await self._pass_on(connection, request)
+        else:
+            connection.write(made)
+
+    def _tile(self, request: Request, tile: Tile, shown: Shown, style: Style) -> bytes | None:
+        opened = self._open(tile.cube, shown)
+        if opened is None or not opened.cube.index.times or tile.variable not in opened.cube.index.variables:
+            return None
+        wanted = Style(
+            tile.colours or style.colours,
+            style.low if tile.low is None else tile.low,
+            style.high if tile.high is None else tile.high,
+            tile.scale or style.scale,
+        )
+        if wanted.scale == "log" and min(wanted.low, wanted.high) <= 0:
+            return None
+        palette = self._palettes.get(wanted.colours) if self._palettes is not None else None
+        if palette is None:
+            return None
+        cube = opened.cube
+        step = len(cube.times) - 1 if tile.seconds is None else cube.nearest(tile.seconds)
+        place = tile.place
+        key = f"{cube.index.version} {tile.variable} {step} {place} {wanted}".encode()
+        etag = b'"' + hashlib.blake2b(key, digest_size=9).hexdigest().encode() + b'"'
+        scope = b"public" if shown.rule.access is Access.PUBLIC else b"private"
+        head = (
+            b"Content-Type: image/png\r\nCache-Control: " + scope + b", no-cache\r\nETag: " + etag
+            + b"\r\nVary: Authorization, Cookie\r\n"
+        )  # fmt: skip
+        given = request.header(b"if-none-match")
+        if given is not None and (etag in given or given.strip() == b"*"):
+            self._metrics.unchanged += 1
+            return response(304, head, keep_alive=request.keep_alive)
+        try:
+            body = self._image(cube, tile, step, wanted, palette)
+        except CubeError as failure:
+            log.error("%s", failure.message)  # noqa: TRY400
+            return error(500, "this part of the cube cannot be read", "tell the operator the time of this answer",
+                         keep_alive=request.keep_alive)  # fmt: skip
+        self._metrics.tiles += 1
+        return response(200, head, body, keep_alive=request.keep_alive)
+
+    def _image(self, cube: tiles.Cube, tile: Tile, step: int, wanted: Style, palette: png.Palette) -> bytes:
+        place, name = tile.place, tile.variable
+        if not place.exists:
+            return png.transparent(place.size)
+        index = cube.index
+        own = index.variables[name].style
+        if (
+            own is not None and (own.low, own.high, own.scale) == (wanted.low, wanted.high, wanted.scale)
+            and place.crs == MERCATOR and place.size == TILE and place.z <= index.prepared.get(name, -1)
+            and len(palette.rgba) == tiles.PREPARED_COLOURS
+        ):  # fmt: skip
+            found = cube.packs.read(name, index.times[step], place.z, place.x, place.y)
+            if found is not None and found[1] != tiles.NOT_PREPARED:
+                self._metrics.prepared += 1
+                return png.assemble(TILE, palette, found[1], found[0]) if found[0] else png.transparent(TILE)
+        painted = tiles.paint(cube, name, step, place, wanted, len(palette.rgba))
+        return tiles.image(painted, palette, place.size)
+
+    # Files
+
+    async def _object_or_else(self, connection: Connection, request: Request, wanted: Object) -> None:
+        self._look()
+        shown = self._published.cubes.get(wanted.cube)
+        part = None
+        if shown is not None and await self._admits(request, wanted.cube, shown):
+            loop = asyncio.get_running_loop()
+            part = await loop.run_in_executor(
+                None, read_part, shown.folder, wanted.name, request.header(b"range")
+            )
+        if shown is None or part is None:
+            await self._pass_on(connection, request)
+            return
+        scope = b"public" if shown.rule.access is Access.PUBLIC else b"private"
+        head = part.head + b"Cache-Control: " + scope + b", no-cache\r\nVary: Authorization\r\n"
+        self._metrics.objects += 1
+        connection.write(response(part.status, head, part.body, keep_alive=request.keep_alive))
+        await connection.drain()
+
+    # Series
+
+    async def _series_or_else(self, connection: Connection, request: Request, asked: Series) -> None:
+        self._look()
+        shown = self._published.cubes.get(asked.cube)
+        if (
+            shown is None
+            or asked.variable not in shown.styles
+            or not await self._admits(request, asked.cube, shown)
+        ):
+            await self._pass_on(connection, request)
+            return
+        opened = self._open(asked.cube, shown)
+        if opened is None or asked.variable not in opened.cube.index.variables:
+            await self._pass_on(connection, request)
+            return
+        if not opened.labels:
+            opened.labels = series.labels_of(opened.cube)
+        try:
+            body = await self._series(connection, request, opened, asked)
+        except RequestError as failure:
+            connection.write(
+                error(failure.status, failure.message, failure.hint, keep_alive=request.keep_alive)
+            )
+            return
+        except CubeError as failure:
+            log.error("%s", failure.message)  # noqa: TRY400
+            connection.write(
+                error(500, "this part of the cube cannot be read", "tell the operator the time of this answer",
+                      keep_alive=request.keep_alive)
+            )  # fmt: skip
+            return
+        if body is None:
+            await self._pass_on(connection, request)
+            return
+        self._metrics.series += 1
+        scope = b"" if shown.rule.access is Access.PUBLIC else b"private, "
+        head = (
+            b"Content-Type: application/json\r\nCache-Control: " + scope
+            + b"no-store\r\nVary: Authorization, Accept-Encoding\r\n"
+        )  # fmt: skip
+        if len(body) >= GZIP_FROM_BYTES and b"gzip" in (request.header(b"accept-encoding") or b""):
+            body = igzip.compress(body, 1)
+            head += b"Content-Encoding: gzip\r\n"
+        connection.write(response(200, head, body, keep_alive=request.keep_alive))
+
+    async def _series(
+        self, connection: Connection, request: Request, opened: Opened, asked: Series
+    ) -> bytes | None:
+        """The JSON of a series; None for what the server behind is to answer."""
+        point = _point(request.body)
+        if point is not None:
+            result = point_json(opened, asked, *point)
+            return None if result is None else b'{"result":' + result + b"}"
+        if self._areas >= MAX_WAITING_AREAS:
+            message = "too many series are being computed already"
+            raise BusyError(message, "try again in a minute")
+        self._areas += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, areas_json, opened, asked, request.body, lambda: connection.gone
+            )
+        finally:
+            self._areas -= 1
+
+
+def _text(header: bytes | None) -> str | None:
+    return None if header is None else header.decode("latin-1")
+
+
+def _cookie(request: Request) -> str | None:
+    """Value of the cookie by which images follow a sign-in."""
+    name = f"{ImageCookie.NAME}=".encode()
+    for part in (request.header(b"cookie") or b"").split(b";"):
+        if part.strip().startswith(name):
+            return part.strip()[len(name) :].decode("latin-1").strip('"')
+    return None
+
+
+def _point(body: bytes) -> tuple[float, float] | None:
+    """Longitude and latitude of a body that is one point, or a feature of one; None for anything else."""
+    try:
+        value: Any = orjson.loads(body) if len(body) <= MAX_POINT_BYTES else None
+    except ValueError:
+        return None
+    if isinstance(value, dict) and value.get("type") == "Feature":
+        value = value.get("geometry")
+    if not isinstance(value, dict) or value.get("type") != "Point":
+        return None
+    given = value.get("coordinates")
+    if not isinstance(given, list) or [type(v) in {int, float} for v in given] != [True, True]:
+        return None
+    lon, lat = float(given[0]), float(given[1])
+    if not (math.isfinite(lon) and abs(lon) <= geojson.MAX_LONGITUDE and abs(lat) <= 90):
+        return None
+    return lon, lat
+
+
+def point_json(opened: Opened, asked: Series, lon: float, lat: float) -> bytes | None:
+    """The series of a point; None where xcube is to say that no method fits."""
+    # xcube gives a point's value under the first of these names; "max" is told as "min"
+    named = {"max": "min"}
+    key = next((named.get(m, m) for m in ("mean", "median", "min", "max") if m in asked.methods), None)
+    if key is None:
+        return None
+    cube = opened.cube
+    x, y = series.project_point(cube, lon, lat)
+    pixel = series.pixel_of(cube, x, y)
+    if pixel is None:
+        return b"[]"
+    span = series.span_of(cube, asked.start, asked.end)
+    values = series.point_values(cube, asked.variable, *pixel, span)
+    return series.to_json(opened.labels, span, {key: values}, total=None, max_valids=asked.max_valids)
+
+
+def areas_json(opened: Opened, asked: Series, body: bytes, gone: Callable[[], bool]) -> bytes | None:
+    """The series of whatever else was posted; None if nobody waits for it any more, or it is for the server behind.
+
+    Raises
+    ------
+    RequestError
+        It is no GeoJSON, or too much.
+    """
+    geojson.check(body, geojson.most(SERIES_ROUTE))
+    value = orjson.loads(body)
+    kind = value["type"]
+    if kind == "FeatureCollection":
+        geometries = [feature["geometry"] for feature in value["features"]]
+    elif kind == "GeometryCollection":
+        geometries = value["geometries"]
+    else:
+        geometries = [value["geometry"] if kind == "Feature" else value]
+    if any(not isinstance(g, dict) or g["type"] == "GeometryCollection" for g in geometries):
+        return None
+    made = []
+    for geometry in geometries:
+        if gone():
+            return None
+        if geometry["type"] == "Point":
+            found = point_json(opened, asked, *geometry["coordinates"][:2])
+            if found is None:
+                return None
+            made.append(found)
+        else:
+            made.append(_area_json(opened, asked, geometry))
+    if kind in {"FeatureCollection", "GeometryCollection"}:
+        return b'{"result":[' + b",".join(made) + b"]}"
+    return b'{"result":' + made[0] + b"}"
+
+
+def _area_json(opened: Opened, asked: Series, geometry: dict[str, Any]) -> bytes:
+    cube = opened.cube
+    try:
+        area = series.area_of(cube, series.project(cube, shape(geometry)))
+    except (ShapelyError, ValueError) as failure:
+        message = f"the body has a {geometry['type']} that cannot be computed with"
+        raise RequestError(message, geojson.HINT) from failure
+    if area is None:
+        return b"[]"
+    span = series.span_of(cube, asked.start, asked.end)
+    values = series.area_values(cube, asked.variable, area, span, asked.methods)
+    total = int(area.mask.sum()) if "count" in asked.methods else None
+    return series.to_json(opened.labels, span, values, total=total, max_valids=asked.max_valids)

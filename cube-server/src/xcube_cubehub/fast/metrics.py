@@ -1,0 +1,66 @@
+"""Counts of all processes, in memory that they share."""
+
+import mmap
+import struct
+from dataclasses import dataclass
+
+NAMES = ("requests", "passed_on", "tiles", "prepared", "unchanged", "series", "objects")
+HELP = {
+    "requests": "Requests received",
+    "passed_on": "Requests handed on to xcube",
+    "tiles": "Map tiles sent",
+    "prepared": "Map tiles sent that had been made beforehand",
+    "unchanged": "Requests for tiles answered with 304",
+    "series": "Time series sent",
+    "objects": "Files of cubes sent, whole or in part",
+}
+_COUNT = struct.Struct("<Q")
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Memory for the counts of some processes; made before they are forked."""
+
+    memory: mmap.mmap
+    processes: int
+
+    @classmethod
+    def create(cls, processes: int) -> "Shared":
+        """Room for so many."""
+        return cls(mmap.mmap(-1, processes * len(NAMES) * _COUNT.size), processes)
+
+
+class Metrics:
+    """The counts of one process: an attribute for each of `NAMES`.
+
+    Parameters
+    ----------
+    shared : Shared
+        Memory of all.
+    number : int
+        Which one this is. One that is started in place of another goes on counting where that stopped.
+    """
+
+    _shared: Shared
+    _base: int
+
+    def __init__(self, shared: Shared, number: int) -> None:
+        self.__dict__.update(_shared=shared, _base=number * len(NAMES))
+
+    def __getattr__(self, name: str) -> int:
+        return int(_COUNT.unpack_from(self._shared.memory, (self._base + NAMES.index(name)) * _COUNT.size)[0])
+
+    def __setattr__(self, name: str, value: int) -> None:
+        _COUNT.pack_into(self._shared.memory, (self._base + NAMES.index(name)) * _COUNT.size, value)
+
+    def text(self) -> bytes:
+        """Sums of all processes, as Prometheus reads them."""
+        lines = []
+        for place, name in enumerate(NAMES):
+            total = sum(
+                _COUNT.unpack_from(self._shared.memory, (n * len(NAMES) + place) * _COUNT.size)[0]
+                for n in range(self._shared.processes)
+            )
+            full = f"cubehub_cubes_{name}_total"
+            lines += [f"# HELP {full} {HELP[name]}.", f"# TYPE {full} counter", f"{full} {total}"]
+        return ("\n".join(lines) + "\n").encode()

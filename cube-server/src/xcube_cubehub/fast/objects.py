@@ -1,0 +1,109 @@
+"""A cube's files, for those who read its Zarr over HTTP: whole, or the part that a ``Range`` names.
+
+Shards make no sense without ranges, and xcube's object store knows none.
+"""
+
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from xcube_cubehub.index import PYRAMID, SERIES
+
+_ADDRESS = re.compile(
+    r"/s3/(datasets|pyramids)/([a-z0-9-]+)(:series)?\.(zarr|levels)/([A-Za-z0-9._/-]{1,400})", re.ASCII
+)
+_RANGE = re.compile(rb"bytes=(\d{0,18})-(\d{0,18})")
+_FOLDERS = {
+    ("datasets", "", "zarr"): f"{PYRAMID}/0.zarr",
+    ("datasets", ":series", "zarr"): SERIES,
+    ("pyramids", "", "levels"): PYRAMID,
+}
+MAX_WHOLE_BYTES = 64 * 2**20
+"""A larger part than this is for the server behind, which sends it piece by piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A file of a cube, by its name below the cube's folder."""
+
+    cube: str
+    name: str
+
+
+def object_of(path: str) -> Object | None:
+    """The file that an address names; None for what is not understood to the letter."""
+    found = _ADDRESS.fullmatch(path)
+    if found is None:
+        return None
+    bucket, cube, series, ending, key = found.groups()
+    folder = _FOLDERS.get((bucket, series or "", ending))
+    parts = key.split("/")
+    if folder is None or any(part in {"", ".", ".."} or part.endswith(".new") for part in parts):
+        return None
+    return Object(cube, f"{folder}/{key}")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Part of a file: status 200, 206 or 416, headers and bytes."""
+
+    status: int
+    head: bytes
+    body: bytes
+
+
+def span(header: bytes | None, size: int) -> tuple[int, int] | None:
+    """First byte and how many, of what a ``Range`` header asks for; None where the file has no such part.
+
+    Notes
+    -----
+    RFC 9110, section 14.1.2. A header that is not understood, or asks for several parts, is as if it were not there.
+    """
+    found = None if header is None else _RANGE.fullmatch(header.strip())
+    if found is None or found.groups() == (b"", b""):
+        return 0, size
+    first, last = found.groups()
+    if not first:
+        length = min(int(last), size)
+        return (size - length, length) if length else None
+    begin = int(first)
+    end = min(int(last), size - 1) if last else size - 1
+    if last and int(last) < begin:
+        return 0, size
+    return (begin, end - begin + 1) if begin < size else None
+
+
+def read_part(folder: Path, name: str, header: bytes | None) -> Part | None:
+    """What is asked for of a file; None where it is no plain file, or too much at once.
+
+    Notes
+    -----
+    Nothing below a cube's folder is a link: one that somebody put there is not followed.
+    """
+    try:
+        file = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        facts = os.fstat(file)
+        if not stat.S_ISREG(facts.st_mode):
+            return None
+        size = facts.st_size
+        etag = b'ETag: "%x-%x-%x"\r\n' % (facts.st_mtime_ns, facts.st_ino, size)
+        head = etag + b"Accept-Ranges: bytes\r\nContent-Type: application/octet-stream\r\n"
+        wanted = span(header, size)
+        if wanted is None:
+            return Part(416, head + b"Content-Range: bytes */%d\r\n" % size, b"")
+        begin, length = wanted
+        if length > MAX_WHOLE_BYTES:
+            return None
+        body = os.pread(file, length, begin)
+        if (begin, length) == (0, size):
+            return Part(200, head, body)
+        return Part(
+            206, head + b"Content-Range: bytes %d-%d/%d\r\n" % (begin, begin + length - 1, size), body
+        )
+    finally:
+        os.close(file)

@@ -1,0 +1,203 @@
+"""Map tiles: read what lies under one, look its colours up, compress."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from xcube_cubehub.fast import kernels, png, warp
+from xcube_cubehub.fast.colours import Scale, scale_of
+from xcube_cubehub.fast.packs import PackReader
+from xcube_cubehub.fast.warp import Footprint, Place
+from xcube_cubehub.grid import TILE
+from xcube_cubehub.index import Index, Style, level_array, read_index
+from xcube_cubehub.shards import Array, ShardReader
+
+CACHED_CHUNKS = 128
+"""Decoded chunks that a process keeps, a quarter of a MiB each for float32: neighbouring tiles share some."""
+PREPARED_COLOURS = 256
+"""Of the colour maps for which tiles are made beforehand; another number of colours has other thresholds."""
+NOT_PREPARED = -2
+"""In place of the "no value" number of a tile that needs more than a palette, and is made when it is asked for."""
+CLEAR = 255
+"""The number that says "no value" unless a pixel has this colour; then another, which no pixel has."""
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A tile without its colours.
+
+    Attributes
+    ----------
+    idat : bytes
+        PNG's compressed chunk; empty where no pixel has a value.
+    clear : int
+        The number that says "no value"; -1 if every pixel has one.
+    """
+
+    idat: bytes
+    clear: int
+
+
+EMPTY = Painted(b"", -1)
+_chunks: OrderedDict[tuple[int, str, int, int, int, int], Array | None] = OrderedDict()
+_numbers_of_cubes = count()
+
+
+class Cube:
+    """A cube, opened for tiles; made anew when its index changes.
+
+    Parameters
+    ----------
+    folder : path
+        Of the cube.
+
+    Raises
+    ------
+    CubeError
+        It cannot be read.
+    """
+
+    def __init__(self, folder: Path, index: Index | None = None) -> None:
+        self.folder = folder
+        self.index = read_index(folder) if index is None else index
+        self.times = np.array(self.index.times, dtype=np.int64)
+        self.packs = PackReader(folder)
+        self._readers: dict[tuple[str, int], ShardReader] = {}
+        self._number = next(_numbers_of_cubes)
+
+    def nearest(self, seconds: int) -> int:
+        """Position of the time nearest to one; the earlier of two."""
+        after = int(np.searchsorted(self.times, seconds))
+        if after == 0 or (after < len(self.times) and self.times[after] == seconds):
+            return after
+        if after == len(self.times) or seconds - self.times[after - 1] <= self.times[after] - seconds:
+            return after - 1
+        return after
+
+    def footprint(self, place: Place) -> tuple[int, Footprint | None]:
+        """Level for a tile, and its pixels under it."""
+        index = self.index
+        level = warp.level_for(index, place)
+        factor = 2.0**level
+        grid = (index.crs, index.west, index.north, index.dx * factor, index.dy * factor)
+        return level, warp.footprint(*grid, index.level_shape(level), place)
+
+    def window(
+        self, name: str, level: int, step: int, box: tuple[int, int, int, int]
+    ) -> tuple[Array, int, int] | None:
+        """Stored values around a box, with the row and the column at which they begin; None if all are absent."""
+        top, bottom, left, right = box
+        across, down = (
+            range(left // TILE, (right - 1) // TILE + 1),
+            range(top // TILE, (bottom - 1) // TILE + 1),
+        )
+        keys = [(self._number, name, level, step, j, i) for j in down for i in across]
+        cache = _chunks
+        missing = [key for key in keys if key not in cache]
+        if missing:
+            reader = self._readers.get((name, level))
+            if reader is None:
+                reader = ShardReader(level_array(self.folder, level, name), self.index.layout(name, level))
+                self._readers[name, level] = reader
+            for key, chunk in zip(missing, reader.read([key[3:] for key in missing]), strict=True):
+                cache[key] = None if chunk is None else chunk[0]
+        chunks = [cache[key] for key in keys]
+        while len(cache) > CACHED_CHUNKS:
+            cache.popitem(last=False)
+        if len(chunks) == 1:
+            return None if chunks[0] is None else (chunks[0], top // TILE * TILE, left // TILE * TILE)
+        if all(chunk is None for chunk in chunks):
+            return None
+        layout = self.index.variables[name]
+        out = np.empty((bottom - top, right - left), np.dtype(layout.dtype))
+        for (*_, j, i), chunk in zip(keys, chunks, strict=True):
+            y, x = j * TILE, i * TILE
+            rows = slice(max(y, top), min(y + TILE, bottom))
+            columns = slice(max(x, left), min(x + TILE, right))
+            target = out[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+            if chunk is None:
+                target[...] = layout.fill_value
+            else:
+                target[...] = chunk[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
+        return out, top, left
+
+
+def _numbers(
+    cube: Cube, name: str, step: int, place: Place, scale: Scale, clear: int
+) -> tuple[npt.NDArray[np.uint8], int, bool] | None:
+    level, footprint = cube.footprint(place)
+    if footprint is None:
+        return None
+    window = cube.window(name, level, step, footprint.box)
+    if window is None:
+        return None
+    values, top, left = window
+    variable = cube.index.variables[name]
+    out = np.empty((place.size, place.size + 1), np.uint8)
+    out[:, 0] = 0
+    there, clash = kernels.paint(
+        values, footprint.rows, footprint.columns, 0.0 if variable.fill is None else variable.fill,
+        variable.fill is not None, variable.scale_factor, variable.add_offset, top, left,
+        scale.thresholds, scale.first, scale.factor, scale.table, clear, out,
+    )  # fmt: skip
+    return out, there, clash
+
+
+def paint(cube: Cube, name: str, step: int, place: Place, style: Style, colours: int) -> Painted | bytes:
+    """A tile by colour numbers.
+
+    Parameters
+    ----------
+    cube : Cube
+        Where from.
+    name, step : str, int
+        Variable, and position of the time.
+    style : Style
+        Ends and scale; the colours themselves do not matter.
+    colours : int
+        How many there are, at most 256.
+
+    Returns
+    -------
+    Painted or bytes
+        Bytes where a tile has all of 256 colours and pixels without a value: one byte for each pixel and one for
+        whether it has a value, for `png.true_colour`.
+    """
+    scale = scale_of(style, colours)
+    clear = min(colours, CLEAR)
+    found = _numbers(cube, name, step, place, scale, clear)
+    if found is None:
+        return EMPTY
+    numbers, there, clash = found
+    if there == 0:
+        return EMPTY
+    if there == place.size**2:
+        return Painted(png.body(numbers), -1)
+    if clash:
+        seen = np.zeros(256, np.bool_)
+        kernels.used(numbers, seen)
+        free = np.flatnonzero(~seen)
+        if not free.size:
+            other = _numbers(cube, name, step, place, scale, 0) or found
+            # Where the two differ, or both say what the other would call "no value", tells which pixels have one
+            has = (numbers[:, 1:] != clear) | (other[0][:, 1:] == clear)
+            return b"".join((numbers[:, 1:].tobytes(), has.tobytes()))
+        clear = int(free[0])
+        numbers, _, _ = _numbers(cube, name, step, place, scale, clear) or found
+    return Painted(png.body(numbers), clear)
+
+
+def image(painted: Painted | bytes, palette: png.Palette, size: int) -> bytes:
+    """The PNG of a painted tile."""
+    if isinstance(painted, bytes):
+        both = np.frombuffer(painted, np.uint8).reshape(2, size, size)
+        rgba = palette.rgba[both[0]].copy()
+        rgba[both[1] == 0] = 0
+        return png.true_colour(rgba)
+    if not painted.idat:
+        return png.transparent(size)
+    return png.assemble(size, palette, painted.clear, painted.idat)

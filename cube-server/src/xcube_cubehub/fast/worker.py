@@ -1,0 +1,109 @@
+"""One process in front: its loop, who is who, and the end."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import uvloop
+
+from xcube_cubehub.callers import Callers
+from xcube_cubehub.config import ServerSettings
+from xcube_cubehub.fast import kernels
+from xcube_cubehub.fast.colours import scale_of
+from xcube_cubehub.fast.front import Front, Places
+from xcube_cubehub.fast.http import Connection
+from xcube_cubehub.fast.metrics import Metrics, Shared
+from xcube_cubehub.fast.published import PALETTES, PUBLISHED, SOCKET
+from xcube_cubehub.index import Style
+from xcube_cubehub.issuer import PATIENCE_S, Issuer
+from xcube_cubehub.liveness import Liveness
+from xcube_cubehub.tokens import ImageCookie, TokenVerifier
+
+log = logging.getLogger(__name__)
+MAX_ANSWER_BYTES = 2**20
+SWEEP_S = 5.0
+STOP_S = 3.0
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A token goes where discovery says, and nowhere else."""
+
+    def redirect_request(self, *_args: object) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirects, urllib.request.ProxyHandler({}))
+_DTYPES = ("float32", "int16", "uint8")
+
+
+def warm_up() -> None:
+    """Compile what is called for each tile, or load it from an earlier time, before anybody waits for it."""
+    rows = np.zeros((2, 2), np.int32)
+    out = np.zeros((2, 3), np.uint8)
+    scale = scale_of(Style("", 0.0, 1.0), 256)
+    numbers = (0.0, False, 1.0, 0.0, 0, 0, scale.thresholds, scale.first, scale.factor, scale.table, 255, out)
+    flat = np.broadcast_to(rows[0], (2, 2))
+    for dtype in _DTYPES:
+        window = np.zeros((2, 2), dtype)
+        kernels.paint(window, rows, rows, *numbers)
+        kernels.paint(window, np.broadcast_to(rows[:, :1], (2, 2)), flat, *numbers)
+
+
+async def fetch(url: str, token: str | None) -> tuple[int, bytes]:
+    """GET, with a bearer token or without: status and body."""
+
+    def get() -> tuple[int, bytes]:
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})  # noqa: S310 - the issuer's
+        try:
+            with _OPENER.open(request, timeout=PATIENCE_S) as answer:
+                return int(answer.status), bytes(answer.read(MAX_ANSWER_BYTES))
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read(MAX_ANSWER_BYTES)
+
+    return await asyncio.to_thread(get)
+
+
+def run(settings: ServerSettings, listening: socket.socket, key: bytes, shared: Shared, number: int) -> None:
+    """Answer until SIGTERM."""
+    # Where xcube listens is named without its folder, for such a path may have 107 bytes only
+    os.chdir(settings.state_dir)
+    uvloop.run(_serve(settings, listening, key, Metrics(shared, number)))
+
+
+async def _serve(settings: ServerSettings, listening: socket.socket, key: bytes, metrics: Metrics) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    issuer = Issuer(settings.issuer, fetch)
+    callers = Callers(TokenVerifier(issuer, settings.audience), Liveness(issuer), ImageCookie(key))
+    places = Places(Path(SOCKET), Path(PUBLISHED), Path(PALETTES), settings.prefix)
+    front = Front(places, callers, metrics)
+    connections: set[Connection] = set()
+    server = await loop.create_server(lambda: Connection(front.answer, connections), sock=listening)
+    sweep = asyncio.create_task(_sweep(connections))
+    await stop.wait()
+    sweep.cancel()
+    server.close()
+    for connection in list(connections):
+        connection.end()
+    until = loop.time() + STOP_S
+    while connections and loop.time() < until:  # noqa: ASYNC110 - for a moment, at the end
+        await asyncio.sleep(0.02)
+    for connection in list(connections):
+        connection.close()
+
+
+async def _sweep(connections: set[Connection]) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        now = time.monotonic()
+        for connection in list(connections):
+            connection.abort_if_idle(now)
