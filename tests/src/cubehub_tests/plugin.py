@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from cubehub_tests.needs import NEEDED_BY_MARKER, NEEDS, Need, missing
+from cubehub_tests.rooms import Suites
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 _SLOW = ("whole", "browser", "rooms", "kube", "chaos")
-_ORDER = ("rooms", "kube", "whole", "browser", "chaos")
-"""Suites with real servers come after all others; chaos last, since it kills what others use."""
+_ORDER = ("kube", "whole", "browser", "rooms", "chaos")
+"""Suites with real servers come after all others; the rooms' are asked for late because they run beside (see
+`cubehub_tests.rooms`); chaos last, since it kills what others use."""
 _TIMEOUT_S = {"rooms": 1800, "kube": 900, "whole": 900, "browser": 900, "chaos": 900}
 """A hang ends here; nothing is measured by it."""
 _LEFT_OUT = "left out"
 _left_out: pytest.StashKey[dict[tuple[str, str], int]] = pytest.StashKey()
+SUITES: pytest.StashKey[Suites] = pytest.StashKey()
+"""What runs in the rooms during this session."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -94,6 +98,26 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         session.config.hook.pytest_deselected(items=gone)
         session.items[:] = kept
         session.testscollected = len(kept)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Begin the suites of the rooms that were asked for."""
+    if session.config.option.collectonly or session.testsfailed:
+        return
+    rooms = [
+        str(item.callspec.params["room"])
+        for item in session.items
+        if isinstance(item, pytest.Function) and "suites" in item.fixturenames
+    ]
+    if rooms:
+        session.config.stash[SUITES] = Suites(rooms)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave nothing running of them."""
+    if (suites := session.config.stash.get(SUITES, None)) is not None:
+        suites.close()
 
 
 def _unmet(names: Iterable[str]) -> str | None:
