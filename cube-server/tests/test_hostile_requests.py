@@ -12,6 +12,8 @@ import requests
 pytestmark = pytest.mark.slow
 
 DEMO, UTM = "olci-water-quality-demo", "msi-ndvi"
+PATIENCE_S = 120
+"""Coverages are computed one by one, and the machine may have other work."""
 POINT = {"type": "Point", "coordinates": [27.45, 58.8]}
 SQUARE = [[27, 58.5], [27.2, 58.5], [27.2, 58.7], [27, 58.7], [27, 58.5]]
 POLYGON = {"type": "Polygon", "coordinates": [SQUARE]}
@@ -275,7 +277,9 @@ def test_nothing_a_visitor_sends_is_a_server_error(server):
             own.session = requests.Session()
         request = requests.Request(method, server.base + path, headers=dict(headers), data=body)
         try:
-            return own.session.send(own.session.prepare_request(request), timeout=20, allow_redirects=False)
+            return own.session.send(
+                own.session.prepare_request(request), timeout=PATIENCE_S, allow_redirects=False
+            )
         except requests.RequestException as error:
             return error
 

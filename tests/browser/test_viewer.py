@@ -66,14 +66,21 @@ def test_a_clicked_place_shows_its_chlorophyll_through_the_years(window: Window)
         every_s=1,
     )
     page.get_by_role("group").locator("button").nth(1).click()  # point tool
-    with page.expect_response(lambda answer: "/timeseries/" in answer.url) as asked:
-        page.mouse.click(*LAKE)
-    rows: list[dict[str, Any]] = asked.value.json()["result"]
-    if rows and isinstance(rows[0], list):
-        rows = rows[0]
+    series: list[Response] = []
+    page.on("response", lambda answer: series.append(answer) if "/timeseries/" in answer.url else None)
+    page.mouse.click(*LAKE)
+    rows: list[dict[str, Any]] = []
+
+    def whole() -> bool:
+        # the viewer asks block by block, the newest first
+        while series:
+            part = series.pop().json()["result"]
+            rows.extend(part[0] if part and isinstance(part[0], list) else part)
+        return {row["time"][:4] for row in rows} == {str(year) for year in range(2015, 2025)}
+
+    window.wait_until(whole, "the series does not reach from 2015 to 2024")
     measured = [row["mean"] for row in rows if row.get("mean") is not None]
     assert len(measured) > 50
-    assert {row["time"][:4] for row in rows} == {str(year) for year in range(2015, 2025)}
     expect(page.locator(".recharts-surface").first).to_be_visible()
     page.mouse.move(700, 850)
     page.wait_for_timeout(1500)
