@@ -58,10 +58,25 @@ def main() -> None:
     def decode(row: int, column: int) -> object:
         return reader.read([(block, row // SERIES_EDGE, column // SERIES_EDGE) for block in blocks])
 
+    def area(row: int, column: int) -> object:
+        """All blocks of a square of pixels, which whoever wants its mean has to read, and the sum of each time."""
+        radius = asked["radius"]
+        rows = range((row - radius) // SERIES_EDGE, (row + radius) // SERIES_EDGE + 1)
+        columns = range((column - radius) // SERIES_EDGE, (column + radius) // SERIES_EDGE + 1)
+        total = 0.0
+        for y in rows:
+            for x in columns:
+                for block in reader.read([(block, y, x) for block in blocks]):
+                    total += np.nansum(np.asarray(block), axis=(1, 2)).sum()
+        return total
+
     assert level_array(cube.folder, 0, "chl").is_dir()
     places = [lambda p=p: tile(*p) for p in asked["tiles"]]
     points = [lambda p=p: decode(*p) for p in asked["pixels"]]
-    print(json.dumps({"tile": cpu_ms(places), "series": cpu_ms(points)}))
+    areas = [lambda p=p: area(*p) for p in asked.get("areas", [])]
+    print(
+        json.dumps({"tile": cpu_ms(places), "series": cpu_ms(points), "area": cpu_ms(areas) if areas else 0})
+    )
 
 
 if __name__ == "__main__":

@@ -109,6 +109,6 @@ def _xpublish(place: tuple[int, int, int, int], ends: tuple[float, float]) -> As
     z, x, y, step = place
     query = {
         "variables": "chl", "style": "raster/viridis", "colorscalerange": f"{ends[0]},{ends[1]}",
-        "width": 256, "height": 256, "time": label(step).removesuffix("Z"),
+        "width": 256, "height": 256, "time": label(step).removesuffix("Z"), "f": "png",
     }  # fmt: skip
     return Ask(f"/datasets/cube/tiles/WebMercatorQuad/{z}/{y}/{x}?{urlencode(query)}")
