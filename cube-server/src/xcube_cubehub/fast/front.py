@@ -144,7 +144,10 @@ class Front:
             return None
         stamp = (found.st_mtime_ns, found.st_ino)
         opened = self._cubes.get(name)
-        if opened is None or opened.stamp != stamp or opened.cube.folder != shown.folder:
+        if (
+            opened is None or opened.stamp != stamp
+            or (opened.cube.folder is not shown.folder and opened.cube.folder != shown.folder)
+        ):  # fmt: skip
             if opened is not None:
                 opened.cube.packs.close()
             try:
@@ -203,12 +206,12 @@ class Front:
         opened = self._open(tile.cube, shown)
         if opened is None or not opened.cube.index.times or tile.variable not in opened.cube.index.variables:
             return None
-        wanted = Style(
-            tile.colours or style.colours,
-            style.low if tile.low is None else tile.low,
-            style.high if tile.high is None else tile.high,
-            tile.scale or style.scale,
-        )
+        colours, scale = tile.colours or style.colours, tile.scale or style.scale
+        low = style.low if tile.low is None else tile.low
+        high = style.high if tile.high is None else tile.high
+        wanted = style
+        if (colours, low, high, scale) != (style.colours, style.low, style.high, style.scale):
+            wanted = Style(colours, low, high, scale)
         if wanted.scale == "log" and min(wanted.low, wanted.high) <= 0:
             return None
         palette = self._palettes.get(wanted.colours) if self._palettes is not None else None
@@ -217,7 +220,10 @@ class Front:
         cube = opened.cube
         step = len(cube.times) - 1 if tile.seconds is None else cube.nearest(tile.seconds)
         place = tile.place
-        key = f"{cube.index.version} {tile.variable} {step} {place} {wanted}".encode()
+        key = (
+            f"{cube.index.version} {tile.variable} {step} {place.crs} {place.z} {place.x} {place.y} {place.size}"
+            f" {wanted.colours} {wanted.low} {wanted.high} {wanted.scale}"
+        ).encode()
         etag = b'"' + hashlib.blake2b(key, digest_size=9).hexdigest().encode() + b'"'
         scope = b"public" if shown.rule.access is Access.PUBLIC else b"private"
         head = (

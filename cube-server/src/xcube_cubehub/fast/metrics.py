@@ -14,7 +14,8 @@ HELP = {
     "series": "Time series sent",
     "objects": "Files of cubes sent, whole or in part",
 }
-_COUNT = struct.Struct("<Q")
+_PLACES = {name: place for place, name in enumerate(NAMES)}
+_COUNT = struct.Struct("=Q")
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,18 @@ class Metrics:
     """
 
     _shared: Shared
-    _base: int
+    _own: "memoryview[int]"
 
     def __init__(self, shared: Shared, number: int) -> None:
-        self.__dict__.update(_shared=shared, _base=number * len(NAMES))
+        begin = number * len(NAMES) * _COUNT.size
+        own = memoryview(shared.memory)[begin : begin + len(NAMES) * _COUNT.size].cast("Q")
+        self.__dict__.update(_shared=shared, _own=own)
 
     def __getattr__(self, name: str) -> int:
-        return int(_COUNT.unpack_from(self._shared.memory, (self._base + NAMES.index(name)) * _COUNT.size)[0])
+        return self._own[_PLACES[name]]
 
     def __setattr__(self, name: str, value: int) -> None:
-        _COUNT.pack_into(self._shared.memory, (self._base + NAMES.index(name)) * _COUNT.size, value)
+        self._own[_PLACES[name]] = value
 
     def text(self) -> bytes:
         """Sums of all processes, as Prometheus reads them."""

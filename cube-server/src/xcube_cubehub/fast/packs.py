@@ -7,18 +7,21 @@ not in the table has no value in it, at any zoom up to the one that the cube's i
 
 import os
 import struct
-from bisect import bisect_left
 from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 
 from xcube_cubehub.index import TILES
-from xcube_cubehub.shards import damaged, write_whole
+from xcube_cubehub.shards import DamagedError, damaged, write_whole
 
 MAGIC = b"CHT1"
 ENTRY = np.dtype([("key", "<u8"), ("offset", "<u8"), ("length", "<u4"), ("clear", "<i4")])
 _HEAD = struct.Struct("<4sI")
+_ROW = struct.Struct("<QQIi")
+_KEY = struct.Struct("<Q").unpack_from
+_FIRST_BYTES = 4096
+"""What is read of a file at once: the table of a cube of a few hundred tiles, and a page of the system."""
 OPEN_TABLES = 64
 """Files whose tables are kept; of a large cube some 30 KB each."""
 
@@ -59,7 +62,8 @@ class PackReader:
 
     def __init__(self, cube: Path) -> None:
         self._cube = cube
-        self._tables: OrderedDict[tuple[str, int], tuple[list[int], np.ndarray, int]] = OrderedDict()
+        self._folder = f"{cube / TILES}/"
+        self._tables: OrderedDict[tuple[str, int], tuple[bytes, int, int]] = OrderedDict()
 
     def read(self, name: str, seconds: int, z: int, x: int, y: int) -> tuple[bytes, int] | None:
         """Compressed chunk (empty if there is nothing in the tile) and "no value" number; None if it was not made.
@@ -74,32 +78,48 @@ class PackReader:
             found = self._open(name, seconds)
             if found is None:
                 return None
-        keys, table, file = found
+        table, count, file = found
         key = key_of(z, x, y)
-        place = bisect_left(keys, key)
-        if place == len(keys) or keys[place] != key:
+        low, high = 0, count
+        while low < high:
+            middle = (low + high) // 2
+            if _KEY(table, middle * _ROW.size)[0] < key:
+                low = middle + 1
+            else:
+                high = middle
+        if low == count:
             return b"", -1
-        _, offset, length, clear = table[place].item()
+        there, offset, length, clear = _ROW.unpack_from(table, low * _ROW.size)
+        if there != key:
+            return b"", -1
         data = os.pread(file, length, offset)
         if len(data) != length:
             raise damaged(str(pack_path(self._cube, name, seconds)))
         return data, clear
 
-    def _open(self, name: str, seconds: int) -> tuple[list[int], np.ndarray, int] | None:
-        path = pack_path(self._cube, name, seconds)
+    def _open(self, name: str, seconds: int) -> tuple[bytes, int, int] | None:
+        # A viewer that goes through the times opens one for each: text and one reading cost a third of a Path and two
+        path = f"{self._folder}{name}/{seconds}.tiles"
         try:
             file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return None
         try:
-            magic, count = _HEAD.unpack(os.pread(file, _HEAD.size, 0))
-            length = count * ENTRY.itemsize if magic == MAGIC else os.fstat(file).st_size + 1
-            data = os.pread(file, min(length, os.fstat(file).st_size), _HEAD.size)
-            table = np.frombuffer(data, ENTRY, count)
-        except (struct.error, ValueError, OSError) as error:
+            begin = os.pread(file, _FIRST_BYTES, 0)
+            magic, count = _HEAD.unpack_from(begin)
+            size = count * _ROW.size if magic == MAGIC else -1
+            table = begin[_HEAD.size : _HEAD.size + size]
+            if len(table) < size <= os.fstat(file).st_size:
+                table = os.pread(file, size, _HEAD.size)
+            if len(table) != size:
+                raise damaged(path)
+        except (struct.error, OSError) as error:
             os.close(file)
-            raise damaged(str(path)) from error
-        made = self._tables[name, seconds] = table["key"].tolist(), table, file
+            raise damaged(path) from error
+        except DamagedError:
+            os.close(file)
+            raise
+        made = self._tables[name, seconds] = table, count, file
         while len(self._tables) > OPEN_TABLES:
             os.close(self._tables.popitem(last=False)[1][2])
         return made

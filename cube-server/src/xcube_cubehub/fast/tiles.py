@@ -1,5 +1,6 @@
 """Map tiles: read what lies under one, look its colours up, compress."""
 
+from bisect import bisect_left
 from collections import OrderedDict
 from dataclasses import dataclass
 from itertools import count
@@ -71,10 +72,11 @@ class Cube:
 
     def nearest(self, seconds: int) -> int:
         """Position of the time nearest to one; the earlier of two."""
-        after = int(np.searchsorted(self.times, seconds))
-        if after == 0 or (after < len(self.times) and self.times[after] == seconds):
+        times = self.index.times
+        after = bisect_left(times, seconds)
+        if after == 0 or (after < len(times) and times[after] == seconds):
             return after
-        if after == len(self.times) or seconds - self.times[after - 1] <= self.times[after] - seconds:
+        if after == len(times) or seconds - times[after - 1] <= times[after] - seconds:
             return after - 1
         return after
 
