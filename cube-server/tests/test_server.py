@@ -3,8 +3,10 @@
 import io
 import shutil
 import signal
+import socket
 import time
 from itertools import product
+from urllib.parse import urlsplit
 
 import matplotlib as mpl
 import numpy as np
@@ -210,6 +212,16 @@ def test_images_follow_the_sign_in_by_cookie_and_nothing_else_does(server, issue
             assert browser.get(server.base + path).status_code in (404, 405)
         browser.post(f"{server.base}/session")
         assert browser.get(server.base + tile).status_code == 404
+
+
+def test_no_other_program_listens_at_the_port_too(server):
+    """One of the same user could, if we had asked for a port that is shared."""
+    port = urlsplit(server.base).port
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, option, 1)
+            with pytest.raises(OSError, match="in use"):
+                other.bind(("127.0.0.1", port))
 
 
 def test_no_answer_lets_another_site_use_the_visitors_cookies(server):

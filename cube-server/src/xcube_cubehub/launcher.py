@@ -50,12 +50,13 @@ class Supervisor:
         self._behind: subprocess.Popen[bytes] | None = None
         self._begun = 0.0
         self._workers: dict[int, tuple[int, float]] = {}
+        self._listening: socket.socket
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; the exit status."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        refuse_taken(self._settings)
+        self._listening = listening(self._settings)
         self._start_behind()
         # After xcube was started, which takes longer, and before the fork, so that all share what is imported
         from xcube_cubehub.fast import worker  # noqa: PLC0415
@@ -94,7 +95,7 @@ class Supervisor:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 die_with_parent()
-                worker.run(self._settings, listening(self._settings), self._key, shared, number)  # type: ignore[arg-type]
+                worker.run(self._settings, self._listening, self._key, shared, number)  # type: ignore[arg-type]
                 status = 0
             except Exception:
                 log.exception("a process in front failed")
@@ -151,31 +152,25 @@ class Supervisor:
                 self._behind.wait()
 
 
-def _socket(settings: ServerSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    return made
+def listening(settings: ServerSettings) -> socket.socket:
+    """The socket at the server's address, which all processes in front accept from.
 
-
-def refuse_taken(settings: ServerSettings) -> None:
-    """See whether the port is free, for all of ours would share it with each other but with nobody else.
+    Notes
+    -----
+    One for all, and not one for each with SO_REUSEPORT: by that any program of the same user, a person's notebook too
+    where there is one user only, could listen at the port as well and be dealt a part of the requests.
 
     Raises
     ------
     OSError
-        Another program has it.
+        Another program has the port.
     """
-    with _socket(settings) as made:
-        made.bind((settings.address, settings.port))
-
-
-def listening(settings: ServerSettings) -> socket.socket:
-    """A socket at the server's address. Each process has one, and the kernel deals connections out among them."""
-    made = _socket(settings)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.bind((settings.address, settings.port))
     made.listen(1024)
+    made.setblocking(False)
     return made
 
 

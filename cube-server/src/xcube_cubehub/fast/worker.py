@@ -1,6 +1,7 @@
 """One process in front: its loop, who is who, and the end."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -8,7 +9,9 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import uvloop
@@ -30,6 +33,8 @@ log = logging.getLogger(__name__)
 MAX_ANSWER_BYTES = 2**20
 SWEEP_S = 5.0
 STOP_S = 3.0
+PAUSE_S = 0.5
+"""Before connections are taken again after there was no descriptor for one."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -78,6 +83,62 @@ def run(settings: ServerSettings, listening: socket.socket, key: bytes, shared: 
     uvloop.run(_serve(settings, listening, key, Metrics(shared, number)))
 
 
+class Accepting:
+    """Takes connections one at a time from a socket that other processes take them from, too.
+
+    A process that is busy takes none meanwhile, so that they go to those that are not. A server of the loop's would
+    take all that wait at once.
+
+    Parameters
+    ----------
+    loop : AbstractEventLoop
+        That runs.
+    listening : socket
+        Not blocking.
+    protocol : callable
+        Makes what serves a connection.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listening: socket.socket,
+        protocol: Callable[[], asyncio.Protocol],
+    ) -> None:
+        self._loop, self._listening, self._protocol = loop, listening, protocol
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._paused: asyncio.TimerHandle | None = None
+        loop.add_reader(listening, self._take)
+
+    def _take(self) -> None:
+        try:
+            accepted, _ = self._listening.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return  # another process had it, or the client has gone
+        except OSError as error:
+            # No descriptors left: it waits in the queue until there are some again
+            log.error("cannot accept: %s", error.strerror)  # noqa: TRY400
+            self._loop.remove_reader(self._listening)
+            self._paused = self._loop.call_later(PAUSE_S, self._loop.add_reader, self._listening, self._take)
+            return
+        accepted.setblocking(False)
+        if accepted.family in (socket.AF_INET, socket.AF_INET6):
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        task = self._loop.create_task(self._connect(accepted))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, accepted: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            await self._loop.connect_accepted_socket(self._protocol, accepted)
+
+    def stop(self) -> None:
+        """Take no more."""
+        if self._paused is not None:
+            self._paused.cancel()
+        self._loop.remove_reader(self._listening)
+
+
 async def _serve(settings: ServerSettings, listening: socket.socket, key: bytes, metrics: Metrics) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -87,11 +148,11 @@ async def _serve(settings: ServerSettings, listening: socket.socket, key: bytes,
     places = Places(Path(SOCKET), Path(PUBLISHED), Path(PALETTES), settings.prefix)
     front = Front(places, callers, metrics)
     connections: set[Connection] = set()
-    server = await loop.create_server(lambda: Connection(front.answer, connections), sock=listening)
+    accepting = Accepting(loop, listening, lambda: Connection(front.answer, connections))
     sweep = asyncio.create_task(_sweep(connections))
     await stop.wait()
     sweep.cancel()
-    server.close()
+    accepting.stop()
     for connection in list(connections):
         connection.end()
     until = loop.time() + STOP_S
