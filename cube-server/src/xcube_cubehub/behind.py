@@ -17,6 +17,8 @@ from xcube_cubehub.render import norms, published, shown, signature
 
 log = logging.getLogger(__name__)
 LOOK_AGAIN_MS = 3000
+TRIES = 3
+"""How often a cube that cannot be opened is tried again; after that, when something changes."""
 _M_ARENA_MAX = -8
 
 
@@ -102,11 +104,13 @@ class CubeServer:
             cookie=cookie,
             policy=now.policy,
         )
-        contexts.install(
+        self._opened = contexts.install(
             lambda: self.services.policy,
             lambda: norms(self._cubes),
             lambda ds_id: self._published.near_empty.get(ds_id, frozenset()),
+            lambda: self._published.stamps,
         )
+        self._tries = TRIES
         self._save(now.config)
         init_plugins()
         framework = get_framework_class(FRAMEWORK)(self.services)
@@ -133,8 +137,10 @@ class CubeServer:
     def look_again(self) -> None:
         """Publish what was built, rebuilt or listed since the last look."""
         seen = signature(self._settings.cubes_yaml, self._settings.cubes_dir)
-        if seen == self._seen:
+        again = self._tries if self._opened.failed else 0
+        if seen == self._seen and not again:
             return
+        self._tries = TRIES if seen != self._seen else again - 1
         self._seen = seen
         try:
             self._cubes = read_cubes(self._settings.cubes_yaml)

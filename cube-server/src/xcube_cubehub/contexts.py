@@ -1,7 +1,7 @@
 """xcube's contexts with the guard inside: every way to a dataset leads through here, whatever the route."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,47 @@ from xcube_cubehub.access import Policy, current_identity
 
 log = logging.getLogger(__name__)
 Norms = Mapping[tuple[str, str], str]
+Stamps = Mapping[str, Hashable]
+_SHOWN = (
+    "SortValue",
+    "Title",
+    "Description",
+    "GroupTitle",
+    "PlaceGroups",
+    "Attribution",
+    "Variables",
+    "AccessControl",
+)
+"""Of a dataset's configuration what has no part in opening it."""
+
+
+class Opened:
+    """Datasets that one context leaves to the next."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Hashable, Mapping[str, Any], MultiLevelDataset]] = {}
+        self.failed: set[str] = set()
+        """Those that could not be opened lately: a cube that was just being exchanged can be, a moment later."""
+
+    def get(self, config: Mapping[str, Any], stamp: Hashable) -> MultiLevelDataset | None:
+        """The one that was opened for such a configuration, if its stamp is the same."""
+        kept = self._kept.get(config["Identifier"])
+        same = kept is not None and stamp is not None and kept[:2] == (stamp, _essence(config))
+        return kept[2] if kept is not None and same else None
+
+    def put(self, config: Mapping[str, Any], stamp: Hashable, dataset: MultiLevelDataset) -> None:
+        """Remember one."""
+        self.failed.discard(config["Identifier"])
+        self._kept[config["Identifier"]] = stamp, _essence(config), dataset
+
+    def keep(self, names: Collection[str]) -> None:
+        """Forget all others."""
+        self._kept = {name: kept for name, kept in self._kept.items() if name in names}
+        self.failed.intersection_update(names)
+
+
+def _essence(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in _SHOWN}
 
 
 class GuardedDatasetsContext(DatasetsContext):
@@ -31,6 +72,9 @@ class GuardedDatasetsContext(DatasetsContext):
         Gives the policy in force.
     norms : callable
         Gives the scale of each style (`xcube_cubehub.render.norms`).
+    stamps : callable
+        Gives by dataset id what changes with each change of what it holds. A dataset that has the same one as when
+        it was opened is not opened again: with each day of one cube xcube makes a new context of all.
 
     Notes
     -----
@@ -40,14 +84,38 @@ class GuardedDatasetsContext(DatasetsContext):
     stock xcube answers 500 to every list when one is broken.
     """
 
-    def __init__(self, server_ctx: Context, policy: Callable[[], Policy], norms: Callable[[], Norms]) -> None:
+    def __init__(
+        self,
+        server_ctx: Context,
+        policy: Callable[[], Policy],
+        norms: Callable[[], Norms],
+        stamps: Callable[[], Stamps],
+        opened: "Opened",
+    ) -> None:
         self._policy = policy
         self._norms = norms
         super().__init__(server_ctx)
         everything: list[Mapping[str, Any]] = vars(self)["_dataset_configs"]
-        self._dataset_configs = [config for config in everything if self._opens(config)]
+        found = stamps()
+        self._dataset_configs = [
+            config for config in everything if self._opens(config, found.get(config["Identifier"]), opened)
+        ]
+        opened.keep({config["Identifier"] for config in everything})
 
-    def _opens(self, config: Mapping[str, Any]) -> bool:
+    def on_dispose(self) -> None:
+        """Keep all: requests that began with this context end with it, and then it goes with them.
+
+        Notes
+        -----
+        xcube empties it at once when another takes its place. Whoever waits for a thread then is told that there is
+        no such dataset.
+        """
+
+    def _opens(self, config: Mapping[str, Any], stamp: Hashable, opened: "Opened") -> bool:
+        kept = opened.get(config, stamp)
+        if kept is not None:
+            self._set_dataset_entry((kept, config))
+            return True
         try:
             pyramid = self._open_ml_dataset(config)
             settle_indexes(pyramid.base_dataset)
@@ -56,8 +124,10 @@ class GuardedDatasetsContext(DatasetsContext):
                     settle_indexes(pyramid.get_dataset(level))
                 _ = pyramid.grid_mapping.crs
         except Exception as error:  # noqa: BLE001 - a damaged cube fails in any way, and must not harm the others
-            log.error("dataset %s cannot be opened and is left out: %s", config["Identifier"], error)  # noqa: TRY400
+            log.error("dataset %s cannot be opened and is left out: %r", config["Identifier"], error)  # noqa: TRY400
+            opened.failed.add(config["Identifier"])
             return False
+        opened.put(config, stamp, pyramid)
         self._set_dataset_entry((pyramid, config))
         return True
 
@@ -149,9 +219,16 @@ def _not_found(ds_id: str) -> Exception:
 
 
 def install(
-    policy: Callable[[], Policy], norms: Callable[[], Norms], near_empty: corrections.NearEmpty
-) -> None:
-    """Make xcube create our contexts. xcube's API objects are module globals, so this holds for the process."""
+    policy: Callable[[], Policy],
+    norms: Callable[[], Norms],
+    near_empty: corrections.NearEmpty,
+    stamps: Callable[[], Stamps],
+) -> Opened:
+    """Make xcube create our contexts; what they open. xcube's API objects are module globals, so this holds for the process."""
+    opened = Opened()
     corrections.install(near_empty)
-    datasets_api._create_ctx = partial(GuardedDatasetsContext, policy=policy, norms=norms)  # noqa: SLF001
+    datasets_api._create_ctx = partial(  # noqa: SLF001
+        GuardedDatasetsContext, policy=policy, norms=norms, stamps=stamps, opened=opened
+    )
     auth_api._create_ctx = GuardedAuthContext  # noqa: SLF001
+    return opened

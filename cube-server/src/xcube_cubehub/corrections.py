@@ -19,6 +19,7 @@ from xcube.webapi.datasets import controllers as datasets_controllers
 from xcube.webapi.datasets import routes as datasets_routes
 from xcube.webapi.datasets.context import DatasetsContext
 from xcube.webapi.ows.coverages import controllers as coverages_controllers
+from xcube.webapi.ows.stac import controllers as stac_controllers
 from xcube.webapi.s3.objectstorage import ObjectStorage
 from xcube.webapi.statistics import routes as statistics_routes
 from xcube.webapi.timeseries import controllers as series_controllers
@@ -56,6 +57,7 @@ def install(near_empty: NearEmpty) -> None:
         (coverages_controllers, "CoverageScaling", bounded),
         (coverages_controllers, "dataset_to_image", of_images),
         (datasets_routes, "get_legend", legend),
+        (stac_controllers, "_get_bboxes", of_nothing),
     ]
     # xcube describes 16 pixels, in which there is no room for numbers below the colours.
     described = {parameter["name"]: parameter["schema"] for parameter in datasets_routes.LEGEND_PARAMETERS}
@@ -318,3 +320,13 @@ def legend(function: Callable[..., bytes]) -> Callable[..., bytes]:
         return out.getvalue()
 
     return draw
+
+
+def of_nothing(function: Callable[..., list[list[float]]]) -> Callable[..., list[list[float]]]:
+    """The extent of all datasets: the whole world where somebody may see none. xcube looks for the smallest of nothing."""
+
+    @wraps(function)
+    def boxes(ds_ctx: DatasetsContext) -> list[list[float]]:
+        return function(ds_ctx) if ds_ctx.get_dataset_configs() else [[-180.0, -90.0, 180.0, 90.0]]
+
+    return boxes

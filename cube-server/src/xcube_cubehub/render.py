@@ -11,7 +11,7 @@ from xcube_cubehub.build import STAMP, near_empty_of, stamp_of
 from xcube_cubehub.config import Cube, Cubes, Places, ServerSettings
 from xcube_cubehub.fast.published import Published as Front
 from xcube_cubehub.fast.published import Shown
-from xcube_cubehub.index import PYRAMID, SERIES, Style
+from xcube_cubehub.index import INDEX, PYRAMID, SERIES, Style
 
 log = logging.getLogger(__name__)
 BUILTIN = "builtin:"
@@ -33,6 +33,8 @@ class Published:
     policy: Policy
     near_empty: dict[str, frozenset[int]] = field(default_factory=dict)
     """By cube the positions of the times that show next to nothing (`xcube_cubehub.build.near_empty`)."""
+    stamps: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By dataset what changes with each change of what it holds."""
 
 
 def signature(cubes_yaml: Path, cubes_dir: Path) -> tuple[tuple[str, int], ...]:
@@ -88,7 +90,18 @@ def published(settings: ServerSettings, cubes: Cubes) -> Published:
         config["EntrypointDatasetId"] = cubes.default
     ids = {c.id: c.id for c in present} | {series_id(c.id): c.id for c in present}
     hidden = {c.id: near_empty_of(settings.cubes_dir / c.id) for c in present}
-    return Published(config, Policy({c.id: c.rule for c in present}, ids), hidden)
+    stamps = {
+        ds_id: stamp for ds_id, cube in ids.items() if (stamp := _index_stamp(settings.cubes_dir / cube))
+    }
+    return Published(config, Policy({c.id: c.rule for c in present}, ids), hidden, stamps)
+
+
+def _index_stamp(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = (folder / INDEX).stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
 
 
 def shown(settings: ServerSettings, cubes: Cubes, policy: Policy) -> Front:
