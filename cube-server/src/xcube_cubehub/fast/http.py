@@ -55,6 +55,12 @@ def response(status: int, headers: bytes, body: bytes = b"", *, keep_alive: bool
     return b"".join((_status_line(status), headers, length, close, b"\r\n", body))
 
 
+def unchanged(request: Request, etag: bytes) -> bool:
+    """Whether a client has what it asks for already, by what it says (``If-None-Match``)."""
+    given = request.header(b"if-none-match")
+    return given is not None and (etag in given or given.strip() == b"*")
+
+
 _LINES: dict[int, bytes] = {
     s.value: b"HTTP/1.1 %d %s\r\nServer: CubeHub\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus
 }
