@@ -16,6 +16,7 @@ INDEX = "cube.json"
 FORMAT = 3
 """Raised when cubes are written in another way, so that all are built anew."""
 PYRAMID, SERIES, TILES, SEEN = "pyramid.levels", "series.zarr", "tiles", "seen.bin"
+STATISTICS = "statistics"
 SHARD_EDGE = 8 * TILE
 SERIES_STEPS, SERIES_EDGE, SERIES_SHARD_EDGE = 256, 8, 256
 """A chunk of the time store: steps, and pixels either way; and pixels of its shard either way."""
@@ -64,6 +65,32 @@ class Variable:
 
 
 @dataclass(frozen=True)
+class Statistics:
+    """What the finite values of a variable amount to, at all times of the finest level.
+
+    Attributes
+    ----------
+    count : int
+        How many there are.
+    minimum, maximum, mean, deviation : float
+        In the variable's unit; ``deviation`` is that of all values, divided by their number.
+    low, high : float
+        Below these are 2 and 98 of 100 values, to one part in 512 of the value.
+    histogram : tuple of int
+        How many values lie in equal parts from ``low`` to ``high``, evened out within one part in 512 of a value.
+    """
+
+    count: int
+    minimum: float
+    maximum: float
+    mean: float
+    deviation: float
+    low: float
+    high: float
+    histogram: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Index:
     """What a cube holds.
 
@@ -89,6 +116,8 @@ class Index:
         How many of the times the time store holds, from the first on; the rest is in the pyramid only.
     prepared : dict
         By variable the largest zoom of its tiles that are made beforehand; -1 if there are none.
+    statistics : dict
+        By variable what its values amount to; none where there is no value.
     """
 
     crs: str
@@ -105,6 +134,7 @@ class Index:
     counts: tuple[int, ...] = ()
     series_steps: int = 0
     prepared: dict[str, int] = field(default_factory=dict)
+    statistics: dict[str, Statistics] = field(default_factory=dict)
     revision: int = 0
     token: str = ""
 
@@ -178,6 +208,10 @@ def read_index(cube: Path) -> Index:
         found["variables"] = {
             name: Variable(**{**v, "style": None if v["style"] is None else Style(**v["style"])})
             for name, v in found["variables"].items()
+        }
+        found["statistics"] = {
+            name: Statistics(**{**s, "histogram": tuple(s["histogram"])})
+            for name, s in found.get("statistics", {}).items()
         }
         for name in ("shape", "dims", "times", "hidden", "counts"):
             found[name] = tuple(found[name])

@@ -247,6 +247,9 @@ class Groups:
             for name, variable in index.variables.items():
                 layout = index.series_layout(name) if series else index.layout(name, level)
                 attributes = variable_attributes(variable, self._variables.get(name, {}))
+                found = index.statistics.get(name)
+                if found is not None and not (level or (series and len(times) < len(index.times))):
+                    attributes["actual_range"] = [found.minimum, found.maximum]
                 arrays[name] = array_document(layout, ("time", *index.dims), attributes)
                 write_document(folder / name, arrays[name])
             span = {}
