@@ -253,9 +253,7 @@ class Front:
         try:
             body = self._image(cube, tile, step, wanted, palette)
         except CubeError as failure:
-            log.error("%s", failure.message)  # noqa: TRY400
-            return error(500, "this part of the cube cannot be read", "tell the operator the time of this answer",
-                         keep_alive=request.keep_alive)  # fmt: skip
+            return _unreadable(failure, request)
         self._metrics.tiles += 1
         return response(200, head, body, keep_alive=request.keep_alive)
 
@@ -270,7 +268,11 @@ class Front:
             and place.crs == MERCATOR and place.size == TILE and place.z <= index.prepared.get(name, -1)
             and len(palette.rgba) == tiles.PREPARED_COLOURS
         ):  # fmt: skip
-            found = cube.packs.read(name, index.times[step], place.z, place.x, place.y)
+            try:
+                found = cube.packs.read(name, index.times[step], place.z, place.x, place.y)
+            except CubeError as failure:
+                log.error("%s; the tile is made from the values", failure.message)  # noqa: TRY400
+                found = None
             if found is not None and found[1] != tiles.NOT_PREPARED:
                 self._metrics.prepared += 1
                 return png.assemble(TILE, palette, found[1], found[0]) if found[0] else png.transparent(TILE)
@@ -354,11 +356,7 @@ class Front:
             )
             return
         except CubeError as failure:
-            log.error("%s", failure.message)  # noqa: TRY400
-            connection.write(
-                error(500, "this part of the cube cannot be read", "tell the operator the time of this answer",
-                      keep_alive=request.keep_alive)
-            )  # fmt: skip
+            connection.write(_unreadable(failure, request))
             return
         if body is None:
             await self._pass_on(connection, request)
@@ -410,6 +408,13 @@ class Front:
             return await asyncio.get_running_loop().run_in_executor(self._threads, compute, *arguments)
         finally:
             self._areas -= 1
+
+
+def _unreadable(failure: CubeError, request: Request) -> bytes:
+    """What a client is told of a damaged cube; the operator is told the file."""
+    log.error("%s", failure.message)
+    message, hint = "this part of the cube cannot be read", "tell the operator the time of this answer"
+    return error(503, message, hint, code=failure.code, keep_alive=request.keep_alive)
 
 
 def _text(header: bytes | None) -> str | None:

@@ -1,6 +1,7 @@
 """Just enough HTTP/1.1 to answer at once what can be answered at once."""
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -12,6 +13,7 @@ from typing import Any
 import httptools
 import orjson
 
+log = logging.getLogger(__name__)
 MAX_URL_BYTES = 16 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -70,14 +72,28 @@ def _status_line(status: int) -> bytes:
     return _LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
-def error(status: int, message: str, hint: str = "", *, code: str = "", keep_alive: bool = True) -> bytes:
-    """A refusal, in the words and the form of the server behind."""
+def error_body(status: int, message: str, hint: str = "", *, code: str = "") -> bytes:
+    """What a refusal says, as JSON."""
     body = {
         "status_code": status, "code": code or f"http_{status}", "message": message,
         "reason": HTTPStatus(status).phrase, "hint": hint or _HINTS.get(status, ""),
     }  # fmt: skip
+    return orjson.dumps({"error": body})
+
+
+def error(status: int, message: str, hint: str = "", *, code: str = "", keep_alive: bool = True) -> bytes:
+    """A refusal, in the words and the form of the server behind."""
     head = b"Content-Type: application/json; charset=UTF-8\r\nCache-Control: no-store\r\n"
-    return response(status, head, orjson.dumps({"error": body}), keep_alive=keep_alive)
+    body = error_body(status, message, hint, code=code)
+    return response(status, head, body, keep_alive=keep_alive)
+
+
+def failure(request: Request) -> bytes:
+    """What is said where something went wrong that nobody thought of; the log has more."""
+    request.keep_alive = False
+    return error(
+        500, "this could not be answered", "tell the operator the time of this answer", keep_alive=False
+    )
 
 
 Answer = Callable[["Connection", Request], bytes | Awaitable[None]]
@@ -213,7 +229,11 @@ class Connection(asyncio.Protocol):
     def _begin(self, request: Request) -> None:
         if self.gone or self._transport.is_closing():
             return
-        found = self._answer(self, request)
+        try:
+            found = self._answer(self, request)
+        except Exception:
+            log.exception("a request could not be answered")
+            found = failure(request)
         if isinstance(found, bytes):
             self._transport.write(found)
             if not request.keep_alive:
@@ -228,6 +248,11 @@ class Connection(asyncio.Protocol):
             if not self.gone:
                 raise
             return
+        except Exception:
+            # What was sent may be half an answer, and only an end without an end says so
+            log.exception("a request could not be answered")
+            self.write(failure(request))
+            self._transport.close()
         finally:
             self._task = None
         self.since = time.monotonic()
