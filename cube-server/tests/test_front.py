@@ -465,6 +465,17 @@ def test_addresses_of_no_file(path):
     assert object_of(path) is None
 
 
+@pytest.mark.parametrize(
+    ("given", "packed"),
+    [
+        (b"gzip", True), (b"br, GZIP;q=0.5", True), (b"gzip;q=0", False), (b"gzip; q=0.000, br", False), (b"br", False),
+        (b"gzip;q=0.01", True), (b"", False),
+    ],
+)  # fmt: skip
+def test_who_takes_gzip(given, packed):
+    assert http.takes_gzip(http.Request(headers=[(b"accept-encoding", given)])) == packed
+
+
 def test_an_error_says_the_same_as_behind():
     got = http.error(413, "too large")
     body = json.loads(got.partition(b"\r\n\r\n")[2])

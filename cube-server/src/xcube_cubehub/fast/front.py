@@ -370,7 +370,7 @@ class Front:
             b"Content-Type: application/json\r\nCache-Control: " + scope
             + b"no-store\r\nVary: Authorization, Accept-Encoding\r\n"
         )  # fmt: skip
-        if len(body) >= GZIP_FROM_BYTES and b"gzip" in (request.header(b"accept-encoding") or b""):
+        if len(body) >= GZIP_FROM_BYTES and http.takes_gzip(request):
             body = igzip.compress(body, 1)
             head += b"Content-Encoding: gzip\r\n"
         connection.write(response(200, head, body, keep_alive=request.keep_alive))

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -55,6 +56,15 @@ def response(status: int, headers: bytes, body: bytes = b"", *, keep_alive: bool
     length = b"" if status == HTTPStatus.NOT_MODIFIED else b"Content-Length: %d\r\n" % len(body)
     close = b"" if keep_alive else b"Connection: close\r\n"
     return b"".join((_status_line(status), headers, length, close, b"\r\n", body))
+
+
+_REFUSED_GZIP = re.compile(rb"gzip\s*;\s*q\s*=\s*0(?:\.0*)?\s*(?:,|$)")
+
+
+def takes_gzip(request: Request) -> bool:
+    """Whether a client unpacks gzip, by what it says (``Accept-Encoding``); one may say so to exclude it."""
+    given = (request.header(b"accept-encoding") or b"").lower()
+    return b"gzip" in given and _REFUSED_GZIP.search(given) is None
 
 
 def unchanged(request: Request, etag: bytes) -> bool:
