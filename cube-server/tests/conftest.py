@@ -31,6 +31,19 @@ def built(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def grid_cubes(tmp_path_factory):
+    """Cubes of three times on grids of all kinds, by kind; to be left as they are."""
+    from grids import KINDS, write
+
+    folder, made = tmp_path_factory.mktemp("grids"), {}
+    for name, kind in KINDS.items():
+        made[name] = folder / name.replace(" ", "-")
+        made[name].mkdir()
+        write(made[name], kind)
+    return made
+
+
+@pytest.fixture(scope="session")
 def server(built, issuer, tmp_path_factory):
     running = start(tmp_path_factory.mktemp("server"), built, issuer.url)
     yield running

@@ -24,15 +24,8 @@ TILES_OF_EACH = 64
 
 
 @pytest.fixture(scope="module")
-def cubes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("grids")
-    made = {}
-    for name, kind in KINDS.items():
-        path = folder / name.replace(" ", "-")
-        path.mkdir()
-        write(path, kind)
-        made[name] = path
-    return made
+def cubes(grid_cubes):
+    return grid_cubes
 
 
 def palette(name):

@@ -305,6 +305,125 @@ def test_a_bad_place_is_a_message(talk, body):
     assert "GeoJSON" in json.loads(told)["error"]["message"]
 
 
+STATISTICS = f"{PREFIX}/statistics/{{}}/value"
+
+
+def end_get(*args):
+    """A request after which the connection ends, so that no test waits for silence."""
+    return get(*args, "Connection: close")
+
+
+def end_post(*args):
+    return post(*args, "Connection: close")
+
+
+def test_statistics_are_answered_here(talk):
+    got, _ = talk(end_get(STATISTICS.format("open") + "?lon=6&lat=53&time=2017-01-02"))
+    status, headers, body, _ = parts(got)
+    assert (status, headers["cache-control"]) == (200, "no-store")
+    value = json.loads(body)["result"]["value"]
+    got, _ = talk(end_post(STATISTICS.format("open") + "?time=last", POINT))
+    assert json.loads(parts(got)[2])["result"] == {
+        "count": 1, "minimum": value, "maximum": value, "mean": value, "deviation": 0.0,
+    }  # fmt: skip
+    got, _ = talk(end_get(STATISTICS.format("open") + "?lon=170&lat=53"))
+    assert json.loads(parts(got)[2]) == {"result": {}}
+    area = json.dumps({"type": "Polygon", "coordinates": [[[5, 52], [6, 52], [6, 53], [5, 52]]]}).encode()
+    got, _ = talk(end_post(STATISTICS.format("open"), area, "Accept-Encoding: gzip"))
+    _, headers, body, _ = parts(got)
+    found = json.loads(igzip.decompress(body))["result"]
+    assert headers["content-encoding"] == "gzip"
+    assert len(found["histogram"]["values"]) + 1 == len(found["histogram"]["edges"]) == 101
+    away = json.dumps({"type": "Polygon", "coordinates": [[[50, 2], [60, 2], [60, 3], [50, 2]]]}).encode()
+    got, _ = talk(end_post(STATISTICS.format("open"), away))
+    assert json.loads(parts(got)[2]) == {"result": {"count": 0}}
+    assert talk.behind.asked == []
+
+
+@pytest.mark.parametrize(
+    ("cube", "header", "served"),
+    [
+        ("mine", "X-A: b", False), ("mine", "Authorization: Bearer good", True), ("mine", "Authorization: Bearer over", False),
+        ("mine", "Cookie: cubehub-cubes-images=good", False), ("others", "Authorization: Bearer good", False),
+        ("unknown", "Authorization: Bearer good", False), ("open", "Authorization: Bearer over", False),
+    ],
+)  # fmt: skip
+def test_statistics_are_for_whom_the_cube_is(talk, cube, header, served):
+    for ask in (
+        end_get(STATISTICS.format(cube) + "?lon=6&lat=53", header),
+        end_post(STATISTICS.format(cube), POINT, header),
+    ):
+        got, _ = talk(ask)
+        assert (parts(got)[2] != b"behind") == served
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{", b"null", b"[" * 100_000, b'{"type":"Point","coordinates":[500,99]}', b'{"type":"Point","coordinates":[1e400,1]}',
+        b'{"type":"Polygon","coordinates":[[[5,52]]]}', b'{"type":"Feature","geometry":null}', b'{"type":"Feature"}',
+        b'{"type":"MultiPolygon","coordinates":[[[1]]]}', b'{"type":"Circle","coordinates":[1,2]}', b'{"type":"GeometryCollection","geometries":[]}',
+    ],
+)  # fmt: skip
+def test_statistics_of_no_place_are_a_message(talk, body):
+    got, _ = talk(end_post(STATISTICS.format("open"), body))
+    status, _, told, _ = parts(got)
+    assert status == 400
+    assert "GeoJSON" in json.loads(told)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?lon=6", "?lon=6&lat=nan", "?lon=6&lat=53&time=soon", "?lon=6&lat=53&debug=1"]
+)
+def test_statistics_that_are_not_understood_are_handed_on(talk, query):
+    assert parts(talk(end_get(STATISTICS.format("open") + query))[0])[2] == b"behind"
+
+
+PNG = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 9\r\n\r\n\x89PNG-data"
+
+
+def test_a_legend_is_drawn_once(talk):
+    talk.behind.answer = PNG
+    path = f"{PREFIX}/tiles/open/value/legend?vmax=9&vmin=1"
+    other = f"{PREFIX}/datasets/open/vars/value/legend.png?vmin=1&vmax=9"
+    got, _ = talk(get(path, 'If-None-Match: "x"', "Accept-Encoding: gzip") + get(path) + end_get(other))
+    status, headers, body, rest = parts(got)
+    assert (status, body) == (200, b"\x89PNG-data")
+    assert headers["cache-control"] == "public, no-cache"
+    assert len(talk.behind.asked) == 1
+    assert b"if-none-match" not in talk.behind.asked[0]
+    for _ in range(2):
+        status, _, body, rest = parts(rest)
+        assert (status, body) == (200, b"\x89PNG-data")
+    again, _ = talk(end_get(path, f"If-None-Match: {headers['etag']}"))
+    assert parts(again)[0] == 304
+
+
+def test_a_legend_that_is_refused_is_told_and_not_kept(talk):
+    talk.behind.answer = (
+        b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    )
+    bad = f"{PREFIX}/tiles/open/value/legend?vmax=a"
+    got, _ = talk(get(bad) + end_get(bad))
+    assert got.count(b"400 Bad Request") == 2
+    assert len(talk.behind.asked) == 2
+    talk.behind.answer = b""
+    got, closed = talk(end_get(f"{PREFIX}/tiles/open/value/legend"))
+    assert (parts(got)[0], closed) == (503, True)
+
+
+def test_a_legend_is_for_whom_the_cube_is(talk):
+    talk.behind.answer = PNG
+    path = f"{PREFIX}/tiles/mine/value/legend"
+    got, _ = talk(
+        get(path, "Authorization: Bearer good")
+        + get(path)
+        + end_get(path, "Cookie: cubehub-cubes-images=good")
+    )
+    assert b"private, no-cache" in got
+    assert len(talk.behind.asked) == 2, "a visitor's request goes behind, where it is refused"
+
+
 def test_counts_are_for_the_machine_only(talk):
     got, _ = talk(get(TILE.format("open")) + get(f"{PREFIX}/metrics"))
     assert b"cubehub_cubes_tiles_total 1" in got
@@ -344,6 +463,17 @@ def test_ranges(header, wanted):
 )  # fmt: skip
 def test_addresses_of_no_file(path):
     assert object_of(path) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "packed"),
+    [
+        (b"gzip", True), (b"br, GZIP;q=0.5", True), (b"gzip;q=0", False), (b"gzip; q=0.000, br", False), (b"br", False),
+        (b"gzip;q=0.01", True), (b"", False),
+    ],
+)  # fmt: skip
+def test_who_takes_gzip(given, packed):
+    assert http.takes_gzip(http.Request(headers=[(b"accept-encoding", given)])) == packed
 
 
 def test_an_error_says_the_same_as_behind():

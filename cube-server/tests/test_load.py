@@ -171,7 +171,9 @@ class Load:
         body = json.dumps(
             {"type": "Polygon", "coordinates": [[[lon, lat], [lon + 0.2, lat], [lon, lat + 0.1], [lon, lat]]]}
         )
-        status, content, _ = await self.ask(session, "POST", f"/statistics/{DEMO}/conc_chl?time=2020-07-01", body)
+        status, content, _ = await self.ask(
+            session, "POST", f"/statistics/{DEMO}/conc_chl?time=2020-07-01", body
+        )
         assert status is None or "count" in json.loads(content)["result"]
 
     async def handed_on(self, session, since):

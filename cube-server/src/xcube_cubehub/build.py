@@ -169,7 +169,8 @@ def build(
             "title": recipe.title,
         }
         (building / STAMP).write_text(json.dumps(stamp), encoding="utf-8")
-        item = json.dumps(stac_item(recipe, made.dataset, cube_grid(made.dataset).bounds, made.crs), indent=1)
+        bounds, index = cube_grid(made.dataset).bounds, read_index(building)
+        item = json.dumps(stac_item(recipe, made.dataset, bounds, made.crs, index), indent=1)
         (building / "item.json").write_text(item, encoding="utf-8")
         swap(building, target, item_path)
     except (OSError, ValueError, KeyError) as error:

@@ -36,12 +36,15 @@ class Variable(_Strict):
     name: str
     colours: str = "viridis"
     """A colour map of matplotlib or cmocean."""
-    range: tuple[float, float]
-    """Values at the two ends of the colour map, in the variable's unit."""
+    range: tuple[float, float] | None = None
+    """Values at the two ends of the colour map, in the variable's unit; without it those below which 2 and 98 of 100
+    values of the cube are, in round numbers."""
     scale: Literal["lin", "log"] = "lin"
 
     @model_validator(mode="after")
     def _range_fits(self) -> Self:
+        if self.range is None:
+            return self
         low, high = self.range
         if low >= high:
             msg = f"range of {self.name}: {low} is not below {high}"

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Collection, Hashable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import xarray as xr
@@ -15,6 +16,7 @@ from xcube.webapi.datasets.context import DatasetsContext
 
 from xcube_cubehub import corrections
 from xcube_cubehub.access import Policy, current_identity
+from xcube_cubehub.metadata import check_documents
 
 log = logging.getLogger(__name__)
 Norms = Mapping[tuple[str, str], str]
@@ -117,6 +119,8 @@ class GuardedDatasetsContext(DatasetsContext):
             self._set_dataset_entry((kept, config))
             return True
         try:
+            if config.get("FileSystem") == "file":
+                check_documents(Path(config["Path"]))
             pyramid = self._open_ml_dataset(config)
             settle_indexes(pyramid.base_dataset)
             if not config.get("Hidden"):

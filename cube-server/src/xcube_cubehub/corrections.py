@@ -2,6 +2,8 @@
 
 import io
 import math
+import os
+import stat
 from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 import pyproj
 import shapely
 import xarray as xr
+from fsspec.implementations.local import LocalFileSystem
 from matplotlib.colors import BoundaryNorm, LogNorm, Normalize
 from xcube.core import geom, timeseries
 from xcube.server.api import ApiError
@@ -115,9 +118,24 @@ def inside(function: Callable[..., Any]) -> Callable[..., Any]:
     def parse(self: ObjectStorage, key: str) -> Any:
         if not is_key(key):
             raise KeyError(key)
-        return function(self, key)
+        store, name = function(self, key)
+        root = getattr(store, "root", None)
+        if isinstance(getattr(store, "fs", None), LocalFileSystem) and root and not lies_in(str(root), name):
+            raise KeyError(key)
+        return store, name
 
     return parse
+
+
+def lies_in(root: str, name: str) -> bool:
+    """Whether a name below a folder is a plain file, or nothing, with no link on the way that leads elsewhere."""
+    there = f"{os.path.realpath(root)}/{name}"
+    if os.path.realpath(there) != there:
+        return False
+    try:
+        return stat.S_ISREG(os.lstat(there).st_mode)
+    except OSError:
+        return True
 
 
 def of_expressions(function: Callable[..., dict[Any, Any]]) -> Callable[..., dict[Any, Any]]:

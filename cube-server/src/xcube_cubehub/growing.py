@@ -73,7 +73,7 @@ def seconds_of(step: PlannedStep | MadeStep) -> int:
 
 def variable_of(spec: VariableSpec) -> Variable:
     """How a variable is stored."""
-    style = Style(spec.colours, *spec.value_range, spec.scale)
+    style = None if spec.value_range is None else Style(spec.colours, *spec.value_range, spec.scale)
     aggregation = "log-mean" if spec.agg == "mean" and spec.log_space else spec.agg
     if spec.dtype == "int16":
         return Variable("int16", INT16_FILL, spec.scale_factor or 1.0, 0.0, aggregation, style)
@@ -367,6 +367,6 @@ def _finish(writer: CubeWriter, name: str, about: Described, plan: Plan, grown: 
         rows, columns = index.shape
         bounds = (index.west, index.north + rows * index.dy, index.west + columns * index.dx, index.north)
         with xr.open_zarr(cube / PYRAMID / "0.zarr", chunks=None) as dataset:
-            item = stac_item(replace(about, name=name), dataset, bounds, plan.grid.crs)
+            item = stac_item(replace(about, name=name), dataset, bounds, plan.grid.crs, index)
         write_whole(cube.parent / f"{name}.item.json", json.dumps(item, indent=1).encode(), durable=True)
         write_whole(cube / STAMP, json.dumps(stamp).encode(), durable=True)

@@ -1,24 +1,52 @@
 """``cube.json``: what a cube holds, replaced as a whole with each change; whoever reads it sees a cube that is whole."""
 
 import json
+import math
+import re
 import secrets
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyproj
 
 from xcube_cubehub.errors import CubeError
 from xcube_cubehub.grid import TILE
-from xcube_cubehub.shards import Layout, write_whole
+from xcube_cubehub.shards import Layout, damaged, read_whole, write_whole
 
 INDEX = "cube.json"
 FORMAT = 3
 """Raised when cubes are written in another way, so that all are built anew."""
 PYRAMID, SERIES, TILES, SEEN = "pyramid.levels", "series.zarr", "tiles", "seen.bin"
+STATISTICS = "statistics"
 SHARD_EDGE = 8 * TILE
 SERIES_STEPS, SERIES_EDGE, SERIES_SHARD_EDGE = 256, 8, 256
 """A chunk of the time store: steps, and pixels either way; and pixels of its shard either way."""
+MAX_INDEX_BYTES = 64 * 2**20
+"""Of ``cube.json``; ten thousand times take a quarter of a MiB."""
+MAX_EDGE = 2**24
+MAX_LEVELS, MAX_ZOOM, MAX_VARIABLES = 24, 24, 1000
+MAX_SECONDS = 10**11
+"""Of a time since 1970: some three thousand years."""
+DTYPES = frozenset(
+    {
+        "float16",
+        "float32",
+        "float64",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+    }
+)
+_NAME = re.compile(r"\w{1,100}", re.ASCII)
 AGGREGATIONS = ("mean", "log-mean", "first", "mode")
 
 
@@ -64,6 +92,32 @@ class Variable:
 
 
 @dataclass(frozen=True)
+class Statistics:
+    """What the finite values of a variable amount to, at all times of the finest level.
+
+    Attributes
+    ----------
+    count : int
+        How many there are.
+    minimum, maximum, mean, deviation : float
+        In the variable's unit; ``deviation`` is that of all values, divided by their number.
+    low, high : float
+        Below these are 2 and 98 of 100 values, to one part in 512 of the value.
+    histogram : tuple of int
+        How many values lie in equal parts from ``low`` to ``high``, evened out within one part in 512 of a value.
+    """
+
+    count: int
+    minimum: float
+    maximum: float
+    mean: float
+    deviation: float
+    low: float
+    high: float
+    histogram: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Index:
     """What a cube holds.
 
@@ -89,6 +143,8 @@ class Index:
         How many of the times the time store holds, from the first on; the rest is in the pyramid only.
     prepared : dict
         By variable the largest zoom of its tiles that are made beforehand; -1 if there are none.
+    statistics : dict
+        By variable what its values amount to; none where there is no value.
     """
 
     crs: str
@@ -105,6 +161,7 @@ class Index:
     counts: tuple[int, ...] = ()
     series_steps: int = 0
     prepared: dict[str, int] = field(default_factory=dict)
+    statistics: dict[str, Statistics] = field(default_factory=dict)
     revision: int = 0
     token: str = ""
 
@@ -161,6 +218,59 @@ def write_index(cube: Path, index: Index, *, durable: bool = True) -> None:
     write_whole(cube / INDEX, json.dumps({"format": FORMAT, **asdict(index)}).encode(), durable=durable)
 
 
+def is_sound(index: Index) -> bool:
+    """Whether what an index says can be computed with, whoever wrote it: types, sizes, order."""
+    numbers = (index.west, index.north, index.dx, index.dy)
+    names = (*index.variables, *index.dims)
+    return (
+        isinstance(index.crs, str)
+        and _is_crs(index.crs)
+        and all(type(n) in {int, float} and math.isfinite(n) for n in numbers)
+        and index.dx > 0
+        and index.dy != 0
+        and len(index.shape) == len(index.dims) == 2
+        and all(type(n) is int and 0 < n <= MAX_EDGE for n in index.shape)
+        and type(index.levels) is int
+        and 0 < index.levels <= MAX_LEVELS
+        and 0 < len(index.variables) <= MAX_VARIABLES
+        and all(isinstance(name, str) and _NAME.fullmatch(name) is not None for name in names)
+        and all(map(_is_sound, index.variables.values()))
+        and all(type(t) is int for t in (*index.times, *index.hidden, *index.counts))
+        and all(a < b for a, b in pairwise(index.times))
+        and (not index.times or (abs(index.times[0]) < MAX_SECONDS and abs(index.times[-1]) < MAX_SECONDS))
+        and type(index.series_steps) is int
+        and 0 <= index.series_steps <= len(index.times)
+        and all(type(z) is int and z <= MAX_ZOOM for z in index.prepared.values())
+        and type(index.revision) is int
+        and isinstance(index.token, str)
+    )
+
+
+@lru_cache(maxsize=64)
+def _is_crs(text: str) -> bool:
+    try:
+        pyproj.CRS.from_user_input(text)
+    except pyproj.exceptions.CRSError:
+        return False
+    return True
+
+
+def _is_sound(variable: Variable) -> bool:
+    numbers = [variable.scale_factor, variable.add_offset]
+    numbers += [] if variable.fill is None else [variable.fill]
+    style = variable.style
+    if style is not None:
+        numbers += [style.low, style.high]
+    return (
+        variable.dtype in DTYPES
+        and all(type(n) in {int, float} and math.isfinite(n) for n in numbers)
+        and variable.scale_factor != 0
+        and variable.aggregation in AGGREGATIONS
+        and (style is None or (isinstance(style.colours, str) and style.scale in {"lin", "log"}))
+        and (style is None or style.scale != "log" or min(style.low, style.high) > 0)
+    )
+
+
 def read_index(cube: Path) -> Index:
     """What a cube holds.
 
@@ -171,7 +281,7 @@ def read_index(cube: Path) -> Index:
     """
     path = cube / INDEX
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_whole(path, MAX_INDEX_BYTES))
         if found.pop("format") != FORMAT:
             message = f"{path} is of another version"
             raise CubeError(message, "build the cube anew")
@@ -179,12 +289,19 @@ def read_index(cube: Path) -> Index:
             name: Variable(**{**v, "style": None if v["style"] is None else Style(**v["style"])})
             for name, v in found["variables"].items()
         }
+        found["statistics"] = {
+            name: Statistics(**{**s, "histogram": tuple(s["histogram"])})
+            for name, s in found.get("statistics", {}).items()
+        }
         for name in ("shape", "dims", "times", "hidden", "counts"):
             found[name] = tuple(found[name])
-        return Index(**found)
+        index = Index(**found)
+        sound = is_sound(index)
     except OSError as error:
         message = f"{path} cannot be read: {error.strerror}"
         raise CubeError(message, "build the cube anew") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        message = f"{path} is damaged"
-        raise CubeError(message, "build the cube anew") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise damaged(str(path)) from error
+    if not sound:
+        raise damaged(str(path))
+    return index

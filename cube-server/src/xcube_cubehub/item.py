@@ -1,5 +1,7 @@
 """The STAC item of a built cube: how the catalogue finds it."""
 
+import math
+from collections.abc import Mapping
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -7,7 +9,11 @@ import numpy as np
 import pyproj
 import xarray as xr
 
+from xcube_cubehub.index import Index
+
 PREFIX = "/services/cubes"
+DATACUBE = "https://stac-extensions.github.io/datacube/v2.2.0/schema.json"
+RASTER = "https://stac-extensions.github.io/raster/v1.1.0/schema.json"
 
 
 class Described(Protocol):
@@ -46,11 +52,43 @@ def lonlat_bounds(bounds: tuple[float, float, float, float], crs: str) -> list[f
     return [round(value, 6) for value in project.transform_bounds(*bounds)]
 
 
+def bands(index: Index, units: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The variables of a cube as bands of STAC's raster extension, with statistics and histogram over all times.
+
+    Parameters
+    ----------
+    index : Index
+        What the cube holds.
+    units : mapping of str to str
+        By variable.
+    """
+    made = []
+    for name, variable in index.variables.items():
+        band: dict[str, Any] = {"name": name, "data_type": variable.dtype, "unit": units[name]}
+        if variable.fill is not None or np.dtype(variable.dtype).kind == "f":
+            band["nodata"] = "nan" if variable.fill is None else variable.fill
+        if (variable.scale_factor, variable.add_offset) != (1.0, 0.0):
+            band.update(scale=variable.scale_factor, offset=variable.add_offset)
+        found = index.statistics.get(name)
+        if found is not None:
+            everything = math.prod(index.shape) * len(index.times)
+            band["statistics"] = {
+                "minimum": found.minimum, "maximum": found.maximum, "mean": found.mean, "stddev": found.deviation,
+                "valid_percent": 100 * found.count / everything,
+            }  # fmt: skip
+            band["histogram"] = {
+                "count": len(found.histogram), "min": found.low, "max": found.high, "buckets": list(found.histogram),
+            }  # fmt: skip
+        made.append(band)
+    return made
+
+
 def stac_item(
     recipe: Described,
     dataset: xr.Dataset,
     bounds: tuple[float, float, float, float],
     crs: str,
+    index: Index | None = None,
     prefix: str = PREFIX,
 ) -> dict[str, Any]:
     """Describe a cube as a STAC 1.0 item.
@@ -63,6 +101,8 @@ def stac_item(
         The finest level: its times and variables are listed.
     bounds : tuple of float
         Outer edges in ``crs``.
+    index : Index, optional
+        What the cube holds: its statistics are told as those of the raster extension.
     prefix : str
         Path under which the cube server answers.
 
@@ -75,12 +115,13 @@ def stac_item(
     ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
     times = [f"{str(t)[:19]}Z" for t in np.sort(dataset["time"].values).astype("datetime64[s]")]
     names = [str(name) for name, variable in dataset.data_vars.items() if variable.ndim == 3]
+    units = {name: str(dataset[name].attrs["units"]) for name in names}
     viewer = f"{prefix}/viewer/?{urlencode({'dataset': recipe.name, 'variable': names[0]})}"
     spatial = [str(d) for d in dataset[names[0]].dims[1:]]
     return {
         "type": "Feature",
         "stac_version": "1.0.0",
-        "stac_extensions": ["https://stac-extensions.github.io/datacube/v2.2.0/schema.json"],
+        "stac_extensions": [DATACUBE, *([] if index is None else [RASTER])],
         "id": recipe.name,
         "collection": "cubes",
         "bbox": box,
@@ -122,6 +163,7 @@ def stac_item(
                 "type": "application/vnd+zarr",
                 "roles": ["data"],
                 "title": "Zarr, finest level",
+                **({} if index is None else {"raster:bands": bands(index, units)}),
             },
             "pyramid": {
                 "href": f"{prefix}/s3/pyramids/{recipe.name}.levels",

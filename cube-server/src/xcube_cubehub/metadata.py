@@ -8,6 +8,7 @@ Zarr 3 core, section "Metadata"; CF 1.11, sections 3 to 5 and 8.1; the Zarr conv
 
 import base64
 import json
+import math
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +17,13 @@ from typing import Any
 import numpy as np
 import pyproj
 
+from xcube_cubehub.errors import CubeError
 from xcube_cubehub.index import PYRAMID, SERIES, Index, Variable
-from xcube_cubehub.shards import COMPRESSOR, LEVEL, Layout, write_whole
+from xcube_cubehub.shards import COMPRESSOR, LEVEL, Layout, damaged, read_whole, write_whole
 
+MAX_DOCUMENT_BYTES = 16 * 2**20
+MAX_CHUNKS = 10**7
+"""Of an array that the server opens: ten thousand times of a thousand chunks."""
 TIMES_IN_A_CHUNK = 2**14
 TIME_ATTRS = {
     "standard_name": "time", "axis": "T", "units": "seconds since 1970-01-01", "calendar": "proleptic_gregorian",
@@ -73,6 +78,52 @@ def group_document(attributes: Mapping[str, Any], arrays: Mapping[str, Document]
     if arrays is not None:
         made["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": dict(arrays)}
     return made
+
+
+def check_documents(folder: Path) -> None:
+    """Refuse a local pyramid or array store whose documents no reader should be given.
+
+    Parameters
+    ----------
+    folder : path
+        A group with arrays, or a folder of such groups.
+
+    Raises
+    ------
+    CubeError
+        A document is not there, no plain file, no JSON, or tells of more chunks than a cube has. Readers make a list of
+        all chunks before they read one, so that a document of some bytes could take all memory.
+    """
+    groups = [folder] if (folder / "time").exists() else sorted(folder.glob("*.zarr"))
+    for path in [
+        p / "zarr.json" for group in groups for p in (group, *sorted(group.iterdir())) if p.is_dir()
+    ]:
+        try:
+            document = json.loads(read_whole(path, MAX_DOCUMENT_BYTES))
+            inside = (document.get("consolidated_metadata") or {}).get("metadata", {})
+            sound = all(_is_sound(d) for d in (document, *inside.values()))
+        except FileNotFoundError as error:
+            message = f"{path} is missing"
+            raise CubeError(message, "build the cube anew") from error
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+            raise damaged(str(path)) from error
+        if not sound:
+            raise damaged(str(path))
+
+
+def _is_sound(document: Document) -> bool:
+    if document["node_type"] == "group":
+        return True
+    shape, chunk = document["shape"], document["chunk_grid"]["configuration"]["chunk_shape"]
+    codec = document["codecs"][0]
+    if codec["name"] == "sharding_indexed":
+        chunk = codec["configuration"]["chunk_shape"]
+    if len(shape) != len(chunk) or not all(type(n) is int for n in (*shape, *chunk)):
+        return False
+    if min(shape, default=0) < 0 or min(chunk, default=1) < 1:
+        return False
+    chunks: int = math.prod(-(-n // c) for n, c in zip(shape, chunk, strict=True))
+    return chunks <= MAX_CHUNKS
 
 
 def write_document(folder: Path, document: Document) -> None:
@@ -247,6 +298,9 @@ class Groups:
             for name, variable in index.variables.items():
                 layout = index.series_layout(name) if series else index.layout(name, level)
                 attributes = variable_attributes(variable, self._variables.get(name, {}))
+                found = index.statistics.get(name)
+                if found is not None and not (level or (series and len(times) < len(index.times))):
+                    attributes["actual_range"] = [found.minimum, found.maximum]
                 arrays[name] = array_document(layout, ("time", *index.dims), attributes)
                 write_document(folder / name, arrays[name])
             span = {}

@@ -9,9 +9,11 @@ from typing import Any
 from xcube_cubehub.access import Access, Policy
 from xcube_cubehub.build import STAMP, near_empty_of, stamp_of
 from xcube_cubehub.config import Cube, Cubes, Places, ServerSettings
+from xcube_cubehub.errors import CubeError
 from xcube_cubehub.fast.published import Published as Front
 from xcube_cubehub.fast.published import Shown
-from xcube_cubehub.index import INDEX, PYRAMID, SERIES, Style
+from xcube_cubehub.index import INDEX, PYRAMID, SERIES, Statistics, Style, read_index
+from xcube_cubehub.summary import default_range
 
 log = logging.getLogger(__name__)
 BUILTIN = "builtin:"
@@ -75,7 +77,7 @@ def published(settings: ServerSettings, cubes: Cubes) -> Published:
             "IsRequired": False,
         },
         "ServiceProvider": {"ProviderName": "CubeHub", "ProviderSite": settings.public_url},
-        "Styles": [style(cube) for cube in present],
+        "Styles": [style(cube, settings.cubes_dir / cube.id) for cube in present],
         "Datasets": [
             entry
             for number, cube in enumerate(present)
@@ -111,7 +113,7 @@ def shown(settings: ServerSettings, cubes: Cubes, policy: Policy) -> Front:
             cube.id: Shown(
                 settings.cubes_dir / cube.id,
                 cube.rule,
-                {v.name: Style(v.colours, *v.range, v.scale) for v in cube.variables},
+                styles(cube, settings.cubes_dir / cube.id),
             )
             for cube in cubes.cubes
             if cube.id in policy.rules
@@ -119,9 +121,26 @@ def shown(settings: ServerSettings, cubes: Cubes, policy: Policy) -> Front:
     )
 
 
-def style(cube: Cube) -> dict[str, Any]:
+def styles(cube: Cube, folder: Path) -> dict[str, Style]:
+    """How the variables of a cube are shown; where no range was given, that of most of their values."""
+    found: dict[str, Statistics] = {}
+    if any(v.range is None for v in cube.variables):
+        try:
+            found = read_index(folder).statistics
+        except CubeError as error:
+            log.warning("%s: %s has no ranges of its own", error.message, cube.id)
+    return {
+        v.name: Style(v.colours, *(v.range or default_range(found.get(v.name), v.scale)), v.scale)
+        for v in cube.variables
+    }
+
+
+def style(cube: Cube, folder: Path) -> dict[str, Any]:
     """Xcube's style of a cube; the log scale is added by our datasets context (the schema has no word for it)."""
-    mappings = {v.name: {"ColorBar": v.colours, "ValueRange": list(v.range)} for v in cube.variables}
+    mappings = {
+        name: {"ColorBar": shown.colours, "ValueRange": [shown.low, shown.high]}
+        for name, shown in styles(cube, folder).items()
+    }
     return {"Identifier": cube.id, "ColorMappings": mappings}
 
 

@@ -127,7 +127,8 @@ LARGE_ROUTES = frozenset({COVERAGE_ROUTE, "/volumes/{datasetId}/{varName}"})
 LISTING_ROUTE = "/s3/{bucket}"
 """Where xcube walks through the files of every cube, on that loop too."""
 SERIES_ROUTE = "/timeseries/{datasetId}/{varName}"
-PLACE_ROUTES = frozenset({SERIES_ROUTE, "/statistics/{datasetId}/{varName}", "/places/{placeGroupId}"})
+STATISTICS_ROUTE = "/statistics/{datasetId}/{varName}"
+PLACE_ROUTES = frozenset({SERIES_ROUTE, STATISTICS_ROUTE, "/places/{placeGroupId}"})
 """What is posted here has to be GeoJSON."""
 
 

@@ -13,6 +13,7 @@ little-endian uint64 with a CRC-32C behind it; both are 2**64 - 1 where a chunk 
 import ctypes
 import math
 import os
+import stat
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -222,14 +223,11 @@ class ShardReader:
 
     def _read_shard(self, path: str, places: list[tuple[int, int]], found: list[Array | None]) -> None:
         try:
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            file, size = open_plain(path)
         except FileNotFoundError:
             return
-        except OSError as error:
-            message = f"{path} cannot be read: {error.strerror}"
-            raise DamagedError(message, "check the disk, or build the cube anew") from error
         try:
-            size, length = os.fstat(file).st_size, self.layout.index_bytes
+            length = self.layout.index_bytes
             index = os.pread(file, length, size - length) if size > length else b""
             if len(index) != length:
                 raise damaged(path)
@@ -242,6 +240,49 @@ class ShardReader:
                 found[number] = decode_chunk(os.pread(file, count, offset), self.layout, path)
         finally:
             os.close(file)
+
+
+def open_plain(path: str | Path) -> tuple[int, int]:
+    """A file's descriptor and size.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    DamagedError
+        It cannot be opened, or is no plain file: a link leads anywhere, and a pipe never begins.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise DamagedError(message, "check the disk, or build the cube anew") from error
+    facts = os.fstat(file)
+    if not stat.S_ISREG(facts.st_mode):
+        os.close(file)
+        raise damaged(str(path))
+    return file, facts.st_size
+
+
+def read_whole(path: Path, most: int) -> bytes:
+    """All of a file of at most so many bytes.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    DamagedError
+        It is larger, no plain file, or cannot be read.
+    """
+    file, size = open_plain(path)
+    try:
+        if size > most:
+            raise damaged(str(path))
+        return os.pread(file, size, 0)
+    finally:
+        os.close(file)
 
 
 def damaged(path: str) -> DamagedError:

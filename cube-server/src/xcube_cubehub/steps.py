@@ -120,8 +120,8 @@ class VariableSpec:
         is always float32 with NaN.
     colours : str
         Name of a colour map.
-    value_range : tuple of float
-        What the colour map spans, in ``units``.
+    value_range : tuple of float or None
+        What the colour map spans, in ``units``; None where the values are to tell.
     scale : {'lin', 'log'}
         How the colour map spans it.
     agg : {'mean', 'first', 'mode'}
@@ -137,7 +137,7 @@ class VariableSpec:
     dtype: Literal["float32", "int16"] = "float32"
     scale_factor: float | None = None
     colours: str = "viridis"
-    value_range: tuple[float, float] = (0.0, 1.0)
+    value_range: tuple[float, float] | None = None
     scale: Literal["lin", "log"] = "lin"
     agg: Literal["mean", "first", "mode"] = "mean"
     log_space: bool = False

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,14 @@ from xcube_cubehub.index import (
 )
 from xcube_cubehub.metadata import Groups
 from xcube_cubehub.shards import Layout, ShardReader, flush, write_shard, write_whole
+from xcube_cubehub.summary import (
+    Summary,
+    Totals,
+    read_summary,
+    summarise,
+    summary_path,
+    write_summary,
+)
 
 Field = npt.NDArray[np.float32]
 NEAR_EMPTY = 0.04
@@ -106,6 +115,7 @@ class CubeWriter:
     ) -> None:
         self.cube, self.index, self.durable = cube, index, durable
         self._groups = Groups(cube, attributes, variables)
+        self._totals: dict[str, Totals] | None = None
 
     def create(self) -> None:
         """Begin a cube that has no times yet, in an empty folder."""
@@ -174,6 +184,9 @@ class CubeWriter:
                 if old.exists():
                     pack.parent.mkdir(parents=True, exist_ok=True)
                     pack.hardlink_to(old)
+                summary = other.summary(name, seconds, before)
+                write_summary(summary_path(self.cube, name, seconds), summary)
+                self._totals_of(name).put(seconds, summary)
             self.index = self.index.following(times=(*self.index.times, seconds))
         self._commit(self.index)
 
@@ -181,16 +194,23 @@ class CubeWriter:
         index = self.index
         times = index.times if step < len(index.times) else (*index.times, seconds)
         grown = index.following(times=times)
+        for name in index.variables:
+            if np.shape(values[name]) != index.shape:
+                message = f"{name} has shape {np.shape(values[name])}, the cube {index.shape}"
+                raise ValueError(message)
         for name, variable in index.variables.items():
             field = np.ascontiguousarray(values[name], np.float32)
-            if field.shape != index.shape:
-                message = f"{name} has shape {field.shape}, the cube {index.shape}"
-                raise ValueError(message)
+            totals = self._totals_of(name)
+            before = self.summary(name, seconds, step) if step < len(index.times) else None
             for level in range(index.levels):
                 if level:
                     field = halve(field, variable.aggregation)
-                array = level_array(self.cube, level, name)
-                _write_field(array, step, pack(field, variable), grown.layout(name, level))
+                array, stored = level_array(self.cube, level, name), pack(field, variable)
+                _write_field(array, step, stored, grown.layout(name, level))
+                if level == 0:
+                    summary = summarise(unpack(stored, variable))
+            write_summary(summary_path(self.cube, name, seconds), summary)
+            totals.put(seconds, summary, before)
         # Seen as readers will see it, but for the index: that comes last
         cube = tiles.Cube(self.cube, grown)
         for name in index.prepared:
@@ -210,7 +230,39 @@ class CubeWriter:
                 made[place.z, place.x, place.y] = (painted.idat, painted.clear)
         write_pack(pack_path(self.cube, name, seconds), made)
 
+    def summary(self, name: str, seconds: int, step: int) -> Summary:
+        """What a time amounts to, as it was noted; worked out anew where it was not."""
+        found = read_summary(summary_path(self.cube, name, seconds))
+        if found is None:
+            found = summarise(self._field(name, step))
+            write_summary(summary_path(self.cube, name, seconds), found)
+        return found
+
+    def _field(self, name: str, step: int) -> Field:
+        """The values of a time, read from the finest level."""
+        index, (rows, columns) = self.index, self.index.shape
+        out = np.full(index.shape, np.nan, np.float32)
+        reader = ShardReader(level_array(self.cube, 0, name), index.layout(name, 0))
+        places = product(range(math.ceil(rows / TILE)), range(math.ceil(columns / TILE)))
+        for j, i in places:
+            (chunk,) = reader.read([(step, j, i)])
+            if chunk is not None:
+                part = out[j * TILE : (j + 1) * TILE, i * TILE : (i + 1) * TILE]
+                part[...] = unpack(chunk[0], index.variables[name])[: part.shape[0], : part.shape[1]]
+        return out
+
+    def _totals_of(self, name: str) -> Totals:
+        """What all times amount to that are there, or about to be."""
+        if self._totals is None:
+            self._totals = {n: Totals() for n in self.index.variables}
+            for variable, totals in self._totals.items():
+                for step, seconds in enumerate(self.index.times):
+                    totals.put(seconds, self.summary(variable, seconds, step))
+        return self._totals[name]
+
     def _commit(self, index: Index) -> None:
+        found = {name: self._totals_of(name).statistics() for name in index.variables}
+        index = replace(index, statistics={name: s for name, s in found.items() if s is not None})
         self._groups.update(index)
         if self.durable:
             flush(self.cube)

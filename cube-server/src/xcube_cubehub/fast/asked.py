@@ -23,6 +23,10 @@ _WMTS = re.compile(
     re.ASCII,
 )
 _SERIES = re.compile(r"/timeseries/([a-z0-9-]+)/(\w+)", re.ASCII)
+_LEGEND = re.compile(
+    r"/(?:tiles/([a-z0-9-]+)/(\w+)/legend|datasets/([a-z0-9-]+)/vars/(\w+)/legend\.png)", re.ASCII
+)
+_STATISTICS = re.compile(r"/statistics/([a-z0-9-]+)/(\w+)", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)?)?", re.ASCII)
 _CRS = {
     "EPSG:3857": MERCATOR, "CRS84": GEOGRAPHIC, "EPSG:4326": GEOGRAPHIC, "OGC:CRS84": GEOGRAPHIC,
@@ -65,6 +69,33 @@ class Series:
     start: float | None = None
     end: float | None = None
     max_valids: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Statistics of a variable at one time.
+
+    Attributes
+    ----------
+    seconds : float or None
+        The time wanted, since 1970; None for the first one, infinite for the last.
+    point : tuple of float or None
+        Longitude and latitude; None where a place is posted.
+    """
+
+    cube: str
+    variable: str
+    seconds: float | None = None
+    point: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """The legend of a variable, with what was asked of it by name."""
+
+    cube: str
+    variable: str
+    parameters: tuple[tuple[str, str], ...] = ()
 
 
 @lru_cache(maxsize=4096)
@@ -195,3 +226,55 @@ def series_of(path: str, query: str) -> Series | None:
         None if end is None else end + tolerance,
         max_valids,
     )
+
+
+@lru_cache(maxsize=1024)
+def statistics_of(path: str, query: str, *, posted: bool) -> Statistics | None:
+    """The statistics that an address asks for; ``path`` without the server's prefix.
+
+    Parameters
+    ----------
+    posted : bool
+        Whether the place is in the body; else it is a point in the query.
+    """
+    found = _STATISTICS.fullmatch(path)
+    if not found:
+        return None
+    seconds: float | None = None
+    place: dict[str, float] = {}
+    seen = set()
+    for name, value in _pairs(query):
+        if name in seen:
+            return None
+        seen.add(name)
+        if name == "time":
+            ends = {"first": -math.inf, "last": math.inf, "current": math.inf}
+            seconds = ends.get(value.lower(), seconds_of(value))
+            if seconds is None:
+                return None
+        elif name in {"lon", "lat"} and not posted and (number := _number(value)) is not None:
+            place[name] = number
+        else:
+            return None
+    if not posted and len(place) != 2:
+        return None
+    cube, variable = found.groups()
+    return Statistics(cube, variable, seconds, None if posted else (place["lon"], place["lat"]))
+
+
+_OF_LEGENDS = frozenset({"cmap", "cbar", "vmin", "vmax", "norm", "width", "height"})
+_MAX_WORD = 64
+
+
+@lru_cache(maxsize=1024)
+def legend_of(path: str, query: str) -> Legend | None:
+    """The legend that an address asks for; ``path`` without the server's prefix."""
+    found = _LEGEND.fullmatch(path)
+    if found is None:
+        return None
+    given = _pairs(query)
+    names = [name for name, _ in given]
+    if len(set(names)) != len(names) or set(names) - _OF_LEGENDS or any(len(v) > _MAX_WORD for _, v in given):
+        return None
+    cube, variable = (name for name in found.groups() if name is not None)
+    return Legend(cube, variable, tuple(sorted(given)))

@@ -22,11 +22,21 @@ from xcube_cubehub import geojson
 from xcube_cubehub.access import Access, may_read
 from xcube_cubehub.callers import Callers
 from xcube_cubehub.errors import BusyError, CubeError, RequestError, TokenError
-from xcube_cubehub.fast import png, published, series, tiles
-from xcube_cubehub.fast.asked import Series, Tile, series_of, tile_of
+from xcube_cubehub.fast import http, png, published, series, statistics, tiles
+from xcube_cubehub.fast.asked import (
+    Legend,
+    Series,
+    Statistics,
+    Tile,
+    legend_of,
+    series_of,
+    statistics_of,
+    tile_of,
+)
 from xcube_cubehub.fast.colours import Palettes
 from xcube_cubehub.fast.forward import forward
 from xcube_cubehub.fast.http import Connection, Request, error, response
+from xcube_cubehub.fast.legends import Legends
 from xcube_cubehub.fast.metrics import Metrics
 from xcube_cubehub.fast.objects import Object, object_of, read_part
 from xcube_cubehub.fast.published import Published, Shown
@@ -87,25 +97,38 @@ class Front:
         self._cubes: OrderedDict[str, Opened] = OrderedDict()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="areas")
         self._areas = 0
+        self._legends = Legends()
 
     def answer(self, connection: Connection, request: Request) -> bytes | Awaitable[None]:
         """The response, or what writes it."""
         self._metrics.requests += 1
         if request.url.startswith(self._prefix):
             path, _, query = request.url[len(self._prefix) :].decode("latin-1").partition("?")
+            found: bytes | Awaitable[None] | None = None
             if request.method == b"GET":
-                tile = tile_of(path, query)
-                if tile is not None:
-                    return self._tile_or_else(connection, request, tile)
-                if path == "/metrics":
-                    return self._told_metrics(request)
-                if (wanted := object_of(path)) is not None:
-                    return self._object_or_else(connection, request, wanted)
+                found = self._get(connection, request, path, query)
             elif request.method == b"POST":
-                asked = series_of(path, query)
-                if asked is not None:
-                    return self._series_or_else(connection, request, asked)
+                asked = series_of(path, query) or statistics_of(path, query, posted=True)
+                found = None if asked is None else self._numbers_or_else(connection, request, asked)
+            if found is not None:
+                return found
         return self._pass_on(connection, request)
+
+    def _get(
+        self, connection: Connection, request: Request, path: str, query: str
+    ) -> bytes | Awaitable[None] | None:
+        """The response to what is understood to the letter; None for all else."""
+        if (tile := tile_of(path, query)) is not None:
+            return self._tile_or_else(connection, request, tile)
+        if path == "/metrics":
+            return self._told_metrics(request)
+        if (wanted := object_of(path)) is not None:
+            return self._object_or_else(connection, request, wanted)
+        if (value := statistics_of(path, query, posted=False)) is not None:
+            return self._numbers_or_else(connection, request, value)
+        if (legend := legend_of(path, query)) is not None:
+            return self._legend_or_else(connection, request, legend)
+        return None
 
     def _pass_on(self, connection: Connection, request: Request) -> Awaitable[None]:
         self._metrics.passed_on += 1
@@ -230,16 +253,13 @@ class Front:
             b"Content-Type: image/png\r\nCache-Control: " + scope + b", no-cache\r\nETag: " + etag
             + b"\r\nVary: Authorization, Cookie\r\n"
         )  # fmt: skip
-        given = request.header(b"if-none-match")
-        if given is not None and (etag in given or given.strip() == b"*"):
+        if http.unchanged(request, etag):
             self._metrics.unchanged += 1
             return response(304, head, keep_alive=request.keep_alive)
         try:
             body = self._image(cube, tile, step, wanted, palette)
         except CubeError as failure:
-            log.error("%s", failure.message)  # noqa: TRY400
-            return error(500, "this part of the cube cannot be read", "tell the operator the time of this answer",
-                         keep_alive=request.keep_alive)  # fmt: skip
+            return _unreadable(failure, request)
         self._metrics.tiles += 1
         return response(200, head, body, keep_alive=request.keep_alive)
 
@@ -254,7 +274,11 @@ class Front:
             and place.crs == MERCATOR and place.size == TILE and place.z <= index.prepared.get(name, -1)
             and len(palette.rgba) == tiles.PREPARED_COLOURS
         ):  # fmt: skip
-            found = cube.packs.read(name, index.times[step], place.z, place.x, place.y)
+            try:
+                found = cube.packs.read(name, index.times[step], place.z, place.x, place.y)
+            except CubeError as failure:
+                log.error("%s; the tile is made from the values", failure.message)  # noqa: TRY400
+                found = None
             if found is not None and found[1] != tiles.NOT_PREPARED:
                 self._metrics.prepared += 1
                 return png.assemble(TILE, palette, found[1], found[0]) if found[0] else png.transparent(TILE)
@@ -281,9 +305,39 @@ class Front:
         connection.write(response(part.status, head, part.body, keep_alive=request.keep_alive))
         await connection.drain()
 
-    # Series
+    # Legends
 
-    async def _series_or_else(self, connection: Connection, request: Request, asked: Series) -> None:
+    async def _legend_or_else(self, connection: Connection, request: Request, asked: Legend) -> None:
+        self._look()
+        shown = self._published.cubes.get(asked.cube)
+        opened = None if shown is None else self._open(asked.cube, shown)
+        if shown is None or opened is None or not await self._admits(request, asked.cube, shown, images=True):
+            await self._pass_on(connection, request)
+            return
+        key = (asked, self._told, opened.stamp)
+        made = self._legends.get(key)
+        if made is None:
+            self._metrics.passed_on += 1
+            made = await self._legends.draw(key, connection, request, self._places.socket)
+            if made is None:
+                return  # what was said instead of an image has been handed on
+        scope = b"public" if shown.rule.access is Access.PUBLIC else b"private"
+        head = (
+            b"Content-Type: image/png\r\nCache-Control: " + scope + b", no-cache\r\nETag: " + made.etag
+            + b"\r\nVary: Authorization, Cookie\r\n"
+        )  # fmt: skip
+        self._metrics.legends += 1
+        if http.unchanged(request, made.etag):
+            self._metrics.unchanged += 1
+            connection.write(response(304, head, keep_alive=request.keep_alive))
+            return
+        connection.write(response(200, head, made.image, keep_alive=request.keep_alive))
+
+    # Series and statistics
+
+    async def _numbers_or_else(
+        self, connection: Connection, request: Request, asked: Series | Statistics
+    ) -> None:
         self._look()
         shown = self._published.cubes.get(asked.cube)
         if (
@@ -297,32 +351,32 @@ class Front:
         if opened is None or asked.variable not in opened.cube.index.variables:
             await self._pass_on(connection, request)
             return
-        if not opened.labels:
-            opened.labels = series.labels_of(opened.cube)
         try:
-            body = await self._series(connection, request, opened, asked)
+            if isinstance(asked, Series):
+                body = await self._series(connection, request, opened, asked)
+            else:
+                body = await self._statistics(connection, request, opened, asked)
         except RequestError as failure:
             connection.write(
                 error(failure.status, failure.message, failure.hint, keep_alive=request.keep_alive)
             )
             return
         except CubeError as failure:
-            log.error("%s", failure.message)  # noqa: TRY400
-            connection.write(
-                error(500, "this part of the cube cannot be read", "tell the operator the time of this answer",
-                      keep_alive=request.keep_alive)
-            )  # fmt: skip
+            connection.write(_unreadable(failure, request))
             return
         if body is None:
             await self._pass_on(connection, request)
             return
-        self._metrics.series += 1
+        if isinstance(asked, Series):
+            self._metrics.series += 1
+        else:
+            self._metrics.statistics += 1
         scope = b"" if shown.rule.access is Access.PUBLIC else b"private, "
         head = (
             b"Content-Type: application/json\r\nCache-Control: " + scope
             + b"no-store\r\nVary: Authorization, Accept-Encoding\r\n"
         )  # fmt: skip
-        if len(body) >= GZIP_FROM_BYTES and b"gzip" in (request.header(b"accept-encoding") or b""):
+        if len(body) >= GZIP_FROM_BYTES and http.takes_gzip(request):
             body = igzip.compress(body, 1)
             head += b"Content-Encoding: gzip\r\n"
         connection.write(response(200, head, body, keep_alive=request.keep_alive))
@@ -331,20 +385,42 @@ class Front:
         self, connection: Connection, request: Request, opened: Opened, asked: Series
     ) -> bytes | None:
         """The JSON of a series; None for what the server behind is to answer."""
+        if not opened.labels:
+            opened.labels = series.labels_of(opened.cube)
         point = _point(request.body)
         if point is not None:
             result = point_json(opened, asked, *point)
             return None if result is None else b'{"result":' + result + b"}"
+        return await self._in_line(areas_json, opened, asked, request.body, lambda: connection.gone)
+
+    async def _statistics(
+        self, connection: Connection, request: Request, opened: Opened, asked: Statistics
+    ) -> bytes | None:
+        """The JSON of statistics; None for what the server behind is to answer."""
+        cube = opened.cube
+        if not cube.index.times:
+            return None
+        if asked.point is not None:
+            return statistics.point_json(cube, asked, *asked.point, compact=True)
+        return await self._in_line(statistics.body_json, cube, asked, request.body, lambda: connection.gone)
+
+    async def _in_line(self, compute: Callable[..., bytes | None], *arguments: Any) -> bytes | None:
+        """What takes long, one after another beside the loop."""
         if self._areas >= MAX_WAITING_AREAS:
             message = "too many series are being computed already"
             raise BusyError(message, "try again in a minute")
         self._areas += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._threads, areas_json, opened, asked, request.body, lambda: connection.gone
-            )
+            return await asyncio.get_running_loop().run_in_executor(self._threads, compute, *arguments)
         finally:
             self._areas -= 1
+
+
+def _unreadable(failure: CubeError, request: Request) -> bytes:
+    """What a client is told of a damaged cube; the operator is told the file."""
+    log.error("%s", failure.message)
+    message, hint = "this part of the cube cannot be read", "tell the operator the time of this answer"
+    return error(503, message, hint, code=failure.code, keep_alive=request.keep_alive)
 
 
 def _text(header: bytes | None) -> str | None:

@@ -1,6 +1,8 @@
 """Just enough HTTP/1.1 to answer at once what can be answered at once."""
 
 import asyncio
+import logging
+import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -12,6 +14,7 @@ from typing import Any
 import httptools
 import orjson
 
+log = logging.getLogger(__name__)
 MAX_URL_BYTES = 16 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -55,6 +58,21 @@ def response(status: int, headers: bytes, body: bytes = b"", *, keep_alive: bool
     return b"".join((_status_line(status), headers, length, close, b"\r\n", body))
 
 
+_REFUSED_GZIP = re.compile(rb"gzip\s*;\s*q\s*=\s*0(?:\.0*)?\s*(?:,|$)")
+
+
+def takes_gzip(request: Request) -> bool:
+    """Whether a client unpacks gzip, by what it says (``Accept-Encoding``); one may say so to exclude it."""
+    given = (request.header(b"accept-encoding") or b"").lower()
+    return b"gzip" in given and _REFUSED_GZIP.search(given) is None
+
+
+def unchanged(request: Request, etag: bytes) -> bool:
+    """Whether a client has what it asks for already, by what it says (``If-None-Match``)."""
+    given = request.header(b"if-none-match")
+    return given is not None and (etag in given or given.strip() == b"*")
+
+
 _LINES: dict[int, bytes] = {
     s.value: b"HTTP/1.1 %d %s\r\nServer: CubeHub\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus
 }
@@ -64,14 +82,28 @@ def _status_line(status: int) -> bytes:
     return _LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
-def error(status: int, message: str, hint: str = "", *, code: str = "", keep_alive: bool = True) -> bytes:
-    """A refusal, in the words and the form of the server behind."""
+def error_body(status: int, message: str, hint: str = "", *, code: str = "") -> bytes:
+    """What a refusal says, as JSON."""
     body = {
         "status_code": status, "code": code or f"http_{status}", "message": message,
         "reason": HTTPStatus(status).phrase, "hint": hint or _HINTS.get(status, ""),
     }  # fmt: skip
+    return orjson.dumps({"error": body})
+
+
+def error(status: int, message: str, hint: str = "", *, code: str = "", keep_alive: bool = True) -> bytes:
+    """A refusal, in the words and the form of the server behind."""
     head = b"Content-Type: application/json; charset=UTF-8\r\nCache-Control: no-store\r\n"
-    return response(status, head, orjson.dumps({"error": body}), keep_alive=keep_alive)
+    body = error_body(status, message, hint, code=code)
+    return response(status, head, body, keep_alive=keep_alive)
+
+
+def failure(request: Request) -> bytes:
+    """What is said where something went wrong that nobody thought of; the log has more."""
+    request.keep_alive = False
+    return error(
+        500, "this could not be answered", "tell the operator the time of this answer", keep_alive=False
+    )
 
 
 Answer = Callable[["Connection", Request], bytes | Awaitable[None]]
@@ -207,7 +239,11 @@ class Connection(asyncio.Protocol):
     def _begin(self, request: Request) -> None:
         if self.gone or self._transport.is_closing():
             return
-        found = self._answer(self, request)
+        try:
+            found = self._answer(self, request)
+        except Exception:
+            log.exception("a request could not be answered")
+            found = failure(request)
         if isinstance(found, bytes):
             self._transport.write(found)
             if not request.keep_alive:
@@ -222,6 +258,11 @@ class Connection(asyncio.Protocol):
             if not self.gone:
                 raise
             return
+        except Exception:
+            # What was sent may be half an answer, and only an end without an end says so
+            log.exception("a request could not be answered")
+            self.write(failure(request))
+            self._transport.close()
         finally:
             self._task = None
         self.since = time.monotonic()

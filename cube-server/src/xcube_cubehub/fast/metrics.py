@@ -4,14 +4,26 @@ import mmap
 import struct
 from dataclasses import dataclass
 
-NAMES = ("requests", "passed_on", "tiles", "prepared", "unchanged", "series", "objects")
+NAMES = (
+    "requests",
+    "passed_on",
+    "tiles",
+    "prepared",
+    "unchanged",
+    "series",
+    "statistics",
+    "legends",
+    "objects",
+)
 HELP = {
     "requests": "Requests received",
     "passed_on": "Requests handed on to xcube",
     "tiles": "Map tiles sent",
     "prepared": "Map tiles sent that had been made beforehand",
-    "unchanged": "Requests for tiles answered with 304",
+    "unchanged": "Requests for images answered with 304",
     "series": "Time series sent",
+    "statistics": "Statistics of a point or an area sent",
+    "legends": "Legends sent that xcube had drawn before, or drew for it",
     "objects": "Files of cubes sent, whole or in part",
 }
 _PLACES = {name: place for place, name in enumerate(NAMES)}

@@ -3,12 +3,14 @@
 Shards make no sense without ranges, and xcube's object store knows none.
 """
 
+import errno
 import os
 import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from xcube_cubehub.fast.http import error_body
 from xcube_cubehub.index import PYRAMID, SERIES
 
 _ADDRESS = re.compile(
@@ -75,7 +77,19 @@ def span(header: bytes | None, size: int) -> tuple[int, int] | None:
     return (begin, end - begin + 1) if begin < size else None
 
 
-def read_part(folder: Path, name: str, header: bytes | None) -> Part | None:
+NOTHING = Part(
+    404, b"Content-Type: application/json; charset=UTF-8\r\n", error_body(404, "there is no such file")
+)
+"""For what is no file of the cube: a link, or something below one, a pipe. xcube's object store would follow it."""
+
+
+def _lies_at(file: int, folder: Path, name: str) -> bool:
+    """Whether an open file is where its name says, with no link on the way."""
+    there = str(Path(f"/proc/self/fd/{file}").readlink()).removesuffix(" (deleted)")
+    return there == f"{os.path.realpath(folder)}/{name}"
+
+
+def read_part(folder: Path, name: str, header: bytes | None) -> Part | None:  # noqa: PLR0911 - one for each kind of file
     """What is asked for of a file; None where it is no plain file, or too much at once.
 
     Notes
@@ -84,12 +98,14 @@ def read_part(folder: Path, name: str, header: bytes | None) -> Part | None:
     """
     try:
         file = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return None
+    except OSError as error:
+        return NOTHING if error.errno == errno.ELOOP else None
     try:
         facts = os.fstat(file)
-        if not stat.S_ISREG(facts.st_mode):
+        if stat.S_ISDIR(facts.st_mode):
             return None
+        if not stat.S_ISREG(facts.st_mode) or not _lies_at(file, folder, name):
+            return NOTHING
         size = facts.st_size
         etag = b'ETag: "%x-%x-%x"\r\n' % (facts.st_mtime_ns, facts.st_ino, size)
         head = etag + b"Accept-Ranges: bytes\r\nContent-Type: application/octet-stream\r\n"

@@ -11,9 +11,10 @@ from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
+from isal import isal_zlib
 
 from xcube_cubehub.index import TILES
-from xcube_cubehub.shards import DamagedError, damaged, write_whole
+from xcube_cubehub.shards import DamagedError, damaged, open_plain, write_whole
 
 MAGIC = b"CHT1"
 ENTRY = np.dtype([("key", "<u8"), ("offset", "<u8"), ("length", "<u4"), ("clear", "<i4")])
@@ -22,8 +23,21 @@ _ROW = struct.Struct("<QQIi")
 _KEY = struct.Struct("<Q").unpack_from
 _FIRST_BYTES = 4096
 """What is read of a file at once: the table of a cube of a few hundred tiles, and a page of the system."""
+NOT_PREPARED = -2
+"""In place of the "no value" number of a tile that needs more than a palette, and is made when it is asked for."""
+_CLEAR = range(NOT_PREPARED, 256)
 OPEN_TABLES = 64
 """Files whose tables are kept; of a large cube some 30 KB each."""
+
+
+def is_whole(data: bytes, clear: int) -> bool:
+    """Whether bytes are a chunk of a PNG as it was written: told by its own length and CRC-32."""
+    if clear == NOT_PREPARED:
+        return True
+    if len(data) < 12 or data[4:8] != b"IDAT":
+        return False
+    length, told = int.from_bytes(data[:4]), int.from_bytes(data[-4:])
+    return length == len(data) - 12 and told == isal_zlib.crc32(memoryview(data)[4:-4])
 
 
 def key_of(z: int, x: int, y: int) -> int:
@@ -92,8 +106,9 @@ class PackReader:
         there, offset, length, clear = _ROW.unpack_from(table, low * _ROW.size)
         if there != key:
             return b"", -1
-        data = os.pread(file, length, offset)
-        if len(data) != length:
+        size = os.fstat(file).st_size
+        data = os.pread(file, length, offset) if offset + length <= size and clear in _CLEAR else b""
+        if len(data) != length or not is_whole(data, clear):
             raise damaged(str(pack_path(self._cube, name, seconds)))
         return data, clear
 
@@ -101,8 +116,8 @@ class PackReader:
         # A viewer that goes through the times opens one for each: text and one reading cost a third of a Path and two
         path = f"{self._folder}{name}/{seconds}.tiles"
         try:
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+            file, _ = open_plain(path)
+        except FileNotFoundError:
             return None
         try:
             begin = os.pread(file, _FIRST_BYTES, 0)

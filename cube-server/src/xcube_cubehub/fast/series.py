@@ -106,8 +106,13 @@ def _nearest(value: float, edge: float, step: float, size: int) -> int:
     return min(ordered, key=lambda n: abs(edge + (n + 0.5) * step - value))
 
 
-def area_of(cube: Cube, geometry: BaseGeometry) -> Area | None:
+def area_of(cube: Cube, geometry: BaseGeometry, most: int = MAX_PIXELS) -> Area | None:
     """Pixels that xcube counts to an area; None where it does not meet the cube.
+
+    Raises
+    ------
+    RequestError
+        Its box has more than ``most`` pixels.
 
     Notes
     -----
@@ -133,8 +138,8 @@ def area_of(cube: Cube, geometry: BaseGeometry) -> Area | None:
         y1, y2 = rows - y2 - 1, rows - y1 - 1
     if x2 <= x1 or y2 <= y1:
         return Area(np.zeros((0, 0), np.bool_), y1, x1)
-    if (x2 - x1) * (y2 - y1) > MAX_PIXELS:
-        message = f"the area spans more than {MAX_PIXELS} pixels of the cube"
+    if (x2 - x1) * (y2 - y1) > most:
+        message = f"the area spans more than {most} pixels of the cube"
         raise RequestError(message, "draw a smaller area")
     upper = index.north + index.dy * (y1 if index.dy < 0 else y2)
     grid = Affine(index.dx, 0.0, west + x1 * index.dx, 0.0, -step, upper)
@@ -198,7 +203,7 @@ def _blocks(
         for block in range(span.first // SERIES_STEPS, (stored - 1) // SERIES_STEPS + 1):
             base = block * SERIES_STEPS
             begin, end = max(base, span.first), min(base + SERIES_STEPS, stored)
-            for places in _rows_of_chunks(area, height, width, SERIES_EDGE):
+            for places in rows_of_chunks(area, height, width, SERIES_EDGE):
                 keys = [(block, j, i) for j, i, _ in places]
                 for (_, _, part), chunk in zip(places, reader.read(keys), strict=True):
                     if chunk is not None:
@@ -206,7 +211,7 @@ def _blocks(
                         yield begin - span.first, chunk[begin - base : end - base, rows, columns], mask
     reader = ShardReader(level_array(cube.folder, 0, name), index.layout(name, 0))
     for step in range(max(span.first, stored), span.last):
-        for places in _rows_of_chunks(area, height, width, TILE):
+        for places in rows_of_chunks(area, height, width, TILE):
             keys = [(step, j, i) for j, i, _ in places]
             for (_, _, part), chunk in zip(places, reader.read(keys), strict=True):
                 if chunk is not None:
@@ -214,10 +219,10 @@ def _blocks(
                     yield step - span.first, chunk[:, rows, columns], mask
 
 
-_Part = tuple[slice, slice, npt.NDArray[np.bool_]]
+Part = tuple[slice, slice, npt.NDArray[np.bool_]]
 
 
-def _rows_of_chunks(area: Area, height: int, width: int, edge: int) -> Iterator[list[tuple[int, int, _Part]]]:
+def rows_of_chunks(area: Area, height: int, width: int, edge: int) -> Iterator[list[tuple[int, int, Part]]]:
     """Chunks that hold a pixel of the area, a row of them at a time, so that few are in memory."""
     bottom, right = area.top + height, area.left + width
     for j in range(area.top // edge, (bottom - 1) // edge + 1):

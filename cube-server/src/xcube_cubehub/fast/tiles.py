@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from xcube_cubehub.fast import kernels, png, warp
 from xcube_cubehub.fast.colours import Scale, scale_of
-from xcube_cubehub.fast.packs import PackReader
+from xcube_cubehub.fast.packs import NOT_PREPARED, PackReader
 from xcube_cubehub.fast.warp import Footprint, Place
 from xcube_cubehub.grid import TILE
 from xcube_cubehub.index import Index, Style, level_array, read_index
@@ -21,8 +21,6 @@ CACHED_CHUNKS = 128
 """Decoded chunks that a process keeps, a quarter of a MiB each for float32: neighbouring tiles share some."""
 PREPARED_COLOURS = 256
 """Of the colour maps for which tiles are made beforehand; another number of colours has other thresholds."""
-NOT_PREPARED = -2
-"""In place of the "no value" number of a tile that needs more than a palette, and is made when it is asked for."""
 CLEAR = 255
 """The number that says "no value" unless a pixel has this colour; then another, which no pixel has."""
 
@@ -43,6 +41,7 @@ class Painted:
     clear: int
 
 
+__all__ = ["NOT_PREPARED", "Cube", "Painted", "image", "paint"]
 EMPTY = Painted(b"", -1)
 _chunks: OrderedDict[tuple[int, str, int, int, int, int], Array | None] = OrderedDict()
 _numbers_of_cubes = count()

@@ -82,8 +82,8 @@ class Style(_Strict):
 
     colours: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")] = "viridis"
     """Name of a colour map."""
-    range: tuple[float, float] = (0.0, 1.0)
-    """What it spans."""
+    range: tuple[float, float] | None = None
+    """What it spans; without it the cube server takes it from the values, and no tiles are made beforehand."""
     scale: Literal["lin", "log"] = "lin"
 
 
