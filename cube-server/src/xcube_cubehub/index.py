@@ -89,6 +89,10 @@ class Index:
         How many of the times the time store holds, from the first on; the rest is in the pyramid only.
     prepared : dict
         By variable the largest zoom of its tiles that are made beforehand; -1 if there are none.
+    epoch : str
+        Changes when something that was there is written anew, and not when something is added.
+    place : str
+        Address below which the arrays lie, ``s3://…``; empty if they lie beside the index.
     """
 
     crs: str
@@ -107,6 +111,8 @@ class Index:
     prepared: dict[str, int] = field(default_factory=dict)
     revision: int = 0
     token: str = ""
+    epoch: str = ""
+    place: str = ""
 
     @property
     def version(self) -> str:
@@ -158,7 +164,12 @@ def level_array(cube: Path, level: int, name: str) -> Path:
 
 def write_index(cube: Path, index: Index, *, durable: bool = True) -> None:
     """Make what was written visible."""
-    write_whole(cube / INDEX, json.dumps({"format": FORMAT, **asdict(index)}).encode(), durable=durable)
+    write_whole(cube / INDEX, encode_index(index), durable=durable)
+
+
+def encode_index(index: Index) -> bytes:
+    """An index as it is stored."""
+    return json.dumps({"format": FORMAT, **asdict(index)}).encode()
 
 
 def read_index(cube: Path) -> Index:
@@ -171,7 +182,23 @@ def read_index(cube: Path) -> Index:
     """
     path = cube / INDEX
     try:
-        found = json.loads(path.read_bytes())
+        data = path.read_bytes()
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise CubeError(message, "build the cube anew") from error
+    return decode_index(data, str(path))
+
+
+def decode_index(data: bytes, path: str) -> Index:
+    """An index from its bytes; ``path`` is for the message.
+
+    Raises
+    ------
+    CubeError
+        It is damaged, or of another format.
+    """
+    try:
+        found = json.loads(data)
         if found.pop("format") != FORMAT:
             message = f"{path} is of another version"
             raise CubeError(message, "build the cube anew")
@@ -182,9 +209,6 @@ def read_index(cube: Path) -> Index:
         for name in ("shape", "dims", "times", "hidden", "counts"):
             found[name] = tuple(found[name])
         return Index(**found)
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
-        raise CubeError(message, "build the cube anew") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"{path} is damaged"
         raise CubeError(message, "build the cube anew") from error
