@@ -74,7 +74,7 @@ class Wire:
             if isinstance(what, float):
                 time.sleep(what)
             elif isinstance(what, int):
-                code = {403: "AccessDenied", 503: "SlowDown"}.get(what, "InternalError")
+                code = {403: "AccessDenied", 404: "NoSuchBucket", 503: "SlowDown"}.get(what, "InternalError")
                 body = f"<Error><Code>{code}</Code></Error>".encode()
                 client.sendall(
                     b"HTTP/1.1 %d X\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (what, len(body))

@@ -35,11 +35,11 @@ def prefix(store, request):
     return re.sub(r"[^a-z0-9]+", "-", request.node.name)
 
 
-def build(prefix, days, folder, recipe=None, patience_s=5.0):
+def build(prefix, days, folder, recipe=None, name=NAME):
     folder.mkdir(exist_ok=True)
-    origin = Origin(Bucket(f"s3://{BUCKET}/{prefix}", patience_s), folder / NAME)
+    origin = Origin(Bucket(f"s3://{BUCKET}/{prefix}", 5.0), folder / name)
     origin.begin()
-    return grow(recipe or Recipe(), plan(days), folder / NAME, Here(), lambda *_: None, origin=origin)
+    return grow(recipe or Recipe(), plan(days), folder / name, Here(), lambda *_: None, origin=origin)
 
 
 def address(store, prefix):
@@ -152,7 +152,7 @@ def test_what_an_ended_build_left_is_not_seen_later(store, prefix, tmp_path):
     origin.begin()
     nothing = replace(index, place="", times=(*index.times, 11 * 86400))
     origin.step(nothing, 11 * 86400)
-    assert left not in store.keys(), "a shard that is not here is not there either"
+    assert not store.keys(left), "a shard that is not here is not there either"
 
 
 def test_two_builders_do_not_mix(store, prefix, tmp_path):
@@ -187,10 +187,10 @@ def test_what_is_wrong_is_told_in_words_and_in_time(store, prefix, trouble, mess
     store.wire.trouble = lambda *_: trouble
     with pytest.raises(BucketError, match=message) as failed:
         Bucket(f"s3://{BUCKET}/{prefix}", 0.5).get("x")
-    assert "test-" not in failed.value.message + failed.value.hint
+    assert not {"test-key", "test-secret"} & set(re.split(r"[^a-z-]", failed.value.message))
 
 
-def test_a_missing_bucket_is_not_a_missing_object(store, prefix):
+def test_a_missing_bucket_is_not_a_missing_object(prefix):
     with pytest.raises(BucketError, match="NoSuchBucket") as failed:
         Bucket("s3://nowhere", 5).get("x")
     assert "name of the bucket" in failed.value.hint
@@ -220,7 +220,7 @@ def test_credentials_from_a_file(tmp_path, monkeypatch):
         read_environment(tmp_path / "none")
 
 
-def test_json_of_the_command_tells_where_it_lies(store, prefix, tmp_path, capsys):
+def test_json_of_the_command_tells_where_it_lies(prefix, tmp_path, capsys):
     from support import SAMPLES
     from xcube_cubehub import cli
 

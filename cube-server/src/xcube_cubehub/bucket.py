@@ -199,6 +199,22 @@ class Bucket:
         except Exception as error:
             raise self._failed("read", error) from error
 
+    def facts(self, key: str) -> tuple[str, int] | None:
+        """ETag of an object and its size in bytes; None if there is none.
+
+        Raises
+        ------
+        BucketError
+            The bucket does not answer, or refuses.
+        """
+        try:
+            meta = obstore.head(self._store, key)
+        except _MISSING:
+            return None
+        except Exception as error:
+            raise self._failed("read", error) from error
+        return meta["e_tag"] or "", meta["size"]
+
     def put(self, key: str, data: bytes, *, replacing: str | None = ANY) -> str:
         """Write an object; its ETag.
 

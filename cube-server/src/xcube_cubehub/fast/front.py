@@ -20,15 +20,17 @@ from shapely.geometry import shape
 
 from xcube_cubehub import geojson
 from xcube_cubehub.access import Access, may_read
+from xcube_cubehub.bucket import BucketError, ChangedError
 from xcube_cubehub.callers import Callers
 from xcube_cubehub.errors import BusyError, CubeError, RequestError, TokenError
 from xcube_cubehub.fast import png, published, series, tiles
+from xcube_cubehub.fast.afar import Afar, NotHereError
 from xcube_cubehub.fast.asked import Series, Tile, series_of, tile_of
 from xcube_cubehub.fast.colours import Palettes
 from xcube_cubehub.fast.forward import forward
 from xcube_cubehub.fast.http import Connection, Request, error, response
 from xcube_cubehub.fast.metrics import Metrics
-from xcube_cubehub.fast.objects import Object, object_of, read_part
+from xcube_cubehub.fast.objects import Object, Part, object_of, read_far_part, read_part
 from xcube_cubehub.fast.published import Published, Shown
 from xcube_cubehub.fast.warp import MERCATOR
 from xcube_cubehub.grid import TILE
@@ -41,6 +43,10 @@ LOOK_AGAIN_S = 0.25
 """How often it is seen whether other cubes were published."""
 OPEN_CUBES = 32
 MAX_WAITING_AREAS = 100
+ROUNDS = 8
+"""Of a tile from a bucket: index, chunks, the same of another level; and again if the objects change meanwhile."""
+COMPLAIN_S, MAX_COMPLAINTS = 10.0, 1000
+"""How often the log repeats what it has said."""
 GZIP_FROM_BYTES = 2048
 MAX_POINT_BYTES = 1024
 
@@ -75,9 +81,11 @@ class Front:
         Tells who sends a request.
     metrics : Metrics
         Counts.
+    afar : Afar, optional
+        By which cubes in a bucket are read.
     """
 
-    def __init__(self, places: Places, callers: Callers, metrics: Metrics) -> None:
+    def __init__(self, places: Places, callers: Callers, metrics: Metrics, afar: Afar | None = None) -> None:
         self._places, self._callers, self._metrics = places, callers, metrics
         self._prefix = places.prefix.encode()
         self._published = Published({})
@@ -87,6 +95,8 @@ class Front:
         self._cubes: OrderedDict[str, Opened] = OrderedDict()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="areas")
         self._areas = 0
+        self._afar = afar
+        self._complained: dict[str, float] = {}
 
     def answer(self, connection: Connection, request: Request) -> bytes | Awaitable[None]:
         """The response, or what writes it."""
@@ -148,7 +158,7 @@ class Front:
             if opened is not None:
                 opened.cube.packs.close()
             try:
-                cube = tiles.Cube(shown.folder)
+                cube = tiles.Cube(shown.folder, afar=self._afar)
             except CubeError as failure:
                 log.error("%s; %s is left to the server behind", failure.message, name)  # noqa: TRY400
                 self._cubes.pop(name, None)
@@ -185,7 +195,10 @@ class Front:
         if shown is None or style is None:
             return self._pass_on(connection, request)
         if shown.rule.access is Access.PUBLIC and request.header(b"authorization") is None:
-            return self._tile(request, tile, shown, style) or self._pass_on(connection, request)
+            try:
+                return self._tile(request, tile, shown, style) or self._pass_on(connection, request)
+            except NotHereError as missing:
+                return self._tile_from_afar(connection, request, tile, shown, style, missing)
         return self._tile_for_person(connection, request, tile, shown, style)
 
     async def _tile_for_person(
@@ -193,11 +206,65 @@ class Front:
     ) -> None:
         made = None
         if await self._admits(request, tile.cube, shown, images=True):
-            made = self._tile(request, tile, shown, style)
+            try:
+                made = self._tile(request, tile, shown, style)
+            except NotHereError as missing:
+                await self._tile_from_afar(connection, request, tile, shown, style, missing)
+                return
         if made is None:
             await self._pass_on(connection, request)
         else:
             connection.write(made)
+
+    async def _tile_from_afar(
+        self,
+        connection: Connection,
+        request: Request,
+        tile: Tile,
+        shown: Shown,
+        style: Style,
+        missing: NotHereError,
+    ) -> None:
+        """Fetch what a tile needs, and make it then; what was found tells what else is needed."""
+        for _ in range(ROUNDS):
+            try:
+                await self._fetch(missing)
+                made = self._tile(request, tile, shown, style)
+            except NotHereError as more:
+                missing = more
+                continue
+            except ChangedError:
+                continue
+            except CubeError as failure:
+                made = self._cannot(failure, request)
+            if made is None:
+                await self._pass_on(connection, request)
+            else:
+                connection.write(made)
+            return
+        connection.write(self._cannot(BusyError("the cube changes while it is read"), request))
+
+    async def _fetch(self, missing: NotHereError) -> None:
+        if self._afar is not None:
+            # Shielded: others may wait for the same
+            coming = [asyncio.shield(asyncio.wrap_future(f)) for f in self._afar.fetch(missing.wanted)]
+            for failure in await asyncio.gather(*coming, return_exceptions=True):
+                if isinstance(failure, BaseException):
+                    raise failure
+
+    def _cannot(self, failure: CubeError, request: Request) -> bytes:
+        """The answer where a cube cannot be read: for now, or because it is damaged."""
+        now = time.monotonic()
+        if now - self._complained.get(failure.message, float("-inf")) > COMPLAIN_S:
+            if len(self._complained) > MAX_COMPLAINTS:
+                self._complained.clear()
+            self._complained[failure.message] = now
+            log.error("%s; %s", failure.message, failure.hint)
+        if isinstance(failure, BucketError | BusyError):
+            return error(503, "the store of this cube does not answer now", "try again in a minute",
+                         code=failure.code, keep_alive=request.keep_alive, more=b"Retry-After: 5\r\n")  # fmt: skip
+        return error(500, "this part of the cube cannot be read", "tell the operator the time of this answer",
+                     keep_alive=request.keep_alive)  # fmt: skip
 
     def _tile(self, request: Request, tile: Tile, shown: Shown, style: Style) -> bytes | None:
         opened = self._open(tile.cube, shown)
@@ -231,9 +298,7 @@ class Front:
         try:
             body = self._image(cube, tile, step, wanted, palette)
         except CubeError as failure:
-            log.error("%s", failure.message)  # noqa: TRY400
-            return error(500, "this part of the cube cannot be read", "tell the operator the time of this answer",
-                         keep_alive=request.keep_alive)  # fmt: skip
+            return self._cannot(failure, request)
         self._metrics.tiles += 1
         return response(200, head, body, keep_alive=request.keep_alive)
 
@@ -262,10 +327,11 @@ class Front:
         shown = self._published.cubes.get(wanted.cube)
         part = None
         if shown is not None and await self._admits(request, wanted.cube, shown):
-            loop = asyncio.get_running_loop()
-            part = await loop.run_in_executor(
-                None, read_part, shown.folder, wanted.name, request.header(b"range")
-            )
+            try:
+                part = await self._part(wanted, shown, request.header(b"range"))
+            except CubeError as failure:
+                connection.write(self._cannot(failure, request))
+                return
         if shown is None or part is None:
             await self._pass_on(connection, request)
             return
@@ -274,6 +340,13 @@ class Front:
         self._metrics.objects += 1
         connection.write(response(part.status, head, part.body, keep_alive=request.keep_alive))
         await connection.drain()
+
+    async def _part(self, wanted: Object, shown: Shown, header: bytes | None) -> Part | None:
+        loop, opened = asyncio.get_running_loop(), self._open(wanted.cube, shown)
+        if opened is not None and opened.cube.afar is not None:
+            afar, place = opened.cube.afar, opened.cube.index.place
+            return await loop.run_in_executor(afar.waiters, read_far_part, afar, place, wanted.name, header)
+        return await loop.run_in_executor(None, read_part, shown.folder, wanted.name, header)
 
     # Series
 
@@ -295,17 +368,16 @@ class Front:
             opened.labels = series.labels_of(opened.cube)
         try:
             body = await self._series(connection, request, opened, asked)
+        except BucketError as failure:
+            connection.write(self._cannot(failure, request))
+            return
         except RequestError as failure:
             connection.write(
                 error(failure.status, failure.message, failure.hint, keep_alive=request.keep_alive)
             )
             return
         except CubeError as failure:
-            log.error("%s", failure.message)  # noqa: TRY400
-            connection.write(
-                error(500, "this part of the cube cannot be read", "tell the operator the time of this answer",
-                      keep_alive=request.keep_alive)
-            )  # fmt: skip
+            connection.write(self._cannot(failure, request))
             return
         if body is None:
             await self._pass_on(connection, request)
@@ -326,16 +398,27 @@ class Front:
     ) -> bytes | None:
         """The JSON of a series; None for what the server behind is to answer."""
         point = _point(request.body)
+        loop, afar = asyncio.get_running_loop(), opened.cube.afar
         if point is not None:
-            result = point_json(opened, asked, *point)
+            try:
+                result = point_json(opened, asked, *point)
+            except NotHereError:
+                if afar is None:
+                    raise
+                result = await loop.run_in_executor(afar.waiters, point_json, opened, asked, *point)
             return None if result is None else b'{"result":' + result + b"}"
         if self._areas >= MAX_WAITING_AREAS:
             message = "too many series are being computed already"
             raise BusyError(message, "try again in a minute")
         self._areas += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._threads, areas_json, opened, asked, request.body, lambda: connection.gone
+            return await loop.run_in_executor(
+                self._threads if afar is None else afar.waiters,
+                areas_json,
+                opened,
+                asked,
+                request.body,
+                lambda: connection.gone,
             )
         finally:
             self._areas -= 1

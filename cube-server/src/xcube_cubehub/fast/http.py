@@ -64,13 +64,15 @@ def _status_line(status: int) -> bytes:
     return _LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
-def error(status: int, message: str, hint: str = "", *, code: str = "", keep_alive: bool = True) -> bytes:
-    """A refusal, in the words and the form of the server behind."""
+def error(
+    status: int, message: str, hint: str = "", *, code: str = "", keep_alive: bool = True, more: bytes = b""
+) -> bytes:
+    """A refusal, in the words and the form of the server behind; ``more`` are lines for its head."""
     body = {
         "status_code": status, "code": code or f"http_{status}", "message": message,
         "reason": HTTPStatus(status).phrase, "hint": hint or _HINTS.get(status, ""),
     }  # fmt: skip
-    head = b"Content-Type: application/json; charset=UTF-8\r\nCache-Control: no-store\r\n"
+    head = b"Content-Type: application/json; charset=UTF-8\r\nCache-Control: no-store\r\n" + more
     return response(status, head, orjson.dumps({"error": body}), keep_alive=keep_alive)
 
 

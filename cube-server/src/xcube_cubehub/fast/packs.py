@@ -18,7 +18,7 @@ from xcube_cubehub.shards import damaged, write_whole
 
 MAGIC = b"CHT1"
 ENTRY = np.dtype([("key", "<u8"), ("offset", "<u8"), ("length", "<u4"), ("clear", "<i4")])
-_HEAD = struct.Struct("<4sI")
+HEAD = struct.Struct("<4sI")
 OPEN_TABLES = 64
 """Files whose tables are kept; of a large cube some 30 KB each."""
 
@@ -36,14 +36,14 @@ def pack_path(cube: Path, name: str, seconds: int) -> Path:
 def write_pack(path: Path, tiles: dict[tuple[int, int, int], tuple[bytes, int]]) -> int:
     """Write tiles: by zoom, column and row the compressed chunk and the number that says "no value"; the bytes written."""
     table = np.zeros(len(tiles), ENTRY)
-    offset = _HEAD.size + table.nbytes
+    offset = HEAD.size + table.nbytes
     parts = []
     for row, (key, place) in zip(table, sorted((key_of(*p), p) for p in tiles), strict=True):
         idat, clear = tiles[place]
         row["key"], row["offset"], row["length"], row["clear"] = key, offset, len(idat), clear
         parts.append(idat)
         offset += len(idat)
-    data = b"".join((_HEAD.pack(MAGIC, len(tiles)), table.tobytes(), *parts))
+    data = b"".join((HEAD.pack(MAGIC, len(tiles)), table.tobytes(), *parts))
     write_whole(path, data)
     return len(data)
 
@@ -92,9 +92,9 @@ class PackReader:
         except OSError:
             return None
         try:
-            magic, count = _HEAD.unpack(os.pread(file, _HEAD.size, 0))
+            magic, count = HEAD.unpack(os.pread(file, HEAD.size, 0))
             length = count * ENTRY.itemsize if magic == MAGIC else os.fstat(file).st_size + 1
-            data = os.pread(file, min(length, os.fstat(file).st_size), _HEAD.size)
+            data = os.pread(file, min(length, os.fstat(file).st_size), HEAD.size)
             table = np.frombuffer(data, ENTRY, count)
         except (struct.error, ValueError, OSError) as error:
             os.close(file)
