@@ -246,3 +246,40 @@ def test_json_of_the_command_tells_where_it_lies(prefix, tmp_path, capsys):
     assert [row["name"] for row in rows if row["built"] and row["bytes"] > 1000] == ["peipsi-demo-members"]
     assert cli.main(["build", "--output", "s3://A/b"]) == 2
     assert "names no bucket" in capsys.readouterr().err
+
+
+def test_scenes_and_cubes_in_a_bucket_are_sources(store, prefix, tmp_path):
+    from scenes import WQSF, make_wfr
+    from xcube_cubehub.making import load_recipe
+    from xcube_cubehub.sources import open_source
+    from xcube_cubehub.steps import Area, TimeRange
+
+    lon, lat = np.meshgrid(np.linspace(1, 1.3, 40), np.linspace(52, 51.8, 30))
+    make_wfr(
+        tmp_path, lon, lat, np.full(lon.shape, 100, np.uint8), np.full(lon.shape, WQSF["WATER"], np.uint64)
+    )
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            store.write(f"{prefix}/scenes/{path.relative_to(tmp_path).as_posix()}", path.read_bytes())
+    area, now = Area(1.05, 51.85, 1.25, 51.95), np.datetime64("2024-01-01T00:00:00")
+    recipe = load_recipe("olci-water-quality")
+    made = []
+    for source in (str(tmp_path), f"s3://{BUCKET}/{prefix}/scenes"):
+        planned = recipe.plan(open_source(source), area, TimeRange(), now)
+        made.append(recipe.make(planned, planned.steps[0]).values)
+    for name, values in made[0].items():
+        np.testing.assert_array_equal(values, made[1][name])
+    assert np.isfinite(made[0]["conc_chl"]).any()
+
+    build(prefix, {10: 1, 11: 1}, tmp_path / "work")
+    place, _ = address(store, prefix)
+    root, data_id = f"{place}/pyramid.levels".split("/", 1)
+    found = open_source(f"store:s3/{data_id}/0.zarr?root={root}").find(Area(-180, -90, 180, 90), TimeRange())
+    assert [str(scene.ref.sensing.astype("datetime64[D]")) for scene in found.scenes] == [
+        "1970-01-11",
+        "1970-01-12",
+    ]
+    with pytest.raises(BadInputError, match="belongs into the environment"):
+        open_source('store:s3/a.zarr?root=b&storage_options={"secret":"x"}')
+    with pytest.raises(BadInputError, match="NAME=VALUE"):
+        open_source("store:s3/a.zarr?root")

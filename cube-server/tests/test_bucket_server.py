@@ -168,7 +168,7 @@ def test_files_of_the_zarr_whole_and_in_part(store, server):
 def test_a_bucket_in_trouble_costs_only_what_is_not_here(store, server, trouble):
     number = 20 + TROUBLES.index(trouble)  # a step that nobody has read yet
     warm, other = tile(server, 10), tile(server, 10, name=OTHER)
-    store.wire.trouble = lambda method, path: trouble if COLD in path else None
+    store.wire.trouble = lambda _, path: trouble if COLD in path else None
     begun = time.monotonic()
     refused = tile(server, number, name=COLD)
     assert refused.status_code == 503, refused.text
@@ -185,7 +185,7 @@ def test_a_bucket_in_trouble_costs_only_what_is_not_here(store, server, trouble)
     wait_for(lambda: tile(server, number, name=COLD).status_code == 200)
 
 
-def test_days_are_seen_when_they_come_and_reprocessed_ones_when_they_change(store, server, work):
+def test_days_are_seen_when_they_come_and_reprocessed_ones_when_they_change(server, work):
     before = tile(server, 12)
     build("s", {10: 1, 11: 1, 12: 2, 13: 1}, work)
     wait_for(lambda: values(server) == {10: 10.01, 11: 11.01, 12: 12.02, 13: 13.01})
@@ -200,7 +200,7 @@ def test_days_are_seen_when_they_come_and_reprocessed_ones_when_they_change(stor
 def test_a_damaged_object_is_told_and_read_again_when_it_is_repaired(store, server):
     index = json.loads(store.read(f"s/{COLD}.cube.json"))
     for step, harm in (
-        (5, lambda b: b""),
+        (5, lambda b: b[:0]),
         (6, lambda b: b[:40]),
         (7, lambda b: bytes(len(b) // 2) + b[len(b) // 2 :]),
     ):
@@ -208,7 +208,8 @@ def test_a_damaged_object_is_told_and_read_again_when_it_is_repaired(store, serv
         whole = store.read(key)
         store.write(key, harm(whole))
         place = {"z": 9, "y": 41 * 4, "x": 66 * 4, "vmin": "3", "name": COLD}
-        broken = tile(server, 20 + step, **place)
+        # A process that was refused a moment ago waits two seconds before it asks again
+        broken = wait_for(lambda s=step, p=place: (a := tile(server, 20 + s, **p)).status_code != 503 and a)
         assert broken.status_code == 500, broken.text
         assert "Traceback" not in broken.text
         store.write(key, whole)
@@ -221,7 +222,7 @@ def test_a_builder_that_is_killed_leaves_what_was_there(store, server, work):
     build("s", dict.fromkeys([*expected, 14], 1), work, name=OTHER)
     puts = sum(method == "PUT" for method, _ in store.wire.seen)
     expected[14] = 14.01
-    for new, share in ((15, 0.1), (16, 0.45), (17, 0.8)):
+    for new, share in ((15, 0.3), (16, 0.8)):
         victim = [None, int(share * puts)]
 
         def kill(method, path, victim=victim):
@@ -247,10 +248,12 @@ def test_a_builder_that_is_killed_leaves_what_was_there(store, server, work):
         while victim[0].poll() is None:
             answer = server.request("POST", f"/timeseries/{OTHER}/chl?aggMethods=mean", json=POINT)
             assert answer.status_code in {200, 503}
+            time.sleep(0.2)  # the machine is for the builder
         store.wire.trouble = None
         assert victim[0].returncode == -signal.SIGKILL
         index = json.loads(store.read(f"s/{OTHER}.cube.json"))
-        found = wait_for(lambda n=len(index["times"]): (v := settled(server)) and len(v) == n and v)
+        there = len(index["times"])
+        found = wait_for(lambda n=there: (v := settled(server)) and len(v) == n and v)
         assert found in states
         expected = found
 
