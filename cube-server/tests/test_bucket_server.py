@@ -209,11 +209,13 @@ def test_a_damaged_object_is_told_and_read_again_when_it_is_repaired(store, serv
         store.write(key, harm(whole))
         place = {"z": 9, "y": 41 * 4, "x": 66 * 4, "vmin": "3", "name": COLD}
         # A process that was refused a moment ago waits two seconds before it asks again
-        broken = wait_for(lambda s=step, p=place: (a := tile(server, 20 + s, **p)).status_code != 503 and a)
+        (broken,) = wait_for(
+            lambda s=step, p=place: [a for a in (tile(server, 20 + s, **p),) if a.status_code != 503]
+        )
         assert broken.status_code == 500, broken.text
         assert "Traceback" not in broken.text
         store.write(key, whole)
-        assert tile(server, 20 + step, **place).status_code == 200
+        wait_for(lambda s=step, p=place: tile(server, 20 + s, **p).status_code == 200)
 
 
 def test_a_builder_that_is_killed_leaves_what_was_there(store, server, work):
