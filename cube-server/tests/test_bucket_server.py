@@ -224,7 +224,7 @@ def test_a_builder_that_is_killed_leaves_what_was_there(store, server, work):
     build("s", dict.fromkeys([*expected, 14], 1), work, name=OTHER)
     puts = sum(method == "PUT" for method, _ in store.wire.seen)
     expected[14] = 14.01
-    for new, share in ((15, 0.3), (16, 0.8)):
+    for new, share in ((15, 0.6),):
         victim = [None, int(share * puts)]
 
         def kill(method, path, victim=victim):
