@@ -1,18 +1,22 @@
 """cubes.yaml, the command line and the STAC items."""
 
 import json
+import os
 import shutil
 
 import numpy as np
 import pytest
 import xarray as xr
 import yaml
+from pydantic import ValidationError
 
 from support import CUBES_YAML, PROTECTED, SAMPLES
 from xcube_cubehub import cli, config, render
 from xcube_cubehub.access import Access
 from xcube_cubehub.build import fingerprint
+from xcube_cubehub.config import ServerSettings
 from xcube_cubehub.errors import ConfigError
+from xcube_cubehub.fast.disk import Disk
 from xcube_cubehub.index import SERIES_EDGE, SERIES_STEPS
 from xcube_cubehub.recipes import RECIPES
 
@@ -195,3 +199,45 @@ def test_the_viewer_configuration_names_no_other_host(tmp_path):
     text = json.dumps(render.viewer_config(settings, "http://127.0.0.1:8000"))
     rest = text.replace("http://127.0.0.1:8000", "").replace("http://127.0.0.1:8001/realms/cubehub", "")
     assert "http" not in rest
+
+
+def test_where_cubes_lie(tmp_path):
+    def settings(**changes):
+        return ServerSettings(
+            port=1,
+            public_url="http://h",
+            cubes_yaml=tmp_path,
+            issuer="http://h/r",
+            state_dir=tmp_path,
+            **changes,
+        )
+
+    local = settings(cubes_dir=str(tmp_path / "cubes"))
+    assert (local.bucket, local.folder) == (None, tmp_path / "cubes")
+    far = settings(cubes_dir="s3://cubes/of/all/", bucket_cache="20GiB")
+    assert (far.bucket, far.folder, far.bucket_cache) == (
+        "s3://cubes/of/all",
+        tmp_path / "bucket",
+        20 * 2**30,
+    )
+    for wrong in ("s3://", "s3://key:secret@cubes", "s3://cubes/../x"):
+        with pytest.raises(ValidationError, match="names no bucket"):
+            settings(cubes_dir=wrong)
+
+
+def test_parts_are_kept_within_a_limit_and_the_last_used_longest(tmp_path):
+    disk = Disk(tmp_path / "parts")
+    assert disk.shrink(100) == 0
+    for number in range(20):
+        disk.write(f"{number:02}", bytes([number]) * 4096)
+        os.utime(tmp_path / "parts" / f"{number:02}" / f"{number:02}", (0, 1000 + number))
+    assert disk.read("00") == bytes(4096), "which is noted as its last use"
+    assert disk.shrink(10 * 4096) <= 10 * 4096
+    assert disk.read("00") == bytes(4096)
+    assert disk.read("01") is None
+    assert disk.read("19") == bytes([19]) * 4096
+    disk.remove("19")
+    assert disk.read("19") is None
+    blocked = Disk(tmp_path / "parts" / "00" / "00")  # a file, where a folder should be
+    blocked.write("x", b"1")
+    assert blocked.read("x") is None

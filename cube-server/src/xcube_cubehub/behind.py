@@ -45,6 +45,14 @@ def compile_late() -> None:
     numba.njit = late
 
 
+def be_patient() -> None:
+    """Have xcube give up on a bucket that does not answer: by default that takes ten minutes, of a thread that others need."""
+    import fsspec.config  # noqa: PLC0415
+
+    limits = {"connect_timeout": 3, "read_timeout": 8, "retries": {"total_max_attempts": 2}}
+    fsspec.config.conf["s3"] = {"config_kwargs": limits, "use_listings_cache": False}
+
+
 async def fetch(url: str, token: str | None) -> tuple[int, bytes]:
     """GET, with a bearer token or without: status and body."""
     from tornado.httpclient import AsyncHTTPClient  # noqa: PLC0415
@@ -80,7 +88,7 @@ class CubeServer:
         # Imported here, so that a mistake in a file is told before xcube's four seconds of imports.
         self._settings = settings
         self._cubes: Cubes = read_cubes(settings.cubes_yaml)
-        self._seen = signature(settings.cubes_yaml, settings.cubes_dir)
+        self._seen = signature(settings.cubes_yaml, settings.folder)
 
         compile_late()
         import dask  # noqa: PLC0415
@@ -95,6 +103,7 @@ class CubeServer:
         from xcube_cubehub.tokens import ImageCookie, TokenVerifier  # noqa: PLC0415
         from xcube_cubehub.web import Services  # noqa: PLC0415
 
+        be_patient()
         dask.config.set(scheduler="threads", num_workers=2)
         now = self._published = published(settings, self._cubes)
         issuer, cookie = Issuer(settings.issuer, fetch), ImageCookie(cookie_key)
@@ -136,7 +145,7 @@ class CubeServer:
 
     def look_again(self) -> None:
         """Publish what was built, rebuilt or listed since the last look."""
-        seen = signature(self._settings.cubes_yaml, self._settings.cubes_dir)
+        seen = signature(self._settings.cubes_yaml, self._settings.folder)
         again = self._tries if self._opened.failed else 0
         if seen == self._seen and not again:
             return

@@ -60,6 +60,14 @@ def near_empty_of(cube: Path) -> frozenset[int]:
         return frozenset()
 
 
+def place_of(cube: Path) -> str:
+    """Address below which its arrays lie; empty if they lie here, or nothing is known of it."""
+    try:
+        return read_index(cube).place
+    except CubeError:
+        return ""
+
+
 def is_current(recipe: Recipe, cube: Path) -> bool:
     """Whether a cube was built by this version of its recipe and is written as today, whatever its source was."""
     stamp = stamp_of(cube)

@@ -1,8 +1,10 @@
 """``cubehub-cubes``: build and list the published cubes."""
 
 import argparse
+import hashlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +14,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from xcube_cubehub import scenes_cli
+from xcube_cubehub.bucket import Bucket, is_address
 from xcube_cubehub.build import Outcome, build, only_builder, size_of, stamp_of
 from xcube_cubehub.errors import BadInputError, CubeError
+from xcube_cubehub.origin import Origin, stamp_key
 from xcube_cubehub.recipes import RECIPES, Recipe
 
 _out = Console(soft_wrap=True)
@@ -28,7 +32,17 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True)
     make = commands.add_parser("build", help="build cubes; those that are up to date are left alone")
     make.add_argument("names", nargs="*", metavar="NAME", help=f"default: all ({', '.join(RECIPES)})")
-    make.add_argument("--output", type=Path, required=True, help="folder of the published cubes")
+    make.add_argument(
+        "--output",
+        required=True,
+        help="folder of the published cubes, or s3://BUCKET/PREFIX with AWS_… in the environment",
+    )
+    make.add_argument(
+        "--work",
+        type=Path,
+        metavar="FOLDER",
+        help="for s3://: local folder for what is being built; default: in ~/.cache",
+    )
     make.add_argument(
         "--source",
         "--samples",
@@ -44,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     )
     scenes_cli.add_arguments(make)
     show = commands.add_parser("list", help="list the recipes and what is built")
-    show.add_argument("--output", type=Path, help="folder of the published cubes")
+    show.add_argument("--output", help="folder of the published cubes, or s3://BUCKET/PREFIX")
     show.add_argument("--json", action="store_true", help="JSON instead of a table")
     return root
 
@@ -101,7 +115,13 @@ def run_build(args: argparse.Namespace) -> int:
                     bar.update(task, completed=done, total=total, step=step)  # type: ignore[arg-type]
 
             try:
+                origin = None if args.bucket is None else Origin(args.bucket, args.output / recipe.name)
+                if origin is not None:
+                    origin.begin()
                 outcome = build(recipe, args.source, args.output, report, only_missing=args.only_missing)
+                if origin is not None:
+                    report("bucket", 0, 1)
+                    origin.finished(anew=outcome.outcome == "built")
             except CubeError as error:
                 status = max(status, error.exit_status)
                 _fail(error, as_json=args.json, cube=recipe.name)
@@ -137,9 +157,15 @@ def _fail(error: CubeError, *, as_json: bool, cube: str | None = None) -> None:
 def run_list(args: argparse.Namespace) -> int:
     """Show every recipe and, with ``--output``, whether and how large its cube is."""
     rows: list[dict[str, object]] = []
+    stamped = None if args.bucket is None else args.bucket.folder()[1]
     for recipe in RECIPES.values():
         row: dict[str, object] = {"name": recipe.name, "title": recipe.title, "synthetic": recipe.synthetic}
-        if args.output is not None:
+        if stamped is not None:
+            row["built"] = stamp_key(recipe.name) in stamped
+            row["bytes"] = (
+                sum(size for _, size in args.bucket.below(f"{recipe.name}/")) if row["built"] else 0
+            )
+        elif args.output is not None:
             stamp = stamp_of(args.output / recipe.name)
             row["built"] = bool(stamp)
             row["bytes"] = size_of(args.output / recipe.name) if stamp else 0
@@ -161,11 +187,33 @@ def run_list(args: argparse.Namespace) -> int:
     return 0
 
 
+def place(args: argparse.Namespace) -> None:
+    """Take ``--output`` apart: ``args.bucket`` is the bucket or None, ``args.output`` the folder to work in.
+
+    Raises
+    ------
+    BadInputError
+        It names no bucket.
+    """
+    args.bucket = None
+    if args.output is None:
+        return
+    if not is_address(args.output):
+        args.output = Path(args.output)
+        return
+    args.bucket = Bucket(args.output)
+    if args.command == "build" and args.work is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        args.work = cache / "cubehub" / hashlib.sha256(args.bucket.address.encode()).hexdigest()[:16]
+    args.output = getattr(args, "work", None)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``cubehub-cubes``; 0 done, 1 failed, 2 bad input."""
     logging.basicConfig(level=logging.WARNING)
     args = parser().parse_args(argv)
     try:
+        place(args)
         return run_build(args) if args.command == "build" else run_list(args)
     except CubeError as error:
         _fail(error, as_json=args.json)

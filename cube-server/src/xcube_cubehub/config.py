@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import (
     BaseModel,
+    ByteSize,
     ConfigDict,
     Field,
     StringConstraints,
@@ -18,7 +19,8 @@ from pydantic import (
 )
 
 from xcube_cubehub.access import Access, Rule
-from xcube_cubehub.errors import ConfigError
+from xcube_cubehub.bucket import split
+from xcube_cubehub.errors import BadInputError, ConfigError
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Model = TypeVar("Model", bound=BaseModel)
@@ -134,7 +136,12 @@ class ServerSettings(_Strict):
     prefix: str = "/services/cubes"
     public_url: str
     """Address under which people reach the Hub's proxy, without a path."""
-    cubes_dir: Path
+    cubes_dir: Path | Annotated[str, StringConstraints(pattern="^s3://")]
+    """Folder of the built cubes, or ``s3://BUCKET/PREFIX``; credentials from the environment, or ``bucket_env``."""
+    bucket_env: Path | None = None
+    """File of lines ``AWS_ACCESS_KEY_ID=…``, ``AWS_ENDPOINT_URL=…`` and so on, as Kubernetes mounts a secret."""
+    bucket_cache: ByteSize = Field(default=ByteSize(4 * 2**30), ge=2**20)
+    """Of what is read of a bucket, how much is kept in the state folder: bytes, or such as ``20GiB``."""
     cubes_yaml: Path
     issuer: str
     """Address of the Keycloak realm."""
@@ -143,6 +150,32 @@ class ServerSettings(_Strict):
     state_dir: Path
     workers: int = Field(default=2, ge=1, le=64)
     """Processes that answer tiles and series; one for each core that they may use."""
+
+    @property
+    def bucket(self) -> str | None:
+        """Address of the bucket; None where cubes lie in a folder."""
+        return self.cubes_dir if isinstance(self.cubes_dir, str) else None
+
+    @property
+    def folder(self) -> Path:
+        """Where each cube has its index and its stamp: what is told of a bucket is kept here."""
+        return self.state_dir / "bucket" if isinstance(self.cubes_dir, str) else self.cubes_dir
+
+    @property
+    def blocks(self) -> Path:
+        """Where parts of objects are kept."""
+        return self.state_dir / "parts"
+
+    @field_validator("cubes_dir")
+    @classmethod
+    def _clean_address(cls, value: Path | str) -> Path | str:
+        if isinstance(value, str):
+            try:
+                split(value)
+            except BadInputError as error:
+                raise ValueError(f"{error.message}; {error.hint}") from error
+            return value.rstrip("/")
+        return value
 
     @field_validator("prefix")
     @classmethod

@@ -20,13 +20,13 @@ import xarray as xr
 from xcube_cubehub import __version__
 from xcube_cubehub.build import STAMP
 from xcube_cubehub.errors import BadInputError, CubeError
-from xcube_cubehub.index import FORMAT, INDEX, PYRAMID, Index, Style, Variable, read_index
+from xcube_cubehub.index import FORMAT, INDEX, PYRAMID, SERIES_STEPS, Index, Style, Variable, read_index
 from xcube_cubehub.item import stac_item
+from xcube_cubehub.origin import PROVENANCE, REPORT, Origin
 from xcube_cubehub.shards import flush, write_whole
 from xcube_cubehub.steps import MadeStep, Plan, PlannedStep, ReportLine, SceneRecipe, VariableSpec
 from xcube_cubehub.writer import CubeWriter, levels_for
 
-PROVENANCE, REPORT = "provenance.jsonl", "report.json"
 INT16_FILL = -32768
 AHEAD = 2
 """Steps that are made ahead for each process, so that none waits while another is written."""
@@ -56,6 +56,8 @@ class Grown:
         Steps that are new, were made anew because their scenes changed, were as they should be, or have no value.
     report : list of ReportLine
         What became of each scene.
+    address : str
+        Where it lies in a bucket; empty if in none.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class Grown:
     unchanged: int = 0
     empty: int = 0
     report: list[ReportLine] = field(default_factory=list)
+    address: str = ""
 
 
 def seconds_of(step: PlannedStep | MadeStep) -> int:
@@ -170,6 +173,7 @@ def grow(
     progress: Progress,
     *,
     ahead: int = AHEAD,
+    origin: Origin | None = None,
 ) -> Grown:
     """Bring a cube up to a plan: add steps that are new, make those anew whose scenes changed, leave the others.
 
@@ -187,6 +191,8 @@ def grow(
         Told about each step.
     ahead : int
         How many steps may be made before they are written.
+    origin : Origin, optional
+        The bucket that is the cube's home, begun already; each step goes there when it is whole here.
 
     Raises
     ------
@@ -206,25 +212,24 @@ def grow(
     notes = read_provenance(cube)
     there = set(writer.index.times)
     grown = Grown(cube, report=list(plan.report))
-    todo = []
-    for step in plan.steps:
-        note, seconds = notes.get(seconds_of(step)), seconds_of(step)
-        same = note is not None and note["fingerprint"] == step.fingerprint
-        if same and (seconds in there or (note is not None and note.get("empty"))):
-            grown.unchanged += 1
-        else:
-            todo.append(step)
+    todo = _todo(plan, notes, there)
+    grown.unchanged = len(plan.steps) - len(todo)
     last = writer.index.times[-1] if writer.index.times else None
     late = any(
         last is not None and seconds_of(step) < last and seconds_of(step) not in there for step in todo
     )
+    if origin is not None and todo:
+        replaces = any(seconds_of(step) in there for step in todo)
+        origin.need(None if late else 0 if replaces else needed_from(writer.index))
     anew = _Anew(writer, plan, attributes, variables) if late else None
     try:
         for done, (step, made) in enumerate(_made(recipe, plan, todo, executor, ahead)):
             progress("steps", done, len(todo))
             if anew is not None:
                 anew.adopt_before(seconds_of(step))
-            _write(writer if anew is None else anew.writer, step, made, grown, there)
+            written = _write(writer if anew is None else anew.writer, step, made, grown, there)
+            if origin is not None and anew is None and written:
+                origin.step(writer.index, seconds_of(step))
             progress("steps", done + 1, len(todo))
     except BrokenExecutor as error:
         message = "a process that makes steps has ended, for want of memory perhaps"
@@ -239,7 +244,27 @@ def grow(
         _finish(writer, cube.name, about, plan, grown)
     if anew is not None:
         anew.swap()
+    if origin is not None:
+        progress("bucket", 0, 1)
+        origin.finished(anew=anew is not None)
+        progress("bucket", 1, 1)
     return grown
+
+
+def needed_from(index: Index) -> int:
+    """First step whose maps the end of a build reads, where steps are only added."""
+    return min(index.series_steps // SERIES_STEPS * SERIES_STEPS, len(index.counts))
+
+
+def _todo(plan: Plan, notes: Mapping[int, Mapping[str, Any]], there: AbstractSet[int]) -> list[PlannedStep]:
+    """Steps that are not there, or were made of other scenes."""
+    todo = []
+    for step in plan.steps:
+        note, seconds = notes.get(seconds_of(step)), seconds_of(step)
+        same = note is not None and note["fingerprint"] == step.fingerprint
+        if not (same and (seconds in there or (note is not None and note.get("empty")))):
+            todo.append(step)
+    return todo
 
 
 class _Anew:
@@ -307,7 +332,10 @@ def _writer(
         raise BadInputError(
             message, "give the new one another name with --name, or take the old one away first"
         )
-    return CubeWriter(cube, index, attributes, variables)
+    writer = CubeWriter(cube, index, attributes, variables)
+    if not (cube / PYRAMID / "zarr.json").exists():
+        writer.restore()  # the copy of a cube in a bucket, just begun
+    return writer
 
 
 def _made(
@@ -332,7 +360,8 @@ def _made(
 
 def _write(
     writer: CubeWriter, step: PlannedStep, made: MadeStep, grown: Grown, there: AbstractSet[int]
-) -> None:
+) -> bool:
+    """Write a step and note it; whether it has a value anywhere, or had one."""
     seconds = seconds_of(step)
     grown.report += made.report
     note = {
@@ -347,7 +376,7 @@ def _write(
     if not any(np.isfinite(values).any() for values in made.values.values()) and seconds not in there:
         grown.empty += 1
         _note(writer.cube, {**note, "empty": True})
-        return
+        return False
     if seconds in writer.index.times:
         writer.replace(seconds, made.values)
     else:
@@ -355,6 +384,7 @@ def _write(
     grown.replaced += seconds in there
     grown.added += seconds not in there
     _note(writer.cube, note)
+    return True
 
 
 def _finish(writer: CubeWriter, name: str, about: Described, plan: Plan, grown: Grown) -> None:

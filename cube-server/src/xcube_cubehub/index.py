@@ -145,6 +145,10 @@ class Index:
         By variable the largest zoom of its tiles that are made beforehand; -1 if there are none.
     statistics : dict
         By variable what its values amount to; none where there is no value.
+    epoch : str
+        Changes when something that was there is written anew, and not when something is added.
+    place : str
+        Address below which the arrays lie, ``s3://…``; empty if they lie beside the index.
     """
 
     crs: str
@@ -164,6 +168,8 @@ class Index:
     statistics: dict[str, Statistics] = field(default_factory=dict)
     revision: int = 0
     token: str = ""
+    epoch: str = ""
+    place: str = ""
 
     @property
     def version(self) -> str:
@@ -215,7 +221,12 @@ def level_array(cube: Path, level: int, name: str) -> Path:
 
 def write_index(cube: Path, index: Index, *, durable: bool = True) -> None:
     """Make what was written visible."""
-    write_whole(cube / INDEX, json.dumps({"format": FORMAT, **asdict(index)}).encode(), durable=durable)
+    write_whole(cube / INDEX, encode_index(index), durable=durable)
+
+
+def encode_index(index: Index) -> bytes:
+    """An index as it is stored."""
+    return json.dumps({"format": FORMAT, **asdict(index)}).encode()
 
 
 def is_sound(index: Index) -> bool:
@@ -242,7 +253,7 @@ def is_sound(index: Index) -> bool:
         and 0 <= index.series_steps <= len(index.times)
         and all(type(z) is int and z <= MAX_ZOOM for z in index.prepared.values())
         and type(index.revision) is int
-        and isinstance(index.token, str)
+        and all(isinstance(text, str) for text in (index.token, index.epoch, index.place))
     )
 
 
@@ -281,7 +292,23 @@ def read_index(cube: Path) -> Index:
     """
     path = cube / INDEX
     try:
-        found = json.loads(read_whole(path, MAX_INDEX_BYTES))
+        data = read_whole(path, MAX_INDEX_BYTES)
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise CubeError(message, "build the cube anew") from error
+    return decode_index(data, str(path))
+
+
+def decode_index(data: bytes, path: str) -> Index:
+    """An index from its bytes; ``path`` is for the message.
+
+    Raises
+    ------
+    CubeError
+        It is damaged, or of another format.
+    """
+    try:
+        found = json.loads(data)
         if found.pop("format") != FORMAT:
             message = f"{path} is of another version"
             raise CubeError(message, "build the cube anew")
@@ -297,11 +324,8 @@ def read_index(cube: Path) -> Index:
             found[name] = tuple(found[name])
         index = Index(**found)
         sound = is_sound(index)
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
-        raise CubeError(message, "build the cube anew") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise damaged(str(path)) from error
+        raise damaged(path) from error
     if not sound:
-        raise damaged(str(path))
+        raise damaged(path)
     return index

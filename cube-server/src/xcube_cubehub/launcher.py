@@ -15,15 +15,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xcube_cubehub.behind import CubeServer, save_memory
+from xcube_cubehub.bucket import read_environment
 from xcube_cubehub.config import ServerSettings, read_cubes, read_settings
 from xcube_cubehub.errors import BadInputError, CubeError
 from xcube_cubehub.fast.published import PALETTES, PUBLISHED, SOCKET
+from xcube_cubehub.following import LOOKED, follow
 
 log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
 RESTART_S = 1.0
 """How long it takes at least until something that ended is started again."""
 STOP_S = 8.0
+FIRST_LOOK_S = 8.0
+"""How long the start waits for a bucket; what comes later is published when it comes."""
 BAD_INPUT = 2
 
 
@@ -49,6 +53,8 @@ class Supervisor:
         self._stopping = False
         self._behind: subprocess.Popen[bytes] | None = None
         self._begun = 0.0
+        self._follower: subprocess.Popen[bytes] | None = None
+        self._followed = 0.0
         self._workers: dict[int, tuple[int, float]] = {}
         self._listening: socket.socket
 
@@ -57,6 +63,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         self._listening = listening(self._settings)
+        self._start_follower()
         self._start_behind()
         # After xcube was started, which takes longer, and before the fork, so that all share what is imported
         from xcube_cubehub.fast import worker  # noqa: PLC0415
@@ -84,6 +91,17 @@ class Supervisor:
             process.stdin.write(self._key.hex().encode())
             process.stdin.close()
         self._behind, self._begun = process, time.monotonic()
+
+    def _start_follower(self) -> None:
+        """Start who follows the bucket, if there is one, and wait a little for the first look: xcube reads what it tells."""
+        if self._settings.bucket is None:
+            return
+        looked = self._settings.folder / LOOKED
+        looked.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "xcube_cubehub.launcher", "--config", str(self._config), "--follow"]
+        self._follower, self._followed = subprocess.Popen(command), time.monotonic()
+        while time.monotonic() < self._followed + FIRST_LOOK_S and not (looked.exists() or self._stopping):
+            time.sleep(0.05)
 
     def _start_worker(self, number: int, shared: object) -> None:
         from xcube_cubehub.fast import worker  # noqa: PLC0415
@@ -114,6 +132,10 @@ class Supervisor:
                 log.error("xcube's server ended with status %d and is started again", behind.returncode)
                 self._wait_since(self._begun)
                 self._start_behind()
+            if self._follower is not None and self._follower.poll() is not None:
+                log.error("who follows the bucket ended and is started again")
+                self._wait_since(self._followed)
+                self._start_follower()
             for pid, (number, begun) in list(self._workers.items()):
                 ended, status = os.waitpid(pid, os.WNOHANG)
                 if ended:
@@ -133,6 +155,9 @@ class Supervisor:
     def _end(self) -> None:
         for pid in self._workers:
             os.kill(pid, signal.SIGTERM)
+        if self._follower is not None:
+            self._follower.terminate()
+            self._follower.wait()
         if self._behind is not None:
             self._behind.terminate()
         until = time.monotonic() + STOP_S
@@ -179,6 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="cubehub-cube-server", description="Serve the published cubes.")
     parser.add_argument("--config", type=Path, required=True, help="JSON file written by the Hub")
     parser.add_argument("--behind", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--follow", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     die_with_parent()
     save_memory()
@@ -189,6 +215,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", message="No data opener found", category=UserWarning)
     try:
         settings = read_settings(args.config)
+        if settings.bucket_env is not None:
+            read_environment(settings.bucket_env)
+        if args.follow and settings.bucket is not None:
+            follow(settings.bucket, settings.folder, settings.blocks, settings.bucket_cache)
+            return 0
         if args.behind:
             key = bytes.fromhex(sys.stdin.read())
             CubeServer(settings, key).run()

@@ -1,13 +1,15 @@
 """From ``cubes.yaml`` and what is built to xcube's server configuration, the access policy and the viewer's."""
 
 import logging
+import os
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from xcube_cubehub.access import Access, Policy
-from xcube_cubehub.build import STAMP, near_empty_of, stamp_of
+from xcube_cubehub.bucket import SCHEME
+from xcube_cubehub.build import STAMP, near_empty_of, place_of, stamp_of
 from xcube_cubehub.config import Cube, Cubes, Places, ServerSettings
 from xcube_cubehub.errors import CubeError
 from xcube_cubehub.fast.published import Published as Front
@@ -55,7 +57,7 @@ def published(settings: ServerSettings, cubes: Cubes) -> Published:
     """Decide what to serve: cubes that are listed but not built are left out, with a line in the log."""
     present = []
     for cube in cubes.cubes:
-        if stamp_of(settings.cubes_dir / cube.id):
+        if stamp_of(settings.folder / cube.id):
             present.append(cube)
         else:
             log.warning(
@@ -77,13 +79,11 @@ def published(settings: ServerSettings, cubes: Cubes) -> Published:
             "IsRequired": False,
         },
         "ServiceProvider": {"ProviderName": "CubeHub", "ProviderSite": settings.public_url},
-        "Styles": [style(cube, settings.cubes_dir / cube.id) for cube in present],
+        "Styles": [style(cube, settings.folder / cube.id) for cube in present],
         "Datasets": [
             entry
             for number, cube in enumerate(present)
-            for entry in datasets(
-                cube, number, settings.cubes_dir / cube.id, places, settings.cubes_yaml.parent
-            )
+            for entry in datasets(cube, number, settings.folder / cube.id, places, settings.cubes_yaml.parent)
         ],
     }
     # xcube answers this id to everybody, so a protected cube cannot be it.
@@ -91,10 +91,8 @@ def published(settings: ServerSettings, cubes: Cubes) -> Published:
     if cubes.default in public:
         config["EntrypointDatasetId"] = cubes.default
     ids = {c.id: c.id for c in present} | {series_id(c.id): c.id for c in present}
-    hidden = {c.id: near_empty_of(settings.cubes_dir / c.id) for c in present}
-    stamps = {
-        ds_id: stamp for ds_id, cube in ids.items() if (stamp := _index_stamp(settings.cubes_dir / cube))
-    }
+    hidden = {c.id: near_empty_of(settings.folder / c.id) for c in present}
+    stamps = {ds_id: stamp for ds_id, cube in ids.items() if (stamp := _index_stamp(settings.folder / cube))}
     return Published(config, Policy({c.id: c.rule for c in present}, ids), hidden, stamps)
 
 
@@ -111,9 +109,9 @@ def shown(settings: ServerSettings, cubes: Cubes, policy: Policy) -> Front:
     return Front(
         {
             cube.id: Shown(
-                settings.cubes_dir / cube.id,
+                settings.folder / cube.id,
                 cube.rule,
-                styles(cube, settings.cubes_dir / cube.id),
+                styles(cube, settings.folder / cube.id),
             )
             for cube in cubes.cubes
             if cube.id in policy.rules
@@ -153,14 +151,15 @@ def datasets(
     cube: Cube, number: int, folder: Path, places: dict[str, Places], base: Path
 ) -> list[dict[str, Any]]:
     """Xcube's entries for a cube: the pyramid, and hidden the time-chunked copy."""
-    common: dict[str, Any] = {"FileSystem": "file", "Attribution": cube.attribution}
+    common: dict[str, Any] = {**file_system(folder), "Attribution": cube.attribution}
+    root = root_of(folder)
     if cube.rule.access is not Access.PUBLIC:
         common["AccessControl"] = {"RequiredScopes": [f"read:dataset:{cube.id}"]}
     return [
         {
             **common,
             "Identifier": cube.id,
-            "Path": str(folder / PYRAMID),
+            "Path": f"{root}/{PYRAMID}",
             "Title": cube.title,
             "Description": cube.description,
             "GroupTitle": cube.group,
@@ -176,12 +175,25 @@ def datasets(
         {
             **common,
             "Identifier": series_id(cube.id),
-            "Path": str(folder / SERIES),
+            "Path": f"{root}/{SERIES}",
             "Title": cube.title,
             "Style": cube.id,
             "Hidden": True,
         },
     ]
+
+
+def root_of(folder: Path) -> str:
+    """Where the arrays of a cube lie, as xcube names it: a path, or a bucket and what follows it."""
+    return place_of(folder).removeprefix(SCHEME) or str(folder)
+
+
+def file_system(folder: Path) -> dict[str, Any]:
+    """What xcube is told about where a cube lies; endpoint and credentials it takes from the environment."""
+    if not place_of(folder):
+        return {"FileSystem": "file"}
+    anonymous = os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in {"1", "true", "yes"}
+    return {"FileSystem": "s3", **({"Anonymous": True} if anonymous else {})}
 
 
 def place_file(name: Path, base: Path) -> Path:

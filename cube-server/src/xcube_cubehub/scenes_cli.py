@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from xcube_cubehub.errors import BadInputError
 from xcube_cubehub.growing import Grown, grow, only_builder_of
 from xcube_cubehub.making import FileRecipe, load_recipe
+from xcube_cubehub.origin import Origin
 from xcube_cubehub.sources import open_source
 from xcube_cubehub.steps import Area, TimeRange
 
@@ -154,7 +155,10 @@ def run(args: argparse.Namespace, out: Console, say: Any) -> int:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=out, disable=args.json or not out.is_terminal,
     )  # fmt: skip
+    origin = None if args.bucket is None else Origin(args.bucket, cube)
     with only_builder_of(cube), bar:
+        if origin is not None:
+            origin.begin()
         task = bar.add_task(f"{name}: looking for scenes", total=None)
         plan = recipe.plan(open_source(str(args.source)), area, span, now)
 
@@ -164,7 +168,9 @@ def run(args: argparse.Namespace, out: Console, say: Any) -> int:
             bar.update(task, description=f"{name}: {what}", completed=done, total=max(total, 1))
 
         with where(args) as (executor, ahead):
-            grown = grow(recipe, plan, cube, executor, progress, ahead=ahead)
+            grown = grow(recipe, plan, cube, executor, progress, ahead=ahead, origin=origin)
+    if origin is not None:
+        grown.address = origin.address
     tell(grown, name, args, out, say)
     return 0
 
@@ -182,12 +188,14 @@ def tell(grown: Grown, name: str, args: argparse.Namespace, out: Console, say: A
             {
                 "event": "built",
                 "cube": name,
-                "path": str(grown.path),
+                "path": grown.address or str(grown.path),
                 **counts,
                 "report": [asdict(line) for line in grown.report],
             }
         )
         return
+    if grown.address:
+        out.print(f"{name} lies at {grown.address}", highlight=False)
     out.print(f"{name}: " + ", ".join(f"{count} {what}" for what, count in counts.items()), highlight=False)
     outcomes = Counter(line.outcome for line in grown.report)
     skipped = [line for line in grown.report if line.outcome != "used"]
@@ -197,4 +205,7 @@ def tell(grown: Grown, name: str, args: argparse.Namespace, out: Console, say: A
     for line in skipped[:SHOWN_LINES]:
         out.print(f"  {line.outcome} {line.scene}: {line.reason}", highlight=False, markup=False)
     if len(skipped) > SHOWN_LINES:
-        out.print(f"  and {len(skipped) - SHOWN_LINES} more, in {grown.path}/report.json", highlight=False)
+        out.print(
+            f"  and {len(skipped) - SHOWN_LINES} more, in {grown.address or grown.path}/report.json",
+            highlight=False,
+        )

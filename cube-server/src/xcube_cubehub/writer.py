@@ -1,6 +1,7 @@
 """Write a cube time by time: each is there for readers as a whole or not at all."""
 
 import math
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -125,6 +126,10 @@ class CubeWriter:
         self._groups.create(self.index)
         write_index(self.cube, self.index, durable=self.durable)
 
+    def restore(self) -> None:
+        """Write the documents of a cube anew, from its index and what is known of its variables."""
+        self._groups.create(self.index)
+
     def append(self, seconds: int, values: Mapping[str, Field]) -> None:
         """Add a time after all that are there.
 
@@ -156,7 +161,7 @@ class CubeWriter:
         step = self.index.times.index(seconds)
         index = self._write(step, seconds, values)
         kept = min(index.series_steps, step // SERIES_STEPS * SERIES_STEPS)
-        self._commit(index.following(series_steps=kept, counts=()))
+        self._commit(index.following(series_steps=kept, counts=(), epoch=secrets.token_hex(4)))
 
     def adopt(self, other: "CubeWriter", times: Sequence[int]) -> None:
         """Take over times of another cube of the same layout, all of them after those that are here, by hard links.

@@ -20,9 +20,11 @@ from shapely.geometry import shape
 
 from xcube_cubehub import geojson
 from xcube_cubehub.access import Access, may_read
+from xcube_cubehub.bucket import BucketError, ChangedError
 from xcube_cubehub.callers import Callers
 from xcube_cubehub.errors import BusyError, CubeError, RequestError, TokenError
 from xcube_cubehub.fast import http, png, published, series, statistics, tiles
+from xcube_cubehub.fast.afar import Afar, NotHereError
 from xcube_cubehub.fast.asked import (
     Legend,
     Series,
@@ -38,7 +40,7 @@ from xcube_cubehub.fast.forward import forward
 from xcube_cubehub.fast.http import Connection, Request, error, response
 from xcube_cubehub.fast.legends import Legends
 from xcube_cubehub.fast.metrics import Metrics
-from xcube_cubehub.fast.objects import Object, object_of, read_part
+from xcube_cubehub.fast.objects import Object, Part, object_of, read_far_part, read_part
 from xcube_cubehub.fast.published import Published, Shown
 from xcube_cubehub.fast.warp import MERCATOR
 from xcube_cubehub.grid import TILE
@@ -51,6 +53,10 @@ LOOK_AGAIN_S = 0.25
 """How often it is seen whether other cubes were published."""
 OPEN_CUBES = 32
 MAX_WAITING_AREAS = 100
+ROUNDS = 8
+"""Of a tile from a bucket: index, chunks, the same of another level; and again if the objects change meanwhile."""
+COMPLAIN_S, MAX_COMPLAINTS = 10.0, 1000
+"""How often the log repeats what it has said."""
 GZIP_FROM_BYTES = 2048
 MAX_POINT_BYTES = 1024
 
@@ -85,9 +91,11 @@ class Front:
         Tells who sends a request.
     metrics : Metrics
         Counts.
+    afar : Afar, optional
+        By which cubes in a bucket are read.
     """
 
-    def __init__(self, places: Places, callers: Callers, metrics: Metrics) -> None:
+    def __init__(self, places: Places, callers: Callers, metrics: Metrics, afar: Afar | None = None) -> None:
         self._places, self._callers, self._metrics = places, callers, metrics
         self._prefix = places.prefix.encode()
         self._published = Published({})
@@ -98,6 +106,8 @@ class Front:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="areas")
         self._areas = 0
         self._legends = Legends()
+        self._afar = afar
+        self._complained: dict[str, float] = {}
 
     def answer(self, connection: Connection, request: Request) -> bytes | Awaitable[None]:
         """The response, or what writes it."""
@@ -174,7 +184,7 @@ class Front:
             if opened is not None:
                 opened.cube.packs.close()
             try:
-                cube = tiles.Cube(shown.folder)
+                cube = tiles.Cube(shown.folder, afar=self._afar)
             except CubeError as failure:
                 log.error("%s; %s is left to the server behind", failure.message, name)  # noqa: TRY400
                 self._cubes.pop(name, None)
@@ -211,7 +221,10 @@ class Front:
         if shown is None or style is None:
             return self._pass_on(connection, request)
         if shown.rule.access is Access.PUBLIC and request.header(b"authorization") is None:
-            return self._tile(request, tile, shown, style) or self._pass_on(connection, request)
+            try:
+                return self._tile(request, tile, shown, style) or self._pass_on(connection, request)
+            except NotHereError as missing:
+                return self._tile_from_afar(connection, request, tile, shown, style, missing)
         return self._tile_for_person(connection, request, tile, shown, style)
 
     async def _tile_for_person(
@@ -219,11 +232,65 @@ class Front:
     ) -> None:
         made = None
         if await self._admits(request, tile.cube, shown, images=True):
-            made = self._tile(request, tile, shown, style)
+            try:
+                made = self._tile(request, tile, shown, style)
+            except NotHereError as missing:
+                await self._tile_from_afar(connection, request, tile, shown, style, missing)
+                return
         if made is None:
             await self._pass_on(connection, request)
         else:
             connection.write(made)
+
+    async def _tile_from_afar(
+        self,
+        connection: Connection,
+        request: Request,
+        tile: Tile,
+        shown: Shown,
+        style: Style,
+        missing: NotHereError,
+    ) -> None:
+        """Fetch what a tile needs, and make it then; what was found tells what else is needed."""
+        for _ in range(ROUNDS):
+            try:
+                await self._fetch(missing)
+                made = self._tile(request, tile, shown, style)
+            except NotHereError as more:
+                missing = more
+                continue
+            except ChangedError:
+                continue
+            except CubeError as failure:
+                made = self._cannot(failure, request)
+            if made is None:
+                await self._pass_on(connection, request)
+            else:
+                connection.write(made)
+            return
+        connection.write(self._cannot(BusyError("the cube changes while it is read"), request))
+
+    async def _fetch(self, missing: NotHereError) -> None:
+        if self._afar is not None:
+            # Shielded: others may wait for the same
+            coming = [asyncio.shield(asyncio.wrap_future(f)) for f in self._afar.fetch(missing.wanted)]
+            for failure in await asyncio.gather(*coming, return_exceptions=True):
+                if isinstance(failure, BaseException):
+                    raise failure
+
+    def _cannot(self, failure: CubeError, request: Request) -> bytes:
+        """The answer where a cube cannot be read: for now, or because it is damaged."""
+        now = time.monotonic()
+        if now - self._complained.get(failure.message, float("-inf")) > COMPLAIN_S:
+            if len(self._complained) > MAX_COMPLAINTS:
+                self._complained.clear()
+            self._complained[failure.message] = now
+            log.error("%s; %s", failure.message, failure.hint)
+        if isinstance(failure, BucketError | BusyError):
+            return error(503, "the store of this cube does not answer now", "try again in a minute",
+                         code=failure.code, keep_alive=request.keep_alive, more=b"Retry-After: 5\r\n")  # fmt: skip
+        return error(503, "this part of the cube cannot be read", "tell the operator the time of this answer",
+                     code=failure.code, keep_alive=request.keep_alive)  # fmt: skip
 
     def _tile(self, request: Request, tile: Tile, shown: Shown, style: Style) -> bytes | None:
         opened = self._open(tile.cube, shown)
@@ -259,7 +326,7 @@ class Front:
         try:
             body = self._image(cube, tile, step, wanted, palette)
         except CubeError as failure:
-            return _unreadable(failure, request)
+            return self._cannot(failure, request)
         self._metrics.tiles += 1
         return response(200, head, body, keep_alive=request.keep_alive)
 
@@ -292,10 +359,11 @@ class Front:
         shown = self._published.cubes.get(wanted.cube)
         part = None
         if shown is not None and await self._admits(request, wanted.cube, shown):
-            loop = asyncio.get_running_loop()
-            part = await loop.run_in_executor(
-                None, read_part, shown.folder, wanted.name, request.header(b"range")
-            )
+            try:
+                part = await self._part(wanted, shown, request.header(b"range"))
+            except CubeError as failure:
+                connection.write(self._cannot(failure, request))
+                return
         if shown is None or part is None:
             await self._pass_on(connection, request)
             return
@@ -304,6 +372,13 @@ class Front:
         self._metrics.objects += 1
         connection.write(response(part.status, head, part.body, keep_alive=request.keep_alive))
         await connection.drain()
+
+    async def _part(self, wanted: Object, shown: Shown, header: bytes | None) -> Part | None:
+        loop, opened = asyncio.get_running_loop(), self._open(wanted.cube, shown)
+        if opened is not None and opened.cube.afar is not None:
+            afar, place = opened.cube.afar, opened.cube.index.place
+            return await loop.run_in_executor(afar.waiters, read_far_part, afar, place, wanted.name, header)
+        return await loop.run_in_executor(None, read_part, shown.folder, wanted.name, header)
 
     # Legends
 
@@ -356,13 +431,16 @@ class Front:
                 body = await self._series(connection, request, opened, asked)
             else:
                 body = await self._statistics(connection, request, opened, asked)
+        except BucketError as failure:
+            connection.write(self._cannot(failure, request))
+            return
         except RequestError as failure:
             connection.write(
                 error(failure.status, failure.message, failure.hint, keep_alive=request.keep_alive)
             )
             return
         except CubeError as failure:
-            connection.write(_unreadable(failure, request))
+            connection.write(self._cannot(failure, request))
             return
         if body is None:
             await self._pass_on(connection, request)
@@ -389,9 +467,10 @@ class Front:
             opened.labels = series.labels_of(opened.cube)
         point = _point(request.body)
         if point is not None:
-            result = point_json(opened, asked, *point)
+            result = await self._soon(opened.cube, point_json, opened, asked, *point)
             return None if result is None else b'{"result":' + result + b"}"
-        return await self._in_line(areas_json, opened, asked, request.body, lambda: connection.gone)
+        gone = lambda: connection.gone  # noqa: E731
+        return await self._in_line(opened.cube, areas_json, opened, asked, request.body, gone)
 
     async def _statistics(
         self, connection: Connection, request: Request, opened: Opened, asked: Statistics
@@ -401,26 +480,34 @@ class Front:
         if not cube.index.times:
             return None
         if asked.point is not None:
-            return statistics.point_json(cube, asked, *asked.point, compact=True)
-        return await self._in_line(statistics.body_json, cube, asked, request.body, lambda: connection.gone)
+            return await self._soon(cube, statistics.point_json, cube, asked, *asked.point)
+        gone = lambda: connection.gone  # noqa: E731
+        return await self._in_line(cube, statistics.body_json, cube, asked, request.body, gone)
 
-    async def _in_line(self, compute: Callable[..., bytes | None], *arguments: Any) -> bytes | None:
+    async def _soon(
+        self, cube: tiles.Cube, compute: Callable[..., bytes | None], *arguments: Any
+    ) -> bytes | None:
+        """What takes a moment, at once; if parts have to be fetched first, by a thread that waits for them."""
+        try:
+            return compute(*arguments)
+        except NotHereError:
+            if cube.afar is None:
+                raise
+            return await asyncio.get_running_loop().run_in_executor(cube.afar.waiters, compute, *arguments)
+
+    async def _in_line(
+        self, cube: tiles.Cube, compute: Callable[..., bytes | None], *arguments: Any
+    ) -> bytes | None:
         """What takes long, one after another beside the loop."""
         if self._areas >= MAX_WAITING_AREAS:
             message = "too many series are being computed already"
             raise BusyError(message, "try again in a minute")
         self._areas += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, compute, *arguments)
+            threads = self._threads if cube.afar is None else cube.afar.waiters
+            return await asyncio.get_running_loop().run_in_executor(threads, compute, *arguments)
         finally:
             self._areas -= 1
-
-
-def _unreadable(failure: CubeError, request: Request) -> bytes:
-    """What a client is told of a damaged cube; the operator is told the file."""
-    log.error("%s", failure.message)
-    message, hint = "this part of the cube cannot be read", "tell the operator the time of this answer"
-    return error(503, message, hint, code=failure.code, keep_alive=request.keep_alive)
 
 
 def _text(header: bytes | None) -> str | None:

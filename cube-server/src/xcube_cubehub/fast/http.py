@@ -91,9 +91,11 @@ def error_body(status: int, message: str, hint: str = "", *, code: str = "") -> 
     return orjson.dumps({"error": body})
 
 
-def error(status: int, message: str, hint: str = "", *, code: str = "", keep_alive: bool = True) -> bytes:
-    """A refusal, in the words and the form of the server behind."""
-    head = b"Content-Type: application/json; charset=UTF-8\r\nCache-Control: no-store\r\n"
+def error(
+    status: int, message: str, hint: str = "", *, code: str = "", keep_alive: bool = True, more: bytes = b""
+) -> bytes:
+    """A refusal, in the words and the form of the server behind; ``more`` are lines for its head."""
+    head = b"Content-Type: application/json; charset=UTF-8\r\nCache-Control: no-store\r\n" + more
     body = error_body(status, message, hint, code=code)
     return response(status, head, body, keep_alive=keep_alive)
 

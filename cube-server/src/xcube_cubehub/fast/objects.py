@@ -10,6 +10,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from xcube_cubehub.fast.afar import Afar
 from xcube_cubehub.fast.http import error_body
 from xcube_cubehub.index import PYRAMID, SERIES
 
@@ -123,3 +124,35 @@ def read_part(folder: Path, name: str, header: bytes | None) -> Part | None:  # 
         )
     finally:
         os.close(file)
+
+
+def read_far_part(afar: Afar, place: str, name: str, header: bytes | None) -> Part | None:
+    """What is asked for of an object in a bucket; None where there is none, or it is too much at once.
+
+    Raises
+    ------
+    BucketError
+        The bucket does not answer.
+    """
+    facts = afar.ask(place, lambda bucket: bucket.facts(name))
+    if facts is None:
+        return None
+    etag, size = facts
+    head = (
+        b"ETag: " + etag.encode() + b"\r\nAccept-Ranges: bytes\r\nContent-Type: application/octet-stream\r\n"
+    )
+    wanted = span(header, size)
+    if wanted is None:
+        return Part(416, head + b"Content-Range: bytes */%d\r\n" % size, b"")
+    begin, length = wanted
+    if length > MAX_WHOLE_BYTES:
+        return None
+    got = (
+        afar.ask(place, lambda bucket: bucket.get(name, start=begin, length=length, match=etag))
+        if length
+        else None
+    )
+    body = b"" if got is None else got.data
+    if (begin, length) == (0, size):
+        return Part(200, head, body)
+    return Part(206, head + b"Content-Range: bytes %d-%d/%d\r\n" % (begin, begin + length - 1, size), body)

@@ -18,14 +18,14 @@ from xcube_cubehub.shards import DamagedError, damaged, open_plain, write_whole
 
 MAGIC = b"CHT1"
 ENTRY = np.dtype([("key", "<u8"), ("offset", "<u8"), ("length", "<u4"), ("clear", "<i4")])
-_HEAD = struct.Struct("<4sI")
-_ROW = struct.Struct("<QQIi")
+HEAD = struct.Struct("<4sI")
+ROW = struct.Struct("<QQIi")
 _KEY = struct.Struct("<Q").unpack_from
 _FIRST_BYTES = 4096
 """What is read of a file at once: the table of a cube of a few hundred tiles, and a page of the system."""
 NOT_PREPARED = -2
 """In place of the "no value" number of a tile that needs more than a palette, and is made when it is asked for."""
-_CLEAR = range(NOT_PREPARED, 256)
+CLEAR_NUMBERS = range(NOT_PREPARED, 256)
 OPEN_TABLES = 64
 """Files whose tables are kept; of a large cube some 30 KB each."""
 
@@ -53,14 +53,14 @@ def pack_path(cube: Path, name: str, seconds: int) -> Path:
 def write_pack(path: Path, tiles: dict[tuple[int, int, int], tuple[bytes, int]]) -> int:
     """Write tiles: by zoom, column and row the compressed chunk and the number that says "no value"; the bytes written."""
     table = np.zeros(len(tiles), ENTRY)
-    offset = _HEAD.size + table.nbytes
+    offset = HEAD.size + table.nbytes
     parts = []
     for row, (key, place) in zip(table, sorted((key_of(*p), p) for p in tiles), strict=True):
         idat, clear = tiles[place]
         row["key"], row["offset"], row["length"], row["clear"] = key, offset, len(idat), clear
         parts.append(idat)
         offset += len(idat)
-    data = b"".join((_HEAD.pack(MAGIC, len(tiles)), table.tobytes(), *parts))
+    data = b"".join((HEAD.pack(MAGIC, len(tiles)), table.tobytes(), *parts))
     write_whole(path, data)
     return len(data)
 
@@ -97,17 +97,17 @@ class PackReader:
         low, high = 0, count
         while low < high:
             middle = (low + high) // 2
-            if _KEY(table, middle * _ROW.size)[0] < key:
+            if _KEY(table, middle * ROW.size)[0] < key:
                 low = middle + 1
             else:
                 high = middle
         if low == count:
             return b"", -1
-        there, offset, length, clear = _ROW.unpack_from(table, low * _ROW.size)
+        there, offset, length, clear = ROW.unpack_from(table, low * ROW.size)
         if there != key:
             return b"", -1
         size = os.fstat(file).st_size
-        data = os.pread(file, length, offset) if offset + length <= size and clear in _CLEAR else b""
+        data = os.pread(file, length, offset) if offset + length <= size and clear in CLEAR_NUMBERS else b""
         if len(data) != length or not is_whole(data, clear):
             raise damaged(str(pack_path(self._cube, name, seconds)))
         return data, clear
@@ -121,11 +121,11 @@ class PackReader:
             return None
         try:
             begin = os.pread(file, _FIRST_BYTES, 0)
-            magic, count = _HEAD.unpack_from(begin)
-            size = count * _ROW.size if magic == MAGIC else -1
-            table = begin[_HEAD.size : _HEAD.size + size]
+            magic, count = HEAD.unpack_from(begin)
+            size = count * ROW.size if magic == MAGIC else -1
+            table = begin[HEAD.size : HEAD.size + size]
             if len(table) < size <= os.fstat(file).st_size:
-                table = os.pread(file, size, _HEAD.size)
+                table = os.pread(file, size, HEAD.size)
             if len(table) != size:
                 raise damaged(path)
         except (struct.error, OSError) as error:

@@ -20,14 +20,16 @@ from xcube_cubehub.fast import kernels
 from xcube_cubehub.fast.tiles import Cube
 from xcube_cubehub.fast.warp import is_geographic
 from xcube_cubehub.grid import TILE
-from xcube_cubehub.index import SERIES_EDGE, SERIES_STEPS, level_array, series_array
-from xcube_cubehub.shards import Array, ShardReader
+from xcube_cubehub.index import SERIES_EDGE, SERIES_STEPS
+from xcube_cubehub.shards import Array
 
 METHODS = ("mean", "std", "min", "max", "median", "count")
 MAX_PIXELS = 1_000_000
 """Of an area: some minutes of one core over two thousand times, and 64 MiB for its mask and what is read at once."""
 MAX_MEDIAN_PIXELS = 100_000
 """All values of a time are held for its median."""
+TAIL_STEPS = 16
+"""Times that are read of the pyramid at once."""
 Floats = npt.NDArray[np.float64]
 
 
@@ -157,8 +159,7 @@ def point_values(cube: Cube, name: str, row: int, column: int, span: Span) -> Fl
     stored = min(index.series_steps, span.last)
     out = np.full(span.last - span.first, np.nan)
     if span.first < stored:
-        layout = index.series_layout(name)
-        reader = ShardReader(series_array(cube.folder, name), layout)
+        reader = cube.series_reader(name)
         blocks = range(span.first // SERIES_STEPS, (stored - 1) // SERIES_STEPS + 1)
         keys = [(block, row // SERIES_EDGE, column // SERIES_EDGE) for block in blocks]
         for block, chunk in zip(blocks, reader.read(keys), strict=True):
@@ -171,14 +172,17 @@ def point_values(cube: Cube, name: str, row: int, column: int, span: Span) -> Fl
                 )
     tail = range(max(span.first, stored), span.last)
     if tail:
-        reader = ShardReader(level_array(cube.folder, 0, name), index.layout(name, 0))
-        for step in tail:
-            (chunk,) = reader.read([(step, row // TILE, column // TILE)])
-            if chunk is not None:
-                at = step - span.first
-                out[at : at + 1] = _values(
-                    cube, name, chunk[0, row % TILE, column % TILE : column % TILE + 1]
-                )
+        reader = cube.level_reader(name, 0)
+        # Some at once, for from a bucket each would be waited for
+        for begin in range(tail.start, tail.stop, TAIL_STEPS):
+            steps = range(begin, min(begin + TAIL_STEPS, tail.stop))
+            chunks = reader.read([(step, row // TILE, column // TILE) for step in steps])
+            for step, chunk in zip(steps, chunks, strict=True):
+                if chunk is not None:
+                    at = step - span.first
+                    out[at : at + 1] = _values(
+                        cube, name, chunk[0, row % TILE, column % TILE : column % TILE + 1]
+                    )
     return out
 
 
@@ -199,7 +203,7 @@ def _blocks(
     index, (height, width) = cube.index, area.mask.shape
     stored = min(index.series_steps, span.last)
     if span.first < stored:
-        reader = ShardReader(series_array(cube.folder, name), index.series_layout(name))
+        reader = cube.series_reader(name)
         for block in range(span.first // SERIES_STEPS, (stored - 1) // SERIES_STEPS + 1):
             base = block * SERIES_STEPS
             begin, end = max(base, span.first), min(base + SERIES_STEPS, stored)
@@ -209,7 +213,7 @@ def _blocks(
                     if chunk is not None:
                         rows, columns, mask = part
                         yield begin - span.first, chunk[begin - base : end - base, rows, columns], mask
-    reader = ShardReader(level_array(cube.folder, 0, name), index.layout(name, 0))
+    reader = cube.level_reader(name, 0)
     for step in range(max(span.first, stored), span.last):
         for places in rows_of_chunks(area, height, width, TILE):
             keys = [(step, j, i) for j, i, _ in places]

@@ -15,9 +15,9 @@ from xcube_cubehub.fast.asked import Statistics
 from xcube_cubehub.fast.series import Area, area_of, pixel_of, project, project_point, rows_of_chunks
 from xcube_cubehub.fast.tiles import Cube
 from xcube_cubehub.grid import TILE
-from xcube_cubehub.index import Variable, level_array
+from xcube_cubehub.index import Variable
 from xcube_cubehub.routes import STATISTICS_ROUTE
-from xcube_cubehub.shards import Array, ShardReader
+from xcube_cubehub.shards import Array
 
 BINS = 100
 MAX_PIXELS = 16_000_000
@@ -68,7 +68,7 @@ def value_at(cube: Cube, name: str, step: int, lon: float, lat: float) -> float:
     if pixel is None:
         return math.nan
     row, column = pixel
-    reader = ShardReader(level_array(cube.folder, 0, name), cube.index.layout(name, 0))
+    reader = cube.level_reader(name, 0)
     (chunk,) = reader.read([(step, row // TILE, column // TILE)])
     if chunk is None:
         return float(decode(_absent(cube, name, 1), cube.index.variables[name])[0])
@@ -137,7 +137,7 @@ def area_statistics(
 def _values(cube: Cube, name: str, step: int, area: Area) -> Iterator[Values]:
     """The values of an area, those that there are, a row of chunks at a time."""
     variable = cube.index.variables[name]
-    reader = ShardReader(level_array(cube.folder, 0, name), cube.index.layout(name, 0))
+    reader = cube.level_reader(name, 0)
     for places in rows_of_chunks(area, area.mask.shape[0], area.mask.shape[1], TILE):
         for (_, _, (rows, columns, mask)), chunk in zip(
             places, reader.read([(step, j, i) for j, i, _ in places]), strict=True
@@ -149,7 +149,9 @@ def _values(cube: Cube, name: str, step: int, area: Area) -> Iterator[Values]:
                 yield values
 
 
-def point_json(cube: Cube, asked: Statistics, lon: float, lat: float, *, compact: bool) -> bytes | None:
+def point_json(
+    cube: Cube, asked: Statistics, lon: float, lat: float, *, compact: bool = True
+) -> bytes | None:
     """Xcube's answer for a point: its value alone if compact; None where JSON has no word for it."""
     value = value_at(cube, asked.variable, step_of(cube, asked), lon, lat)
     if math.isinf(value):

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from xcube_cubehub.fast import kernels, png, warp
+from xcube_cubehub.fast.afar import Afar, AfarPacks, AfarShards, level_shards, series_shards
 from xcube_cubehub.fast.colours import Scale, scale_of
 from xcube_cubehub.fast.packs import NOT_PREPARED, PackReader
 from xcube_cubehub.fast.warp import Footprint, Place
 from xcube_cubehub.grid import TILE
-from xcube_cubehub.index import Index, Style, level_array, read_index
+from xcube_cubehub.index import Index, Style, level_array, read_index, series_array
 from xcube_cubehub.shards import Array, ShardReader
 
 CACHED_CHUNKS = 128
@@ -54,6 +55,10 @@ class Cube:
     ----------
     folder : path
         Of the cube.
+    index : Index, optional
+        What it holds; default: as its folder says.
+    afar : Afar, optional
+        By which it is read if its arrays lie in a bucket.
 
     Raises
     ------
@@ -61,12 +66,13 @@ class Cube:
         It cannot be read.
     """
 
-    def __init__(self, folder: Path, index: Index | None = None) -> None:
+    def __init__(self, folder: Path, index: Index | None = None, afar: Afar | None = None) -> None:
         self.folder = folder
         self.index = read_index(folder) if index is None else index
         self.times = np.array(self.index.times, dtype=np.int64)
-        self.packs = PackReader(folder)
-        self._readers: dict[tuple[str, int], ShardReader] = {}
+        self.afar = afar if self.index.place else None
+        self.packs = PackReader(folder) if self.afar is None else AfarPacks(self.afar, self.index)
+        self._readers: dict[tuple[str, int], ShardReader | AfarShards] = {}
         self._number = next(_numbers_of_cubes)
 
     def nearest(self, seconds: int) -> int:
@@ -78,6 +84,18 @@ class Cube:
         if after == len(times) or seconds - times[after - 1] <= times[after] - seconds:
             return after - 1
         return after
+
+    def level_reader(self, name: str, level: int) -> ShardReader | AfarShards:
+        """Reads a variable's chunks in a level."""
+        if self.afar is not None:
+            return level_shards(self.afar, self.index, name, level)
+        return ShardReader(level_array(self.folder, level, name), self.index.layout(name, level))
+
+    def series_reader(self, name: str) -> ShardReader | AfarShards:
+        """Reads a variable's chunks in the time store."""
+        if self.afar is not None:
+            return series_shards(self.afar, self.index, name)
+        return ShardReader(series_array(self.folder, name), self.index.series_layout(name))
 
     def footprint(self, place: Place) -> tuple[int, Footprint | None]:
         """Level for a tile, and its pixels under it."""
@@ -102,7 +120,7 @@ class Cube:
         if missing:
             reader = self._readers.get((name, level))
             if reader is None:
-                reader = ShardReader(level_array(self.folder, level, name), self.index.layout(name, level))
+                reader = self.level_reader(name, level)
                 self._readers[name, level] = reader
             for key, chunk in zip(missing, reader.read([key[3:] for key in missing]), strict=True):
                 cache[key] = None if chunk is None else chunk[0]

@@ -19,7 +19,9 @@ import uvloop
 from xcube_cubehub.callers import Callers
 from xcube_cubehub.config import ServerSettings
 from xcube_cubehub.fast import kernels
+from xcube_cubehub.fast.afar import Afar
 from xcube_cubehub.fast.colours import scale_of
+from xcube_cubehub.fast.disk import Disk
 from xcube_cubehub.fast.front import Front, Places
 from xcube_cubehub.fast.http import Connection
 from xcube_cubehub.fast.metrics import Metrics, Shared
@@ -146,7 +148,8 @@ async def _serve(settings: ServerSettings, listening: socket.socket, key: bytes,
     issuer = Issuer(settings.issuer, fetch)
     callers = Callers(TokenVerifier(issuer, settings.audience), Liveness(issuer), ImageCookie(key))
     places = Places(Path(SOCKET), Path(PUBLISHED), Path(PALETTES), settings.prefix)
-    front = Front(places, callers, metrics)
+    afar = None if settings.bucket is None else Afar(Disk(settings.blocks))
+    front = Front(places, callers, metrics, afar)
     connections: set[Connection] = set()
     accepting = Accepting(loop, listening, lambda: Connection(front.answer, connections))
     sweep = asyncio.create_task(_sweep(connections))

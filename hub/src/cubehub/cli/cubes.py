@@ -42,6 +42,11 @@ def _run(data: Path, *arguments: str) -> None:
     "--workers", type=click.IntRange(min=1), help="Processes that make steps.  [default: one for each core]"
 )
 @click.option("--dask", metavar="ADDRESS", help="A Dask scheduler that makes them instead.")
+@click.option(
+    "--output",
+    metavar="s3://BUCKET/PREFIX",
+    help="A bucket instead of the platform's own cubes; AWS_… in the environment says how to reach it.",
+)
 @json_option
 def build(
     names: tuple[str, ...],
@@ -53,6 +58,7 @@ def build(
     grid: str | None,
     workers: int | None,
     dask: str | None,
+    output: str | None,
     *,
     as_json: bool,
 ) -> None:
@@ -72,7 +78,7 @@ def build(
         *names,
         f"--source={where}",
         "--output",
-        str(existing(data).cubes),
+        output or str(existing(data).cubes),
         *options,
         *(["--json"] if as_json else []),
     )
