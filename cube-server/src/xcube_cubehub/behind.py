@@ -4,19 +4,21 @@ import ctypes
 import json
 import logging
 import signal
+import time
 from typing import Any
 
 import numpy as np
 
-from xcube_cubehub.config import Cubes, ServerSettings, read_cubes
+from xcube_cubehub.config import Cubes, ServerSettings
 from xcube_cubehub.errors import ConfigError, CubeError
 from xcube_cubehub.fast import published as front
 from xcube_cubehub.fast.colours import Palettes
 from xcube_cubehub.issuer import PATIENCE_S, Issuer
-from xcube_cubehub.render import norms, published, shown, signature
+from xcube_cubehub.publishing.records import Registry
+from xcube_cubehub.render import all_cubes, norms, published, shown, signature
 
 log = logging.getLogger(__name__)
-LOOK_AGAIN_MS = 3000
+LOOK_AGAIN_MS = 1000
 _M_ARENA_MAX = -8
 
 
@@ -77,8 +79,10 @@ class CubeServer:
     def __init__(self, settings: ServerSettings, cookie_key: bytes) -> None:
         # Imported here, so that a mistake in a file is told before xcube's four seconds of imports.
         self._settings = settings
-        self._cubes: Cubes = read_cubes(settings.cubes_yaml)
-        self._seen = signature(settings.cubes_yaml, settings.cubes_dir)
+        self._registry = Registry(settings.cubes_dir)
+        now_s = time.time()
+        self._cubes: Cubes = all_cubes(settings, self._registry, now_s)
+        self._seen = signature(settings.cubes_yaml, settings.cubes_dir, self._registry, now_s)
 
         compile_late()
         import dask  # noqa: PLC0415
@@ -132,12 +136,13 @@ class CubeServer:
 
     def look_again(self) -> None:
         """Publish what was built, rebuilt or listed since the last look."""
-        seen = signature(self._settings.cubes_yaml, self._settings.cubes_dir)
+        now_s = time.time()
+        seen = signature(self._settings.cubes_yaml, self._settings.cubes_dir, self._registry, now_s)
         if seen == self._seen:
             return
         self._seen = seen
         try:
-            self._cubes = read_cubes(self._settings.cubes_yaml)
+            self._cubes = all_cubes(self._settings, self._registry, now_s)
         except ConfigError as error:
             log.error("%s; serving as before", error.message)  # noqa: TRY400 - the message says it all
             return

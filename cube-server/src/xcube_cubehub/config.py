@@ -11,6 +11,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SecretStr,
     StringConstraints,
     ValidationError,
     field_validator,
@@ -19,6 +20,7 @@ from pydantic import (
 
 from xcube_cubehub.access import Access, Rule
 from xcube_cubehub.errors import ConfigError
+from xcube_cubehub.publishing.settings import Publishing
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Model = TypeVar("Model", bound=BaseModel)
@@ -84,6 +86,10 @@ class Cube(_Strict):
             return Rule(Access.GROUPS, frozenset(self.access), self.owner or "")
         return Rule(Access(self.access), owner=self.owner or "")
 
+    def folder(self, cubes_dir: Path) -> Path:
+        """Where its data are."""
+        return cubes_dir / self.id
+
     @model_validator(mode="after")
     def _owner_means_something(self) -> Self:
         if self.access == "owner" and self.owner is None:
@@ -101,6 +107,8 @@ class Cubes(_Strict):
 
     default: Id | None = None
     """The cube that the viewer opens first."""
+    publishing: Publishing = Publishing()
+    """What people may publish beside these."""
     places: list[Places] = []
     cubes: list[Cube] = Field(min_length=1)
 
@@ -138,6 +146,10 @@ class ServerSettings(_Strict):
     client_id: str = "cubehub-cubes"
     audience: str = "cubehub-cubes"
     state_dir: Path
+    hub_api_url: str = ""
+    """Address of the Hub's API, which says who publishes; without it nobody can."""
+    hub_api_token: SecretStr = SecretStr("")
+    """Of this service."""
     workers: int = Field(default=2, ge=1, le=64)
     """Processes that answer tiles and series; one for each core that they may use."""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from xcube_cubehub.behind import CubeServer, save_memory
 from xcube_cubehub.config import ServerSettings, read_cubes, read_settings
 from xcube_cubehub.errors import BadInputError, CubeError
-from xcube_cubehub.fast.published import PALETTES, PUBLISHED, SOCKET
+from xcube_cubehub.fast.published import PALETTES, PUBLISHED, PUBLISHING_SOCKET, SOCKET
 
 log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
@@ -49,6 +49,8 @@ class Supervisor:
         self._stopping = False
         self._behind: subprocess.Popen[bytes] | None = None
         self._begun = 0.0
+        self._publishing: subprocess.Popen[bytes] | None = None
+        self._publishing_begun = 0.0
         self._workers: dict[int, tuple[int, float]] = {}
 
     def run(self) -> int:
@@ -57,6 +59,7 @@ class Supervisor:
         signal.signal(signal.SIGINT, self._stop)
         refuse_taken(self._settings)
         self._start_behind()
+        self._start_publishing()
         # After xcube was started, which takes longer, and before the fork, so that all share what is imported
         from xcube_cubehub.fast import worker  # noqa: PLC0415
         from xcube_cubehub.fast.metrics import Shared  # noqa: PLC0415
@@ -83,6 +86,20 @@ class Supervisor:
             process.stdin.write(self._key.hex().encode())
             process.stdin.close()
         self._behind, self._begun = process, time.monotonic()
+
+    def _start_publishing(self) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "xcube_cubehub.launcher",
+            "--config",
+            str(self._config),
+            "--publishing",
+        ]
+        self._publishing, self._publishing_begun = (
+            subprocess.Popen(command, stdin=subprocess.DEVNULL),
+            time.monotonic(),
+        )
 
     def _start_worker(self, number: int, shared: object) -> None:
         from xcube_cubehub.fast import worker  # noqa: PLC0415
@@ -113,6 +130,13 @@ class Supervisor:
                 log.error("xcube's server ended with status %d and is started again", behind.returncode)
                 self._wait_since(self._begun)
                 self._start_behind()
+            publishing = self._publishing
+            if publishing is not None and publishing.poll() is not None:
+                log.error(
+                    "what takes cubes in ended with status %d and is started again", publishing.returncode
+                )
+                self._wait_since(self._publishing_begun)
+                self._start_publishing()
             for pid, (number, begun) in list(self._workers.items()):
                 ended, status = os.waitpid(pid, os.WNOHANG)
                 if ended:
@@ -132,8 +156,9 @@ class Supervisor:
     def _end(self) -> None:
         for pid in self._workers:
             os.kill(pid, signal.SIGTERM)
-        if self._behind is not None:
-            self._behind.terminate()
+        started = [p for p in (self._behind, self._publishing) if p is not None]
+        for process in started:
+            process.terminate()
         until = time.monotonic() + STOP_S
         while self._workers and time.monotonic() < until:
             for pid in list(self._workers):
@@ -143,12 +168,12 @@ class Supervisor:
         for pid in self._workers:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        if self._behind is not None:
+        for process in started:
             try:
-                self._behind.wait(max(until - time.monotonic(), 0.1))
+                process.wait(max(until - time.monotonic(), 0.1))
             except subprocess.TimeoutExpired:
-                self._behind.kill()
-                self._behind.wait()
+                process.kill()
+                process.wait()
 
 
 def _socket(settings: ServerSettings) -> socket.socket:
@@ -184,6 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="cubehub-cube-server", description="Serve the published cubes.")
     parser.add_argument("--config", type=Path, required=True, help="JSON file written by the Hub")
     parser.add_argument("--behind", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--publishing", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     die_with_parent()
     save_memory()
@@ -197,6 +223,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.behind:
             key = bytes.fromhex(sys.stdin.read())
             CubeServer(settings, key).run()
+            return 0
+        if args.publishing:
+            from xcube_cubehub.publishing import process  # noqa: PLC0415 - the others do without it
+
+            process.run(settings)
             return 0
         read_cubes(settings.cubes_yaml)
         prepare_state(settings)
@@ -220,7 +251,7 @@ def prepare_state(settings: ServerSettings) -> None:
     folder = settings.state_dir
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in (SOCKET, PUBLISHED, PALETTES):
+        for name in (SOCKET, PUBLISHED, PALETTES, PUBLISHING_SOCKET):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         message = f"cannot make {folder}: {error.strerror}"

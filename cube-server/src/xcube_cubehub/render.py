@@ -8,10 +8,11 @@ from typing import Any
 
 from xcube_cubehub.access import Access, Policy
 from xcube_cubehub.build import STAMP, near_empty_of, stamp_of
-from xcube_cubehub.config import Cube, Cubes, Places, ServerSettings
+from xcube_cubehub.config import Cube, Cubes, Places, ServerSettings, read_cubes
 from xcube_cubehub.fast.published import Published as Front
 from xcube_cubehub.fast.published import Shown
 from xcube_cubehub.index import PYRAMID, SERIES, Style
+from xcube_cubehub.publishing.records import Registry, with_published
 
 log = logging.getLogger(__name__)
 BUILTIN = "builtin:"
@@ -35,8 +36,11 @@ class Published:
     """By cube the positions of the times that show next to nothing (`xcube_cubehub.build.near_empty`)."""
 
 
-def signature(cubes_yaml: Path, cubes_dir: Path) -> tuple[tuple[str, int], ...]:
-    """Changes when ``cubes.yaml`` or any built cube does; cheap enough to look at every few seconds."""
+def signature(
+    cubes_yaml: Path, cubes_dir: Path, registry: Registry, now: float
+) -> tuple[tuple[str, int], ...]:
+    """Changes when ``cubes.yaml``, any built cube or any published one does, or one expires; cheap enough to look at
+    every few seconds."""
     paths = [cubes_yaml, *sorted(cubes_dir.glob(f"*/{STAMP}"))]
     found = []
     for path in paths:
@@ -44,14 +48,25 @@ def signature(cubes_yaml: Path, cubes_dir: Path) -> tuple[tuple[str, int], ...]:
             found.append((str(path), path.stat().st_mtime_ns))
         except OSError:
             continue
-    return tuple(found)
+    return (*found, *registry.signature(now))
+
+
+def all_cubes(settings: ServerSettings, registry: Registry, now: float) -> Cubes:
+    """The operator's cubes and those that people published.
+
+    Raises
+    ------
+    ConfigError
+        ``cubes.yaml`` cannot be used.
+    """
+    return with_published(read_cubes(settings.cubes_yaml), registry.live(now), registry.folders)
 
 
 def published(settings: ServerSettings, cubes: Cubes) -> Published:
     """Decide what to serve: cubes that are listed but not built are left out, with a line in the log."""
     present = []
     for cube in cubes.cubes:
-        if stamp_of(settings.cubes_dir / cube.id):
+        if stamp_of(cube.folder(settings.cubes_dir)):
             present.append(cube)
         else:
             log.warning(
@@ -78,7 +93,7 @@ def published(settings: ServerSettings, cubes: Cubes) -> Published:
             entry
             for number, cube in enumerate(present)
             for entry in datasets(
-                cube, number, settings.cubes_dir / cube.id, places, settings.cubes_yaml.parent
+                cube, number, cube.folder(settings.cubes_dir), places, settings.cubes_yaml.parent
             )
         ],
     }
@@ -87,7 +102,7 @@ def published(settings: ServerSettings, cubes: Cubes) -> Published:
     if cubes.default in public:
         config["EntrypointDatasetId"] = cubes.default
     ids = {c.id: c.id for c in present} | {series_id(c.id): c.id for c in present}
-    hidden = {c.id: near_empty_of(settings.cubes_dir / c.id) for c in present}
+    hidden = {c.id: near_empty_of(c.folder(settings.cubes_dir)) for c in present}
     return Published(config, Policy({c.id: c.rule for c in present}, ids), hidden)
 
 
@@ -96,7 +111,7 @@ def shown(settings: ServerSettings, cubes: Cubes, policy: Policy) -> Front:
     return Front(
         {
             cube.id: Shown(
-                settings.cubes_dir / cube.id,
+                cube.folder(settings.cubes_dir),
                 cube.rule,
                 {v.name: Style(v.colours, *v.range, v.scale) for v in cube.variables},
             )

@@ -53,6 +53,8 @@ class Places:
     published: Path
     palettes: Path
     prefix: str
+    publishing: Path = Path(published.PUBLISHING_SOCKET)
+    """Where cubes are taken in."""
 
 
 @dataclass
@@ -93,6 +95,9 @@ class Front:
         self._metrics.requests += 1
         if request.url.startswith(self._prefix):
             path, _, query = request.url[len(self._prefix) :].decode("latin-1").partition("?")
+            if path.startswith("/publishing/"):
+                self._metrics.passed_on += 1
+                return forward(connection, request, self._places.publishing)
             if request.method == b"GET":
                 tile = tile_of(path, query)
                 if tile is not None:
