@@ -39,8 +39,7 @@ class Published:
 def signature(
     cubes_yaml: Path, cubes_dir: Path, registry: Registry, now: float
 ) -> tuple[tuple[str, int], ...]:
-    """Changes when ``cubes.yaml``, any built cube or any published one does, or one expires; cheap enough to look at
-    every few seconds."""
+    """Changes when ``cubes.yaml`` or a cube does, or one expires; cheap enough to look at every few seconds."""
     paths = [cubes_yaml, *sorted(cubes_dir.glob(f"*/{STAMP}"))]
     found = []
     for path in paths:

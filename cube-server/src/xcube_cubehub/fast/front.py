@@ -29,7 +29,7 @@ from xcube_cubehub.fast.forward import forward
 from xcube_cubehub.fast.http import Connection, Request, error, response
 from xcube_cubehub.fast.metrics import Metrics
 from xcube_cubehub.fast.objects import Object, object_of, read_part
-from xcube_cubehub.fast.published import Published, Shown
+from xcube_cubehub.fast.published import PUBLISHING_SOCKET, Published, Shown
 from xcube_cubehub.fast.warp import MERCATOR
 from xcube_cubehub.grid import TILE
 from xcube_cubehub.index import INDEX, Style
@@ -53,7 +53,7 @@ class Places:
     published: Path
     palettes: Path
     prefix: str
-    publishing: Path = Path(published.PUBLISHING_SOCKET)
+    publishing: Path = Path(PUBLISHING_SOCKET)
     """Where cubes are taken in."""
 
 

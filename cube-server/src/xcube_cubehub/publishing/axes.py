@@ -217,6 +217,11 @@ def _crs(structure: Structure, roles: dict[str, str], problems: list[Problem]) -
             )
         )  # fmt: skip
         return None
+    return _code(where, said, problems)
+
+
+def _code(where: str, said: Any, problems: list[Problem]) -> str | None:
+    """``EPSG:n`` of a CRS."""
     try:
         crs = pyproj.CRS.from_cf(said) if isinstance(said, dict) else pyproj.CRS.from_user_input(said)
         code = crs.to_epsg(min_confidence=70)

@@ -6,7 +6,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -430,7 +429,7 @@ class Desk:
 
     def _known_colours(self) -> Collection[str]:
         """Names of the colour maps that the server has told; empty until it has."""
-        path: Path = self._settings.state_dir / PALETTES
+        path = self._settings.state_dir / PALETTES
         try:
             stamp = path.stat().st_mtime
             if stamp != self._colours[0]:

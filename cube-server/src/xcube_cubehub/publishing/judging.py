@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import pyproj
+
 from xcube_cubehub import __version__
 from xcube_cubehub.index import Index, Style, Variable
 from xcube_cubehub.publishing import axes, linting
@@ -82,7 +84,7 @@ def judge(
     problems += linting.lint(wish.structure)
     if any(p.level == "error" for p in problems) or grid is None or times is None or dims is None:
         return None, problems
-    geographic = grid.crs in {axes.WGS84} or _is_geographic(grid.crs)
+    geographic = pyproj.CRS.from_user_input(grid.crs).is_geographic
     kept = tuple(
         StyleKept(name=n, colours=s.colours, range=s.range, scale=s.scale)
         for n, s in styles.items()
@@ -101,12 +103,6 @@ def judge(
     )  # fmt: skip
     described = {name: _variable_attributes(name, v) for name, v in chosen.items()}
     return Accepted(index, times.seconds, dims, kept, _attributes(wish, grid.crs, now), described), problems
-
-
-def _is_geographic(crs: str) -> bool:
-    import pyproj  # noqa: PLC0415
-
-    return bool(pyproj.CRS.from_user_input(crs).is_geographic)
 
 
 def _variables(
@@ -158,15 +154,11 @@ def _variables(
                 'choose some: ds[["chl", "tsm"]]',
             )
         )  # fmt: skip
-    for name in wish.style:
-        if name not in wish.structure.variables:
-            problems.append(
-                Problem(
-                    f"style of {name[:80]}",
-                    "there is no such variable",
-                    f"there are: {', '.join(chosen)[:200]}",
-                )
-            )
+    problems += [
+        Problem(f"style of {name[:80]}", "there is no such variable", f"there are: {', '.join(chosen)[:200]}")
+        for name in wish.style
+        if name not in wish.structure.variables
+    ]
     return chosen
 
 
