@@ -270,9 +270,6 @@ class Desk:
                 record = upload.finish(self._folders, self._now(), check)
                 with self._lock, disk_errors():
                     records.write_record(self._folders, record)
-                    self._published[upload.meta.id] = record
-                    while len(self._published) > REMEMBERED:
-                        del self._published[next(iter(self._published))]
         except PublishError as failure:
             upload.failure = failure
         except Exception:
@@ -287,6 +284,9 @@ class Desk:
             self.settle()
             self.wait_shown(record)
             with self._lock:
+                self._published[upload.meta.id] = record
+                while len(self._published) > REMEMBERED:
+                    del self._published[next(iter(self._published))]
                 self._uploads.pop(upload.meta.id, None)
             upload.remove()
             log.info(
@@ -376,7 +376,9 @@ class Desk:
         self.settle()
         self._wait_gone(record)
         if now:
-            shutil.rmtree(self._folders.cubes / record.folder, ignore_errors=True)
+            # earlier versions too, which wait for their readers
+            for folder in self._folders.cubes.glob(f"{record.id}.*"):
+                shutil.rmtree(folder, ignore_errors=True)
         log.info("%s took %s back", person.name, record.id)
         return self.describe(record) | {"live": False}
 

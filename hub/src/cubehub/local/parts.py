@@ -8,6 +8,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cubehub.cube_list import public_items
 from cubehub.keycloak.realm import ACCOUNTS_CLIENT, ACCOUNTS_SECRET, REALM
 from cubehub.local.data_folder import write_json
 from cubehub.local.environments import base_python
@@ -15,7 +16,6 @@ from cubehub.local.platform import LOOPBACK
 from cubehub.local.processes import PART_MARK
 from cubehub.local.proxy import NODE
 from cubehub.local.supervisor import Part
-from cubehub.published import public_items
 from cubehub.resources import resource
 
 if TYPE_CHECKING:
