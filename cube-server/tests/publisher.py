@@ -150,6 +150,11 @@ class Publisher:
         assert answer.ok, answer.text
         return hashlib.sha256(b"".join(digests)).hexdigest()
 
+    def steps(self, begun: dict[str, Any], values: np.ndarray) -> None:
+        """Send all that are missing."""
+        for step in range(begun["next"], begun["steps"]):
+            self.step(begun, step, values[step])
+
     def finish(self, begun: dict[str, Any]) -> dict[str, Any]:
         upload = f"/uploads/{begun['upload']}"
         assert self.ask("POST", f"{upload}/finish").ok
@@ -164,6 +169,5 @@ class Publisher:
 
     def publish(self, asked: dict[str, Any], values: np.ndarray) -> dict[str, Any]:
         begun = self.begin(asked)
-        for step in range(begun["next"], begun["steps"]):
-            self.step(begun, step, values[step])
+        self.steps(begun, values)
         return self.finish(begun)

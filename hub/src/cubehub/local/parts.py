@@ -72,6 +72,8 @@ def write_run_files(
             "client_id": "cubehub-cubes",
             "audience": "cubehub-cubes",
             "state_dir": str(data.run / "cubes"),
+            "hub_api_url": platform.hub_api_url,
+            "hub_api_token": secrets.get("cubes-token"),
         },
         "catalogue": {
             **common,
@@ -80,6 +82,8 @@ def write_run_files(
             "state_dir": str(data.catalogue),
             "items": [
                 *public_items(cubes_yaml, data.cubes),
+                # of what people published for everybody; the cube server puts them there and takes them away
+                str(data.cubes / "published" / "items"),
                 str(resource("binder", "data", "stac-items").resolve()),
             ],
             "static_only": False,
