@@ -201,7 +201,7 @@ def publisher_pid(running):
     return None
 
 
-def test_who_may_not(running, hub, ana):
+def test_who_may_not(running, hub):
     def code(name, **more):
         answer = Publisher(running.base, name).ask("POST", "/uploads", json=wish("no", 1, **more))
         return answer.status_code, answer.json()["code"]
@@ -211,33 +211,23 @@ def test_who_may_not(running, hub, ana):
     assert code("ana", access=["/cubehub/premium"]) == (403, "not_your_group")
     assert code("ana", expires_days=101) == (422, "too_long")
     assert requests.get(f"{running.base}/publishing/cubes", timeout=30).status_code == 401
-    restart(running)
+    # tokens that were not asked about yet: an answer counts for half a minute
     hub.suspended.add("ana")
     try:
-        assert code("ana") == (403, "account_disabled")
+        assert code("ana.1") == (403, "account_disabled")
     finally:
         hub.suspended.clear()
-    restart(running)
     hub.scopes["ana"] = ["self"]
     try:
-        assert code("ana") == (403, "no_scope")
+        assert code("ana.2") == (403, "no_scope")
     finally:
         hub.scopes["ana"] = ["access:services!service=cubes"]
-    restart(running)
     hub.down = True
     try:
-        assert code("ana")[0] == 503
+        assert code("ana.3") == (503, "hub_unavailable")
     finally:
         hub.down = False
-    wait(lambda: ana.ask("GET", "/cubes").ok)
-
-
-def restart(running):
-    """Have the process forget who is who."""
-    pid = publisher_pid(running)
-    os.kill(pid, signal.SIGKILL)
-    wait(lambda: publisher_pid(running) not in {None, pid})
-    wait(lambda: requests.get(f"{running.base}/publishing/health", timeout=30).ok)
+    assert Publisher(running.base, "ana.3").ask("GET", "/cubes").ok
 
 
 def test_what_is_wrong_is_said_as_a_list(ana):
