@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import cubehub
 import numpy as np
 import pystac
+import pystac.validation
 import pytest
 import xarray as xr
 from cubehub.errors import BadInputError
@@ -170,8 +171,10 @@ def test_records_for_the_open_science_catalogue(tmp_path: Path) -> None:
         "../../projects/my-project/collection.json", "../../themes/oceans/catalog.json", "../../eo-missions/sentinel-3/catalog.json",
         "../../variables/chlorophyll-a/catalog.json", f"../../experiments/{CUBE.id}-experiment/record.json",
     }  # fmt: skip
-    product.stac_extensions = []
-    product.validate()
+    # what pystac carries are the schemas of 1.1, which asks the same of a collection
+    pystac.validation.validate_dict(
+        json.loads(path.read_text()) | {"stac_extensions": [], "stac_version": "1.1.0"}
+    )
     # what our own records name is there
     for name, document in made.items():
         for link in document["links"]:
