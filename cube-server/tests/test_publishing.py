@@ -230,6 +230,35 @@ def test_who_may_not(running, hub):
     assert Publisher(running.base, "ana.3").ask("GET", "/cubes").ok
 
 
+def test_every_route_needs_a_token(running):
+    from xcube_cubehub.publishing.api import Api
+
+    routes = [
+        (route.method, route.resource.canonical)
+        for route in Api(None, None).application("").router.routes()
+        if route.resource
+    ]
+    assert len(routes) > 10
+    names = {
+        "{upload}": "0" * 32,
+        "{step}": "0",
+        "{variable}": "chl",
+        "{part}": "0",
+        "{cube}": "ana--my-lake",
+    }
+    for method, path in routes:
+        for name, value in names.items():
+            path = path.replace(name, value)  # noqa: PLW2901
+        for headers in (
+            {},
+            {"Authorization": "token wrong"},
+            {"Authorization": "Basic YTpi"},
+            {"Cookie": "cubehub=x"},
+        ):
+            answer = requests.request(method, running.base + path, headers=headers, timeout=30)
+            assert answer.status_code == (200 if path.endswith("/health") else 401), (method, path)
+
+
 def test_what_is_wrong_is_said_as_a_list(ana):
     bad = wish("../up", 3, style={"chl": {"colours": "Viridis", "range": [5, 1]}, "tsm": {}})
     bad["structure"]["coords"]["lat"]["values"][7] += 0.3
