@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOMS = ("binder", "config", "cube-server", "extensions", "images")
+OWN = ("pyproject.toml", "hatch_build.py", "README.md", "src")
+"""Of this room itself: people's environments get it, without the others."""
 LEFT_OUT = {"tests", "scripts", "node_modules", "dist", "__pycache__"}
 
 
@@ -17,11 +20,12 @@ class Rooms(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Name the files; an editable install has none, because `cubehub.resources` finds the checkout."""
         hub = Path(self.root)
-        if version == "editable" or (hub / "src/cubehub/_data").is_dir():
+        carried = (hub / "src/cubehub/_data").is_dir()
+        if version == "editable" or carried or "CUBEHUB_WITHOUT_ROOMS" in os.environ:
             return
         target = "src/cubehub/_data" if self.target_name == "sdist" else "cubehub/_data"
-        for room in ROOMS:
-            for path in sorted((hub.parent / room).rglob("*")):
+        for source in (*(hub.parent / room for room in ROOMS), *(hub / name for name in OWN)):
+            for path in [source] if source.is_file() else sorted(source.rglob("*")):
                 inside = path.relative_to(hub.parent)
                 # caches and environments hide in dot folders; Zarr's metadata are dot files
                 hidden = any(part.startswith(".") for part in inside.parts[:-1])

@@ -170,7 +170,9 @@ class Running:
         return (self.folder / "log").read_text()
 
 
-def start(folder: Path, cubes_dir: Path, issuer_url: str, cubes_yaml: Path = CUBES_YAML) -> Running:
+def start(
+    folder: Path, cubes_dir: Path, issuer_url: str, cubes_yaml: Path = CUBES_YAML, **more: Any
+) -> Running:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     config = {
@@ -184,6 +186,7 @@ def start(folder: Path, cubes_dir: Path, issuer_url: str, cubes_yaml: Path = CUB
         "client_id": "cubehub-cubes",
         "audience": "cubehub-cubes",
         "state_dir": str(folder / "state"),
+        **more,
     }
     (folder / "cubes.json").write_text(json.dumps(config))
     with (folder / "log").open("w") as log:

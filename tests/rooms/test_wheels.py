@@ -31,6 +31,8 @@ WANTED = (
     "images/proxy/package-lock.json",
     "cube-server/uv.lock",
     "extensions/account/pyproject.toml",
+    "hub/pyproject.toml",
+    "hub/src/cubehub/publishing/__init__.py",
     "binder/data/olci-north-sea/LICENSE",
     "binder/data/olci-north-sea/cube.zarr/.zattrs",
     "binder/notebooks/first-look-at-a-cube.ipynb",

@@ -4,20 +4,22 @@ import ctypes
 import json
 import logging
 import signal
+import time
 from typing import Any
 
 import numpy as np
 
-from xcube_cubehub.config import Cubes, ServerSettings, read_cubes
+from xcube_cubehub.config import Cubes, ServerSettings
 from xcube_cubehub.errors import ConfigError, CubeError
 from xcube_cubehub.fast import published as front
 from xcube_cubehub.fast.colours import Palettes
 from xcube_cubehub.issuer import PATIENCE_S, Issuer
-from xcube_cubehub.render import norms, published, shown, signature
+from xcube_cubehub.publishing.records import Registry
+from xcube_cubehub.render import all_cubes, norms, published, shown, signature
 
 log = logging.getLogger(__name__)
-LOOK_AGAIN_MS = 3000
-TRIES = 3
+LOOK_AGAIN_MS = 1000
+TRIES = 5
 """How often a cube that cannot be opened is tried again; after that, when something changes."""
 _M_ARENA_MAX = -8
 
@@ -87,8 +89,10 @@ class CubeServer:
     def __init__(self, settings: ServerSettings, cookie_key: bytes) -> None:
         # Imported here, so that a mistake in a file is told before xcube's four seconds of imports.
         self._settings = settings
-        self._cubes: Cubes = read_cubes(settings.cubes_yaml)
-        self._seen = signature(settings.cubes_yaml, settings.folder)
+        self._registry = Registry(settings.published)
+        now_s = time.time()
+        self._cubes: Cubes = all_cubes(settings, self._registry, now_s)
+        self._seen = signature(settings.cubes_yaml, settings.folder, self._registry, now_s)
 
         compile_late()
         import dask  # noqa: PLC0415
@@ -145,14 +149,15 @@ class CubeServer:
 
     def look_again(self) -> None:
         """Publish what was built, rebuilt or listed since the last look."""
-        seen = signature(self._settings.cubes_yaml, self._settings.folder)
+        now_s = time.time()
+        seen = signature(self._settings.cubes_yaml, self._settings.folder, self._registry, now_s)
         again = self._tries if self._opened.failed else 0
         if seen == self._seen and not again:
             return
         self._tries = TRIES if seen != self._seen else again - 1
         self._seen = seen
         try:
-            self._cubes = read_cubes(self._settings.cubes_yaml)
+            self._cubes = all_cubes(self._settings, self._registry, now_s)
         except ConfigError as error:
             log.error("%s; serving as before", error.message)  # noqa: TRY400 - the message says it all
             return

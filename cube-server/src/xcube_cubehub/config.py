@@ -12,6 +12,7 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
+    SecretStr,
     StringConstraints,
     ValidationError,
     field_validator,
@@ -21,6 +22,7 @@ from pydantic import (
 from xcube_cubehub.access import Access, Rule
 from xcube_cubehub.bucket import split
 from xcube_cubehub.errors import BadInputError, ConfigError
+from xcube_cubehub.publishing.settings import Publishing
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Model = TypeVar("Model", bound=BaseModel)
@@ -89,6 +91,10 @@ class Cube(_Strict):
             return Rule(Access.GROUPS, frozenset(self.access), self.owner or "")
         return Rule(Access(self.access), owner=self.owner or "")
 
+    def folder(self, cubes_dir: Path) -> Path:
+        """Where its data are."""
+        return cubes_dir / self.id
+
     @model_validator(mode="after")
     def _owner_means_something(self) -> Self:
         if self.access == "owner" and self.owner is None:
@@ -106,6 +112,8 @@ class Cubes(_Strict):
 
     default: Id | None = None
     """The cube that the viewer opens first."""
+    publishing: Publishing = Publishing()
+    """What people may publish beside these."""
     places: list[Places] = []
     cubes: list[Cube] = Field(min_length=1)
 
@@ -143,11 +151,18 @@ class ServerSettings(_Strict):
     bucket_cache: ByteSize = Field(default=ByteSize(4 * 2**30), ge=2**20)
     """Of what is read of a bucket, how much is kept in the state folder: bytes, or such as ``20GiB``."""
     cubes_yaml: Path
+    published_dir: Path | None = None
+    """Folder of what people publish; by default ``published`` in that of the cubes. With a bucket they can publish only
+    if it is given: a volume that stays."""
     issuer: str
     """Address of the Keycloak realm."""
     client_id: str = "cubehub-cubes"
     audience: str = "cubehub-cubes"
     state_dir: Path
+    hub_api_url: str = ""
+    """Address of the Hub's API, which says who publishes; without it nobody can."""
+    hub_api_token: SecretStr = SecretStr("")
+    """Of this service."""
     workers: int = Field(default=2, ge=1, le=64)
     """Processes that answer tiles and series; one for each core that they may use."""
 
@@ -160,6 +175,13 @@ class ServerSettings(_Strict):
     def folder(self) -> Path:
         """Where each cube has its index and its stamp: what is told of a bucket is kept here."""
         return self.state_dir / "bucket" if isinstance(self.cubes_dir, str) else self.cubes_dir
+
+    @property
+    def published(self) -> Path | None:
+        """Where published cubes are; None where nobody can publish."""
+        if self.published_dir is not None or isinstance(self.cubes_dir, str):
+            return self.published_dir
+        return self.cubes_dir / "published"
 
     @property
     def blocks(self) -> Path:

@@ -160,7 +160,8 @@ def read_provenance(cube: Path) -> dict[int, dict[str, Any]]:
     return found
 
 
-def _note(cube: Path, note: Mapping[str, Any]) -> None:
+def add_note(cube: Path, note: Mapping[str, Any]) -> None:
+    """Note what a time was made of, and by what."""
     with (cube / PROVENANCE).open("a", encoding="utf-8") as file:
         file.write(json.dumps(note) + "\n")
 
@@ -289,7 +290,7 @@ class _Anew:
         self.writer.create()
         notes = read_provenance(old.cube)
         for note in notes.values():
-            _note(self.folder, note)
+            add_note(self.folder, note)
 
     def adopt_before(self, seconds: int | None) -> None:
         """Take over all old steps before a time that are not there yet; None for all that are left."""
@@ -375,7 +376,7 @@ def _write(
     }
     if not any(np.isfinite(values).any() for values in made.values.values()) and seconds not in there:
         grown.empty += 1
-        _note(writer.cube, {**note, "empty": True})
+        add_note(writer.cube, {**note, "empty": True})
         return False
     if seconds in writer.index.times:
         writer.replace(seconds, made.values)
@@ -383,7 +384,7 @@ def _write(
         writer.append(seconds, made.values)
     grown.replaced += seconds in there
     grown.added += seconds not in there
-    _note(writer.cube, note)
+    add_note(writer.cube, note)
     return True
 
 

@@ -18,7 +18,7 @@ from xcube_cubehub.behind import CubeServer, save_memory
 from xcube_cubehub.bucket import read_environment
 from xcube_cubehub.config import ServerSettings, read_cubes, read_settings
 from xcube_cubehub.errors import BadInputError, CubeError
-from xcube_cubehub.fast.published import PALETTES, PUBLISHED, SOCKET
+from xcube_cubehub.fast.published import PALETTES, PUBLISHED, PUBLISHING_SOCKET, SOCKET
 from xcube_cubehub.following import LOOKED, follow
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,8 @@ class Supervisor:
         self._begun = 0.0
         self._follower: subprocess.Popen[bytes] | None = None
         self._followed = 0.0
+        self._publishing: subprocess.Popen[bytes] | None = None
+        self._publishing_begun = 0.0
         self._workers: dict[int, tuple[int, float]] = {}
         self._listening: socket.socket
 
@@ -65,6 +67,7 @@ class Supervisor:
         self._listening = listening(self._settings)
         self._start_follower()
         self._start_behind()
+        self._start_publishing()
         # After xcube was started, which takes longer, and before the fork, so that all share what is imported
         from xcube_cubehub.fast import worker  # noqa: PLC0415
         from xcube_cubehub.fast.metrics import Shared  # noqa: PLC0415
@@ -85,8 +88,7 @@ class Supervisor:
         self._stopping = True
 
     def _start_behind(self) -> None:
-        command = [sys.executable, "-m", "xcube_cubehub.launcher", "--config", str(self._config), "--behind"]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        process = subprocess.Popen(self._command("--behind"), stdin=subprocess.PIPE)
         if process.stdin is not None:
             process.stdin.write(self._key.hex().encode())
             process.stdin.close()
@@ -98,10 +100,18 @@ class Supervisor:
             return
         looked = self._settings.folder / LOOKED
         looked.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "xcube_cubehub.launcher", "--config", str(self._config), "--follow"]
-        self._follower, self._followed = subprocess.Popen(command), time.monotonic()
+        self._follower, self._followed = subprocess.Popen(self._command("--follow")), time.monotonic()
         while time.monotonic() < self._followed + FIRST_LOOK_S and not (looked.exists() or self._stopping):
             time.sleep(0.05)
+
+    def _start_publishing(self) -> None:
+        if self._settings.published is None:
+            return
+        self._publishing = subprocess.Popen(self._command("--publishing"), stdin=subprocess.DEVNULL)
+        self._publishing_begun = time.monotonic()
+
+    def _command(self, part: str) -> list[str]:
+        return [sys.executable, "-m", "xcube_cubehub.launcher", "--config", str(self._config), part]
 
     def _start_worker(self, number: int, shared: object) -> None:
         from xcube_cubehub.fast import worker  # noqa: PLC0415
@@ -136,6 +146,13 @@ class Supervisor:
                 log.error("who follows the bucket ended and is started again")
                 self._wait_since(self._followed)
                 self._start_follower()
+            publishing = self._publishing
+            if publishing is not None and publishing.poll() is not None:
+                log.error(
+                    "what takes cubes in ended with status %d and is started again", publishing.returncode
+                )
+                self._wait_since(self._publishing_begun)
+                self._start_publishing()
             for pid, (number, begun) in list(self._workers.items()):
                 ended, status = os.waitpid(pid, os.WNOHANG)
                 if ended:
@@ -158,8 +175,9 @@ class Supervisor:
         if self._follower is not None:
             self._follower.terminate()
             self._follower.wait()
-        if self._behind is not None:
-            self._behind.terminate()
+        started = [p for p in (self._behind, self._publishing) if p is not None]
+        for process in started:
+            process.terminate()
         until = time.monotonic() + STOP_S
         while self._workers and time.monotonic() < until:
             for pid in list(self._workers):
@@ -169,12 +187,12 @@ class Supervisor:
         for pid in self._workers:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        if self._behind is not None:
+        for process in started:
             try:
-                self._behind.wait(max(until - time.monotonic(), 0.1))
+                process.wait(max(until - time.monotonic(), 0.1))
             except subprocess.TimeoutExpired:
-                self._behind.kill()
-                self._behind.wait()
+                process.kill()
+                process.wait()
 
 
 def listening(settings: ServerSettings) -> socket.socket:
@@ -205,6 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True, help="JSON file written by the Hub")
     parser.add_argument("--behind", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--follow", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--publishing", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     die_with_parent()
     save_memory()
@@ -223,6 +242,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.behind:
             key = bytes.fromhex(sys.stdin.read())
             CubeServer(settings, key).run()
+            return 0
+        if args.publishing:
+            from xcube_cubehub.publishing import process  # noqa: PLC0415 - the others do without it
+
+            process.run(settings)
             return 0
         read_cubes(settings.cubes_yaml)
         prepare_state(settings)
@@ -246,7 +270,7 @@ def prepare_state(settings: ServerSettings) -> None:
     folder = settings.state_dir
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in (SOCKET, PUBLISHED, PALETTES):
+        for name in (SOCKET, PUBLISHED, PALETTES, PUBLISHING_SOCKET):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         message = f"cannot make {folder}: {error.strerror}"

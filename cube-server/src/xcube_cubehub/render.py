@@ -10,11 +10,12 @@ from typing import Any
 from xcube_cubehub.access import Access, Policy
 from xcube_cubehub.bucket import SCHEME
 from xcube_cubehub.build import STAMP, near_empty_of, place_of, stamp_of
-from xcube_cubehub.config import Cube, Cubes, Places, ServerSettings
+from xcube_cubehub.config import Cube, Cubes, Places, ServerSettings, read_cubes
 from xcube_cubehub.errors import CubeError
 from xcube_cubehub.fast.published import Published as Front
 from xcube_cubehub.fast.published import Shown
 from xcube_cubehub.index import INDEX, PYRAMID, SERIES, Statistics, Style, read_index
+from xcube_cubehub.publishing.records import Registry, with_published
 from xcube_cubehub.summary import default_range
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,10 @@ class Published:
     """By dataset what changes with each change of what it holds."""
 
 
-def signature(cubes_yaml: Path, cubes_dir: Path) -> tuple[tuple[str, int], ...]:
-    """Changes when ``cubes.yaml`` or any built cube does; cheap enough to look at every few seconds."""
+def signature(
+    cubes_yaml: Path, cubes_dir: Path, registry: Registry, now: float
+) -> tuple[tuple[str, int], ...]:
+    """Changes when ``cubes.yaml`` or a cube does, or one expires; cheap enough to look at every few seconds."""
     paths = [cubes_yaml, *sorted(cubes_dir.glob(f"*/{STAMP}"))]
     found = []
     for path in paths:
@@ -50,14 +53,25 @@ def signature(cubes_yaml: Path, cubes_dir: Path) -> tuple[tuple[str, int], ...]:
             found.append((str(path), path.stat().st_mtime_ns))
         except OSError:
             continue
-    return tuple(found)
+    return (*found, *registry.signature(now))
+
+
+def all_cubes(settings: ServerSettings, registry: Registry, now: float) -> Cubes:
+    """The operator's cubes and those that people published.
+
+    Raises
+    ------
+    ConfigError
+        ``cubes.yaml`` cannot be used.
+    """
+    return with_published(read_cubes(settings.cubes_yaml), registry.live(now), registry.folders)
 
 
 def published(settings: ServerSettings, cubes: Cubes) -> Published:
     """Decide what to serve: cubes that are listed but not built are left out, with a line in the log."""
     present = []
     for cube in cubes.cubes:
-        if stamp_of(settings.folder / cube.id):
+        if stamp_of(cube.folder(settings.folder)):
             present.append(cube)
         else:
             log.warning(
@@ -79,11 +93,13 @@ def published(settings: ServerSettings, cubes: Cubes) -> Published:
             "IsRequired": False,
         },
         "ServiceProvider": {"ProviderName": "CubeHub", "ProviderSite": settings.public_url},
-        "Styles": [style(cube, settings.folder / cube.id) for cube in present],
+        "Styles": [style(cube, cube.folder(settings.folder)) for cube in present],
         "Datasets": [
             entry
             for number, cube in enumerate(present)
-            for entry in datasets(cube, number, settings.folder / cube.id, places, settings.cubes_yaml.parent)
+            for entry in datasets(
+                cube, number, cube.folder(settings.folder), places, settings.cubes_yaml.parent
+            )
         ],
     }
     # xcube answers this id to everybody, so a protected cube cannot be it.
@@ -91,8 +107,9 @@ def published(settings: ServerSettings, cubes: Cubes) -> Published:
     if cubes.default in public:
         config["EntrypointDatasetId"] = cubes.default
     ids = {c.id: c.id for c in present} | {series_id(c.id): c.id for c in present}
-    hidden = {c.id: near_empty_of(settings.folder / c.id) for c in present}
-    stamps = {ds_id: stamp for ds_id, cube in ids.items() if (stamp := _index_stamp(settings.folder / cube))}
+    hidden = {c.id: near_empty_of(c.folder(settings.folder)) for c in present}
+    folders = {cube.id: cube.folder(settings.folder) for cube in present}
+    stamps = {ds_id: stamp for ds_id, cube in ids.items() if (stamp := _index_stamp(folders[cube]))}
     return Published(config, Policy({c.id: c.rule for c in present}, ids), hidden, stamps)
 
 
@@ -109,9 +126,9 @@ def shown(settings: ServerSettings, cubes: Cubes, policy: Policy) -> Front:
     return Front(
         {
             cube.id: Shown(
-                settings.folder / cube.id,
+                cube.folder(settings.folder),
                 cube.rule,
-                styles(cube, settings.folder / cube.id),
+                styles(cube, cube.folder(settings.folder)),
             )
             for cube in cubes.cubes
             if cube.id in policy.rules

@@ -6,14 +6,19 @@ The public interface is `__all__`; the server half needs the ``server`` extra.
 from importlib.metadata import version
 from typing import Any
 
-__all__ = ["KeycloakAuthenticator", "configure"]
+__all__ = ["KeycloakAuthenticator", "Osc", "configure", "extend", "publish", "published", "unpublish"]
 __version__ = version("cubehub")
 
-_HOMES = {"configure": "cubehub.configure", "KeycloakAuthenticator": "cubehub.authenticator"}
+_HOMES = {
+    "configure": "cubehub.configure",
+    "KeycloakAuthenticator": "cubehub.authenticator",
+    "Osc": "cubehub.publishing.osc",
+    **dict.fromkeys(("extend", "publish", "published", "unpublish"), "cubehub.publishing"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the server half only where it is used: a notebook's `import cubehub` stays light."""
+    """Import each part only where it is used: a notebook's `import cubehub` stays light."""
     if name in _HOMES:
         from importlib import import_module  # noqa: PLC0415
 

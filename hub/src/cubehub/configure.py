@@ -155,6 +155,8 @@ def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder
     from cubehub.entitlements import READ_SCOPE, WRITE_SCOPE  # noqa: PLC0415 - needs the Hub's packages
 
     idle = config.operator_settings().idle
+    # what people use from notebooks, by the token of their server
+    services = ["access:services!service=dask-gateway", "access:services!service=cubes"]
     c.JupyterHub.services = [
         _service("dask-gateway", platform.inner_url("gateway"), secrets.get("gateway-token")),
         _service("cubes", platform.inner_url("cubes"), secrets.get("cubes-token")),
@@ -195,13 +197,15 @@ def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder
         {"name": "cubehub-cli", "services": [CLI_SERVICE], "scopes": [WRITE_SCOPE]},
         # JupyterHub's own role for administrators can't be given scopes of ours; the group's members have both
         {"name": "cubehub-administrators", "groups": [ADMIN_GROUP], "scopes": [WRITE_SCOPE]},
-        {"name": "user", "scopes": ["self", "access:services!service=dask-gateway"]},
+        # the cubes ask the Hub who publishes, whether they still may, and which groups they are in
+        {"name": "cubes", "services": ["cubes"], "scopes": [READ_SCOPE]},
+        {"name": "user", "scopes": ["self", *services]},
         {
             "name": "server",
             "scopes": [
                 "users:activity!user",
                 "access:servers!server",
-                "access:services!service=dask-gateway",
+                *services,
             ],
         },
     ]

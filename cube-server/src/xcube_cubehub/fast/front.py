@@ -41,7 +41,7 @@ from xcube_cubehub.fast.http import Connection, Request, error, response
 from xcube_cubehub.fast.legends import Legends
 from xcube_cubehub.fast.metrics import Metrics
 from xcube_cubehub.fast.objects import Object, Part, object_of, read_far_part, read_part
-from xcube_cubehub.fast.published import Published, Shown
+from xcube_cubehub.fast.published import PUBLISHING_SOCKET, Published, Shown
 from xcube_cubehub.fast.warp import MERCATOR
 from xcube_cubehub.grid import TILE
 from xcube_cubehub.index import INDEX, Style
@@ -69,6 +69,9 @@ class Places:
     published: Path
     palettes: Path
     prefix: str
+    publishing: Path | None = Path(PUBLISHING_SOCKET)
+    """Where cubes are taken in; None where nobody can publish."""
+    """Where cubes are taken in."""
 
 
 @dataclass
@@ -114,6 +117,8 @@ class Front:
         self._metrics.requests += 1
         if request.url.startswith(self._prefix):
             path, _, query = request.url[len(self._prefix) :].decode("latin-1").partition("?")
+            if path.startswith("/publishing/"):
+                return self._hand_in(connection, request)
             found: bytes | Awaitable[None] | None = None
             if request.method == b"GET":
                 found = self._get(connection, request, path, query)
@@ -139,6 +144,13 @@ class Front:
         if (legend := legend_of(path, query)) is not None:
             return self._legend_or_else(connection, request, legend)
         return None
+
+    def _hand_in(self, connection: Connection, request: Request) -> bytes | Awaitable[None]:
+        if self._places.publishing is None:
+            return error(404, "nobody can publish on this platform", "ask the operator for published_dir",
+                         keep_alive=request.keep_alive)  # fmt: skip
+        self._metrics.passed_on += 1
+        return forward(connection, request, self._places.publishing)
 
     def _pass_on(self, connection: Connection, request: Request) -> Awaitable[None]:
         self._metrics.passed_on += 1

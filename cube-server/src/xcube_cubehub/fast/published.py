@@ -10,7 +10,9 @@ from xcube_cubehub.index import Style
 from xcube_cubehub.shards import write_whole
 
 SOCKET, PUBLISHED, PALETTES = "xcube.sock", "published.json", "palettes.npz"
-"""Names in the state folder: where the server behind listens, what it tells, and the colours of all colour maps."""
+PUBLISHING_SOCKET = "publishing.sock"
+"""Names in the state folder: where the server behind listens, what it tells, and the colours of all colour maps; where cubes are
+taken in."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from xcube_cubehub.fast.disk import Disk
 from xcube_cubehub.fast.front import Front, Places
 from xcube_cubehub.fast.http import Connection
 from xcube_cubehub.fast.metrics import Metrics, Shared
-from xcube_cubehub.fast.published import PALETTES, PUBLISHED, SOCKET
+from xcube_cubehub.fast.published import PALETTES, PUBLISHED, PUBLISHING_SOCKET, SOCKET
 from xcube_cubehub.index import Style
 from xcube_cubehub.issuer import PATIENCE_S, Issuer
 from xcube_cubehub.liveness import Liveness
@@ -147,7 +147,8 @@ async def _serve(settings: ServerSettings, listening: socket.socket, key: bytes,
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     issuer = Issuer(settings.issuer, fetch)
     callers = Callers(TokenVerifier(issuer, settings.audience), Liveness(issuer), ImageCookie(key))
-    places = Places(Path(SOCKET), Path(PUBLISHED), Path(PALETTES), settings.prefix)
+    publishing = None if settings.published is None else Path(PUBLISHING_SOCKET)
+    places = Places(Path(SOCKET), Path(PUBLISHED), Path(PALETTES), settings.prefix, publishing)
     afar = None if settings.bucket is None else Afar(Disk(settings.blocks))
     front = Front(places, callers, metrics, afar)
     connections: set[Connection] = set()

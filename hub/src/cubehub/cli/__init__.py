@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import traceback
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,7 +115,12 @@ def cubehub() -> None:
 
 
 def load_commands() -> click.Group:
-    """Give the `cubehub` command with all its subcommands; they need the server half."""
+    """Give the `cubehub` command with all its subcommands; but for publishing they need the server half."""
+    if find_spec("jupyterhub") is None or find_spec("cubehub_spawner") is None:
+        from cubehub.cli.publishing import light  # noqa: PLC0415 - as below
+
+        cubehub.add_command(light, "cubes")
+        return cubehub
     from cubehub.cli import audit, cubes, doctor, logs, status, up, users  # noqa: PLC0415 - so that a missing extra gets a message
 
     for command in (

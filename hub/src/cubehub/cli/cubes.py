@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cubehub.cli import publishing
 from cubehub.cli.common import data_option, existing, json_option
 from cubehub.errors import CubeHubError
 from cubehub.resources import resource
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def cubes() -> None:
-    """Build and list the data cubes that the viewer publishes."""
+    """Build, list and publish the data cubes that the viewer shows."""
 
 
 def _run(data: Path, *arguments: str) -> None:
@@ -90,3 +91,7 @@ def build(
 def list_(data: Path, *, as_json: bool) -> None:
     """List the cubes that have been built."""
     _run(data, "list", "--output", str(existing(data).cubes), *(["--json"] if as_json else []))
+
+
+for _command in (publishing.publish, publishing.unpublish, publishing.published, publishing.extend):
+    cubes.add_command(_command)

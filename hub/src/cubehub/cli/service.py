@@ -139,12 +139,28 @@ def service(data: Path) -> Service:
             f"at {url}",
             "Look at CUBEHUB_URL, and whether the platform there runs.",
         )
+    port, kept = on_this_machine(data, "accounts")
+    folder = existing(data)
+    hint = f"It may be just starting: `{typed('status', folder.root)}` shows each part."
+    return Service(f"http://{LOOPBACK}:{port}/services/accounts/api", kept, f"on {folder.root}", hint)
+
+
+def on_this_machine(data: Path, part: str) -> tuple[int, str]:
+    """Give the port of a part that runs here, and the token by which its operator speaks to it.
+
+    Raises
+    ------
+    BadInputError
+        There is no such data folder.
+    CubeHubError
+        It does not run, or the token is not to be read.
+    """
     folder = existing(data)
     up = folder.state()["up"]
     start = f"Start it with `{typed('up', folder.root)}`."
     if up is None or same_process(up["pid"], up["created"]) is None:
         raise CubeHubError(f"CubeHub on {folder.root} does not run.", start, code="not_running")
-    port = (read_json(folder.run / "ports.json") or {}).get("accounts")
+    port = (read_json(folder.run / "ports.json") or {}).get(part)
     try:
         kept = (folder.secrets / CLI_TOKEN).read_text().strip()
     except OSError:
@@ -155,5 +171,16 @@ def service(data: Path) -> Service:
             f"Run the command as the user who runs CubeHub. Else: {typed('down', folder.root)}, then {typed('up', folder.root)}.",
             code="no_token",
         )
-    hint = f"It may be just starting: `{typed('status', folder.root)}` shows each part."
-    return Service(f"http://{LOOPBACK}:{port}/services/accounts/api", kept, f"on {folder.root}", hint)
+    return int(port), kept
+
+
+def operator_address(data: Path) -> tuple[str, str]:
+    """Give the address of the cube server that runs here, and the operator's token.
+
+    Raises
+    ------
+    BadInputError, CubeHubError
+        As `on_this_machine`.
+    """
+    port, token = on_this_machine(data, "cubes")
+    return f"http://{LOOPBACK}:{port}/services/cubes", token

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader
 from pydantic import BaseModel, ConfigDict
 from tornado.web import Application, RequestHandler, StaticFileHandler
 
-from cubehub.published import cube_rows
+from cubehub.cube_list import cube_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -58,7 +58,11 @@ ENVIRONMENTS = (
     Environment(
         "lab",
         ("images", "lab"),
-        {"cubehub-lab": ("images", "lab"), "cubehub-account": ("extensions", "account")},
+        {
+            "cubehub": ("hub",),
+            "cubehub-lab": ("images", "lab"),
+            "cubehub-account": ("extensions", "account"),
+        },
     ),
 )
 
@@ -140,6 +144,8 @@ def sync(environment: Environment, target: Path, log: Path, progress: Progress) 
     ]  # fmt: skip
     variables = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
     variables["UV_PROJECT_ENVIRONMENT"] = str(target)
+    # of cubehub a notebook needs the code alone, not the rooms that a wheel carries for `cubehub up`
+    variables["CUBEHUB_WITHOUT_ROOMS"] = "1"
     sizes: dict[str, int] = {}
     done = 0
     lines: list[str] = []

@@ -8,6 +8,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cubehub.cube_list import public_items
 from cubehub.keycloak.realm import ACCOUNTS_CLIENT, ACCOUNTS_SECRET, REALM
 from cubehub.local.data_folder import write_json
 from cubehub.local.environments import base_python
@@ -15,7 +16,6 @@ from cubehub.local.platform import LOOPBACK
 from cubehub.local.processes import PART_MARK
 from cubehub.local.proxy import NODE
 from cubehub.local.supervisor import Part
-from cubehub.published import public_items
 from cubehub.resources import resource
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def write_run_files(
             "client_id": "cubehub-cubes",
             "audience": "cubehub-cubes",
             "state_dir": str(data.run / "cubes"),
+            "hub_api_url": platform.hub_api_url,
+            "hub_api_token": secrets.get("cubes-token"),
         },
         "catalogue": {
             **common,
@@ -80,6 +82,8 @@ def write_run_files(
             "state_dir": str(data.catalogue),
             "items": [
                 *public_items(cubes_yaml, data.cubes),
+                # of what people published for everybody; the cube server puts them there and takes them away
+                str(data.cubes / "published" / "items"),
                 str(resource("binder", "data", "stac-items").resolve()),
             ],
             "static_only": False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from cubehub.published import cube_rows, public_items
+from cubehub.cube_list import cube_rows, public_items
 
 if TYPE_CHECKING:
     from pathlib import Path
