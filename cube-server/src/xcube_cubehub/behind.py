@@ -124,6 +124,8 @@ class CubeServer:
         Palettes.write(folder / front.PALETTES, palettes(registry))
         told = shown(self._settings, self._cubes, self._published.policy)
         front.write(folder / front.PUBLISHED, told)
+        sites = tuple(self._cubes.embed)
+        self.services.showing.tell(told, self._published.config, sites, folder / front.PALETTES)
 
     def _save(self, config: dict[str, Any]) -> None:
         """Keep the rendered configuration where an operator can look at it."""

@@ -12,6 +12,7 @@ from xcube_cubehub.config import Cube, Cubes, Places, ServerSettings
 from xcube_cubehub.fast.published import Published as Front
 from xcube_cubehub.fast.published import Shown
 from xcube_cubehub.index import PYRAMID, SERIES, Style
+from xcube_cubehub.permalinks import EXPIRY_DAYS
 
 log = logging.getLogger(__name__)
 BUILTIN = "builtin:"
@@ -208,7 +209,8 @@ def viewer_config(settings: ServerSettings, origin: str) -> dict[str, Any]:
             "defaultAgg": "mean",
             "polygonFillOpacity": 0.15,
             "mapProjection": "EPSG:3857",
-            "allowSharing": False,
+            "allowSharing": True,
+            "permalinkExpirationDays": EXPIRY_DAYS,
             "allow3D": False,
             "allowRefresh": False,
         },
