@@ -43,7 +43,7 @@ def page(prefix: str, entry: Mapping[str, Any], picture: Picture, folder: Path) 
     image = f"{prefix}/quicklook/{cube}.png?" + urlencode(
         {"var": variable, "time": stamp, "v": picture.index.version}
     )
-    legend = f"{prefix}/tiles/{cube}/{variable}/legend?width=256&height=48"
+    legend = f"{prefix}/tiles/{cube}/{variable}/legend?width=300&height=72"
 
     def step(to: int | None, text: str, arrow: str) -> str:
         if to is None:
