@@ -37,31 +37,46 @@
   }
 
   const times = (dataset) => dataset?.dimensions?.find((one) => one.name === "time")?.coordinates ?? [];
-  const nearest = (dataset) => {
-    const all = times(dataset).map((label) => Date.parse(label));
-    return all.reduce((best, one) => (Math.abs(one - time) < Math.abs(best - time) ? one : best), all[0] ?? time);
-  };
-  const viewOfPlain = (datasets) => {
-    const dataset = datasets.find((one) => one.id === asked.get("dataset"));
-    if (dataset === undefined) return { dataState: {}, controlState: {} };
+  // as the viewer keeps a list of cubes: times as numbers, and as the server writes them
+  const taken = (dataset) => ({
+    ...dataset,
+    dimensions: dataset.dimensions?.map((one) =>
+      one.name === "time" ? { ...one, coordinates: one.coordinates.map(Date.parse), labels: one.coordinates } : one,
+    ),
+  });
+  const viewOfPlain = (datasets, first) => {
+    const named = datasets.find((one) => one.id === asked.get("dataset"));
+    const dataset = named ?? datasets.find((one) => one.id === first) ?? datasets[0];
+    const state = { dataState: {}, controlState: {} };
+    if (dataset === undefined) return state;
     const names = dataset.variables.map((one) => one.name);
     const variable = names.includes(asked.get("variable")) ? asked.get("variable") : names[0];
-    const control = { selectedDatasetId: dataset.id, selectedVariableName: variable };
-    const all = times(dataset).map((label) => Date.parse(label));
+    state.controlState = { selectedDatasetId: dataset.id, selectedVariableName: variable };
+    const all = times(dataset);
     if (all.length) {
-      control.selectedTimeRange = [all[0], all[all.length - 1]];
-      control.selectedTime = Number.isNaN(time) ? all[all.length - 1] : nearest(dataset);
+      const near = (best, one) => (Math.abs(one - time) < Math.abs(best - time) ? one : best);
+      state.controlState.selectedTimeRange = [all[0], all[all.length - 1]];
+      state.controlState.selectedTime = Number.isNaN(time) ? all[all.length - 1] : all.reduce(near);
     }
-    const state = { dataState: {}, controlState: control };
+    const metres = ([x, y]) => [
+      (x / 180) * Math.PI * 6378137,
+      Math.asinh(Math.tan((Math.max(-85, Math.min(85, y)) / 180) * Math.PI)) * 6378137,
+    ];
+    const view = { projection: "EPSG:3857", rotation: 0 };
     if (hasPlace) {
-      const x = (place.lon / 180) * Math.PI * 6378137;
-      const y = Math.asinh(Math.tan((place.lat / 180) * Math.PI)) * 6378137;
       const zoom = number(asked.get("zoom"), 0, 20) ?? 9;
-      state.mapState = { view: { projection: "EPSG:3857", center: [x, y], zoom, rotation: 0 } };
+      state.mapState = { view: { ...view, center: metres([place.lon, place.lat]), zoom } };
       const geometry = { type: "Point", coordinates: [place.lon, place.lat] };
       const properties = { label: `${place.lat}, ${place.lon}`, color: "red", source: "link" };
       const features = [{ type: "Feature", id: "cubehub-link", properties, geometry }];
       state.dataState.userPlaceGroups = [{ type: "FeatureCollection", id: "cubehub-link", title: "Link", features }];
+      state.controlState.selectedPlaceGroupIds = ["cubehub-link"];
+    } else if (dataset.bbox) {
+      const [west, south, east, north] = dataset.bbox;
+      const [low, high] = [metres([west, south]), metres([east, north])];
+      const size = Math.max(high[0] - low[0], ((high[1] - low[1]) * innerWidth) / innerHeight, 100);
+      const zoom = Math.min(Math.log2((innerWidth * 2 * Math.PI * 6378137) / 256 / size) - 0.2, 18);
+      state.mapState = { view: { ...view, center: [(low[0] + high[0]) / 2, (low[1] + high[1]) / 2], zoom } };
     }
     return state;
   };
@@ -81,37 +96,45 @@
       return { ...dataset, variables: [...variables, ...made] };
     });
 
-  let heard;
-  const listed = new Promise((resolve) => {
-    heard = resolve;
-  });
-  const json = (content, status = 200) =>
-    new Response(JSON.stringify(content), { status, headers: { "Content-Type": "application/json" } });
+  const say = (words) => {
+    const box = document.createElement("div");
+    box.setAttribute("role", "alert");
+    box.className = "cubehub-said";
+    box.textContent = words;
+    document.body.append(box);
+    setTimeout(() => box.remove(), 15_000);
+  };
 
-  window.fetch = async (input, init) => {
+  // With a shared view the viewer does not ask for the list of cubes
+  const list = async (headers) => {
+    const answer = await window.fetch(`${own}datasets?details=1`, { headers });
+    const found = await answer.json();
+    return { datasets: (found.datasets ?? []).map(taken), first: found.entrypointDatasetId };
+  };
+  const open = async (input, init, key) => {
+    const headers = input instanceof Request ? input.headers : init?.headers;
+    let shared = null;
+    if (key !== PLAIN) {
+      const answer = await plain(input, init);
+      if (answer.status === 404) say("This link is not kept here any more. You see the platform's first cube instead.");
+      else if (answer.ok) shared = (await answer.json()).state;
+      else return answer;
+    }
+    const { datasets, first } = await list(headers);
+    settle(wanted);
+    const state = shared ?? viewOfPlain(datasets, first);
+    const old = state.dataState.datasets;
+    state.dataState.datasets = Array.isArray(old) ? today(datasets, old) : datasets;
+    const there = datasets.some((one) => one.id === state.controlState.selectedDatasetId);
+    if (shared !== null && !there) say("The cube of this link is not there, or not for you: sign in if it is yours.");
+    return new Response(JSON.stringify({ apiUrl: api, state }), { headers: { "Content-Type": "application/json" } });
+  };
+
+  window.fetch = (input, init) => {
     const url = new URL(input instanceof Request ? input.url : input, location.href);
     const method = (init?.method ?? (input instanceof Request ? input.method : "GET")).toUpperCase();
     const key = url.searchParams.get("key");
-    if (method === "GET" && url.href.startsWith(`${own}viewer/state`) && key !== "sentinel") {
-      let state;
-      if (key === PLAIN) {
-        state = viewOfPlain(await listed);
-        settle(wanted);
-      } else {
-        const answer = await plain(input, init);
-        if (!answer.ok) return answer;
-        state = (await answer.json()).state;
-        const datasets = await listed;
-        if (Array.isArray(state.dataState.datasets)) state.dataState.datasets = today(datasets, state.dataState.datasets);
-      }
-      // the viewer takes in the list of cubes first, and then what a link says of them
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      return json({ apiUrl: api, state });
-    }
-    const answer = await plain(input, init);
-    if (method === "GET" && url.href.startsWith(`${own}datasets?`) && answer.ok) {
-      answer.clone().json().then((found) => heard(found.datasets ?? []), () => heard([]));
-    }
-    return answer;
+    const opens = method === "GET" && url.href.startsWith(`${own}viewer/state?`) && key !== "sentinel";
+    return opens ? open(input, init, key) : plain(input, init);
   };
 })();
