@@ -85,9 +85,15 @@ class CardsHandler(CubeHandler):
 class QuicklookHandler(CubeHandler):
     """The picture of a cube."""
 
+    public = False
+
+    async def prepare(self) -> None:
+        """Refuse a cube that is not for the sender before anything else is said, the method included."""
+        self.public = await self.admit(self.path_kwargs["cube"] or "")
+
     async def get(self, cube: str) -> None:
         """A PNG; ``var`` and ``time`` choose what it shows."""
-        public = await self.admit(cube)
+        public = self.public
         try:
             wanted = self.services.showing.picture(
                 cube, self.get_query_argument("var", None), self.get_query_argument("time", None)
@@ -113,8 +119,8 @@ class QuicklookHandler(CubeHandler):
 class EmbedHandler(CubeHandler):
     """A page for a frame in other people's pages: public cubes only, without script, cookie or sign-in."""
 
-    def get(self, cube: str) -> None:
-        """The page; ``var`` and ``time`` choose what it shows."""
+    def prepare(self) -> None:
+        """Refuse all but public cubes before anything else is said; say who may frame the page."""
         showing = self.services.showing
         current_identity.set(None)
         sites = " ".join(showing.sites)
@@ -124,8 +130,13 @@ class EmbedHandler(CubeHandler):
             f"frame-ancestors 'self' {sites}".rstrip(),
         )
         self.set_header("Referrer-Policy", "no-referrer")
+        cube = self.path_kwargs["cube"] or ""
         if not self.services.policy.is_public(cube) or cube not in showing.front.cubes:
             raise not_there()
+
+    def get(self, cube: str) -> None:
+        """The page; ``var`` and ``time`` choose what it shows."""
+        showing = self.services.showing
         try:
             wanted = showing.picture(
                 cube, self.get_query_argument("var", None), self.get_query_argument("time", None)
