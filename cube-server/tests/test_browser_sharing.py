@@ -88,7 +88,7 @@ def test_two_places_are_compared_exported_and_shared_beyond_a_restart(running, b
     visit = Visit(browser, server)
     page = visit.page
     assert f"/{DEMO}/conc_tsm/" in visit.open(server.base + LINK)
-    page.wait_for_function(f"[...document.querySelectorAll('input')].some(i => i.value === '{SHOWN}')")
+    _wait_for_shown(page)
     assert page.url == server.base + LINK.replace(",", "%2C")
     with xr.open_zarr(built / DEMO / "pyramid.levels" / "0.zarr", chunks=None) as cube:
         _compare(visit, cube.conc_tsm.load(), tmp_path)
@@ -104,7 +104,7 @@ def test_two_places_are_compared_exported_and_shared_beyond_a_restart(running, b
     moved = again()
     later = Visit(browser, moved)
     assert f"/{DEMO}/conc_tsm/" in later.open(moved.base + "/viewer/?" + link.partition("?")[2])
-    later.page.wait_for_function(f"[...document.querySelectorAll('input')].some(i => i.value === '{SHOWN}')")
+    later._wait_for_shown(page)
     later.page.get_by_text("Point 1:").first.wait_for()
     later.page.get_by_text("Point 2:").first.wait_for()
     later.picture("viewer-shared", tmp_path)
@@ -114,6 +114,10 @@ def test_two_places_are_compared_exported_and_shared_beyond_a_restart(running, b
     assert later.outside == []
     assert [line.split()[0] for line in later.failed] == ["404"]
     later.page.context.close()
+
+
+def _wait_for_shown(page):
+    page.locator(f"input[value='{SHOWN}']").first.wait_for(timeout=30_000)
 
 
 def _compare(visit, chlorophyll, tmp_path):
