@@ -104,7 +104,7 @@ def test_two_places_are_compared_exported_and_shared_beyond_a_restart(running, b
     moved = again()
     later = Visit(browser, moved)
     assert f"/{DEMO}/conc_tsm/" in later.open(moved.base + "/viewer/?" + link.partition("?")[2])
-    later._wait_for_shown(page)
+    _wait_for_shown(later.page)
     later.page.get_by_text("Point 1:").first.wait_for()
     later.page.get_by_text("Point 2:").first.wait_for()
     later.picture("viewer-shared", tmp_path)
