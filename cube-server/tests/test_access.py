@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -142,7 +143,8 @@ def addresses(pattern, template, cube):
     if template is not None:
         yield from addresses_of_xcube(template, cube)
         return
-    yield example(pattern)
+    named = re.sub(r"\(\?P<cube>[^)]*\)", cube, pattern)
+    yield example(pattern) if named == pattern else named.replace("\\", "")
     if pattern.endswith("(.*)"):
         yield pattern.removesuffix("(.*)") + cube
 

@@ -16,7 +16,7 @@ SIZE = 256
 MAX_ZOOM = 16
 """Beyond this a tile is drawn all the same by the client stretching it; outlines are good to about zoom 10."""
 _OVERSAMPLING = 2
-_SEA = (214, 226, 234)
+SEA = (214, 226, 234)
 _LAND = (243, 241, 235)
 _SHORE = (176, 190, 200)
 _MERCATOR_LIMIT = 85.0511287798066
@@ -62,15 +62,15 @@ def render(z: int, x: int, y: int) -> bytes:
         msg = f"no tile {z}/{x}/{y}"
         raise ValueError(msg)
     size = SIZE * _OVERSAMPLING
-    image = Image.new("RGB", (size, size), _SEA)
+    image = Image.new("RGB", (size, size), SEA)
     draw = ImageDraw.Draw(image)
     bounds = tile_bounds(z, x, y)
     land = outlines(0 if z <= 2 else 1 if z <= 5 else 2)
     for number in land.within(*bounds):
-        _polygon(draw, to_pixels(land.rings[number], z, x, y, size), _SEA if land.holes[number] else _LAND)
+        _polygon(draw, to_pixels(land.rings[number], z, x, y, size), SEA if land.holes[number] else _LAND)
     if z >= 5:
         for lake in _lakes():
-            _polygon(draw, to_pixels(lake, z, x, y, size), _SEA)
+            _polygon(draw, to_pixels(lake, z, x, y, size), SEA)
     small = image.resize((SIZE, SIZE), Image.Resampling.BOX).quantize(16, dither=Image.Dither.NONE)
     out = io.BytesIO()
     small.save(out, "PNG", optimize=True)

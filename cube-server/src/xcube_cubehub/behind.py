@@ -131,16 +131,18 @@ class CubeServer:
         if not isinstance(self.server.ctx.get_api_ctx("datasets"), contexts.GuardedDatasetsContext):
             message = "xcube made its own datasets context instead of the guarded one"
             raise CubeError(message, "this version of xcube does not fit; install the locked environment")
+        registry = self.server.ctx.get_api_ctx("datasets").colormap_registry
+        Palettes.write(settings.state_dir / front.PALETTES, palettes(registry))
         self._tell()
         self.services.ready = True
 
     def _tell(self) -> None:
-        """Tell the processes in front what there is, and all colour maps."""
+        """Tell the processes in front what there is."""
         folder = self._settings.state_dir
-        registry = self.server.ctx.get_api_ctx("datasets").colormap_registry
-        Palettes.write(folder / front.PALETTES, palettes(registry))
         told = shown(self._settings, self._cubes, self._published.policy)
         front.write(folder / front.PUBLISHED, told)
+        sites = tuple(self._cubes.embed)
+        self.services.showing.tell(told, self._published.config, sites, folder / front.PALETTES)
 
     def _save(self, config: dict[str, Any]) -> None:
         """Keep the rendered configuration where an operator can look at it."""

@@ -27,6 +27,13 @@ from xcube_cubehub.publishing.settings import Publishing
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Model = TypeVar("Model", bound=BaseModel)
 Owner = Annotated[str, StringConstraints(pattern=r"^\S{1,255}$")]
+Site = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(\*|https?://(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?)$"
+    ),
+]
+"""A site as Content-Security-Policy takes it: nothing that could end the directive that it stands in."""
 GroupPath = Annotated[str, StringConstraints(pattern=r"^/[^\s]+$")]
 
 
@@ -115,6 +122,8 @@ class Cubes(_Strict):
     publishing: Publishing = Publishing()
     """What people may publish beside these."""
     places: list[Places] = []
+    embed: list[Site] = []
+    """Sites whose pages may show public cubes in a frame, such as ``https://lakes.example.org``; ``*`` for all."""
     cubes: list[Cube] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -163,6 +172,8 @@ class ServerSettings(_Strict):
     """Address of the Hub's API, which says who publishes; without it nobody can."""
     hub_api_token: SecretStr = SecretStr("")
     """Of this service."""
+    permalinks_dir: Path | None = None
+    """Where views that people share are kept; ``permalinks`` in `state_dir` unless it says otherwise."""
     workers: int = Field(default=2, ge=1, le=64)
     """Processes that answer tiles and series; one for each core that they may use."""
 

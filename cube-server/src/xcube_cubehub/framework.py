@@ -46,16 +46,22 @@ from xcube_cubehub.pages import (
 )
 from xcube_cubehub.routes import (
     BASEMAP,
+    CARDS,
     COMMON_COLLECTION_ROUTES,
     COMMON_COLLECTIONS,
+    EMBED,
+    EMBED_STYLE,
     IMAGE_ROUTES,
     NO_OVERLAY,
+    PERMALINKS,
     PLACE_ROUTES,
+    QUICKLOOK,
     VIEWER_CONFIG_FILES,
     VIEWER_DOCS,
     Guard,
     guard_of,
 )
+from xcube_cubehub.shared_pages import CardsHandler, EmbedHandler, PermalinkHandler, QuicklookHandler
 from xcube_cubehub.web import Services, ToldError, identify, logged_failure, remember, told_error
 
 log = logging.getLogger(__name__)
@@ -199,6 +205,11 @@ class GuardedFramework(TornadoFramework):
             (url_prefix + NO_OVERLAY, EmptyTileHandler, shared),
             (url_prefix + BASEMAP, BasemapHandler, shared),
             (url_prefix, tornado.web.RedirectHandler, {"url": f"{url_prefix}/viewer/", "permanent": False}),
+            (url_prefix + CARDS, CardsHandler, shared),
+            (url_prefix + QUICKLOOK, QuicklookHandler, shared),
+            (url_prefix + EMBED, EmbedHandler, shared),
+            (url_prefix + EMBED_STYLE, tornado.web.StaticFileHandler, files),
+            (url_prefix + PERMALINKS, PermalinkHandler, shared),
             (f"{url_prefix}/viewer/(?:index.html)?", ViewerIndexHandler, shared),
             (f"{url_prefix}/viewer/ext/contributions", NoExtensionsHandler, shared),
             (f"{url_prefix}/viewer/config/config.json", ViewerConfigHandler, shared),

@@ -5,6 +5,7 @@ import functools
 import io
 import json
 from importlib import resources
+from urllib.parse import urlsplit
 
 import tornado.web
 from PIL import Image
@@ -48,6 +49,16 @@ class ViewerIndexHandler(PlainHandler):
         # The address of the page that a sign-in comes back to holds a code.
         self.set_header("Referrer-Policy", "strict-origin")
         self.set_header("X-Frame-Options", "SAMEORIGIN")
+        # Scripts are ours, and what they ask is asked of this server and of the realm: a link that names another server,
+        # or a shared view made by hand, sends no sign-in elsewhere. Images may come from base maps that people add.
+        issuer = urlsplit(self.services.settings.issuer)
+        self.set_header(
+            "Content-Security-Policy",
+            "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
+            f"img-src * data: blob:; connect-src 'self' {issuer.scheme}://{issuer.netloc} data: blob:; "
+            f"frame-src 'self' {issuer.scheme}://{issuer.netloc}; worker-src 'self' blob:; object-src 'none'; "
+            "base-uri 'self'; frame-ancestors 'self'",
+        )
         self.write(viewer_page())
 
 
@@ -57,6 +68,8 @@ def viewer_page() -> str:
     page = (resources.files("xcube.webapi.viewer") / "dist" / "index.html").read_text(encoding="utf-8")
     page = page.replace("<title>xcube Viewer</title>", "<title>CubeHub: cubes</title>")
     page = page.replace("./images/favicon.ico", "./config/logo.svg")
+    # before the viewer's own, which reads the address once
+    page = page.replace("<head>", '<head>\n<script src="./config/links.js"></script>', 1)
     return page.replace(
         "</head>",
         '<script src="./config/session.js" defer></script>\n<link rel="stylesheet" href="./config/cubehub.css">\n</head>',

@@ -15,6 +15,7 @@ from xcube_cubehub.errors import CubeError
 from xcube_cubehub.fast.published import Published as Front
 from xcube_cubehub.fast.published import Shown
 from xcube_cubehub.index import INDEX, PYRAMID, SERIES, Statistics, Style, read_index
+from xcube_cubehub.permalinks import EXPIRY_DAYS
 from xcube_cubehub.publishing.records import Registry, with_published
 from xcube_cubehub.summary import default_range
 
@@ -269,7 +270,8 @@ def viewer_config(settings: ServerSettings, origin: str) -> dict[str, Any]:
             "defaultAgg": "mean",
             "polygonFillOpacity": 0.15,
             "mapProjection": "EPSG:3857",
-            "allowSharing": False,
+            "allowSharing": True,
+            "permalinkExpirationDays": EXPIRY_DAYS,
             "allow3D": False,
             "allowRefresh": False,
         },

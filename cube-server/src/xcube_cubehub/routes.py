@@ -26,7 +26,7 @@ ROUTES: dict[str, Guard] = {
     "/colorbars.html": Guard.OPEN,
     "/expressions/capabilities": Guard.OPEN,
     "/viewer/config/{*path}": Guard.CLOSED,  # our own handlers come first
-    "/viewer/state": Guard.CLOSED,
+    "/viewer/state": Guard.CLOSED,  # our own handler comes first; xcube's lists all keys to everybody
     "/viewer/ext/contributions": Guard.CLOSED,  # our own handler comes first
     f"{OGC}/conformance": Guard.OPEN,
     "/places": Guard.OPEN,
@@ -81,7 +81,13 @@ ROUTES: dict[str, Guard] = {
 _NUMBER = r"(?P<{}>\d{{1,7}})"
 BASEMAP = "/basemap/" + "/".join(_NUMBER.format(name) for name in "zxy") + r"\.png"
 NO_OVERLAY = r"/basemap/none/\d+/\d+/\d+\.png"
-VIEWER_CONFIG_FILES = "/viewer/config/(about.en.md|logo.svg|session.js|cubehub.css)"
+VIEWER_CONFIG_FILES = "/viewer/config/(about.en.md|logo.svg|session.js|links.js|cubehub.css)"
+CARDS = "/cards"
+PERMALINKS = "/viewer/state"
+_CUBE = r"(?P<cube>[a-z0-9-]{1,190})"
+QUICKLOOK = rf"/quicklook/{_CUBE}\.png"
+EMBED = rf"/embed/{_CUBE}"
+EMBED_STYLE = "/(embed.css)"
 VIEWER_DOCS = "/viewer/(docs/(?:privacy-note|imprint).(?:en|de|se).md)"
 OWN_ROUTES: dict[str, Guard] = {
     "": Guard.OPEN,
@@ -94,10 +100,15 @@ OWN_ROUTES: dict[str, Guard] = {
     "/viewer/config/config.json": Guard.OPEN,
     VIEWER_CONFIG_FILES: Guard.OPEN,
     VIEWER_DOCS: Guard.OPEN,
+    CARDS: Guard.FILTERED,
+    QUICKLOOK: Guard.DATASET,
+    EMBED: Guard.DATASET,  # public cubes only, whoever asks
+    EMBED_STYLE: Guard.OPEN,
+    PERMALINKS: Guard.FILTERED,  # what a state holds of cubes is cut down to what its reader may see
     "/viewer": Guard.OPEN,
     "/viewer/(.*)": Guard.OPEN,  # the files of xcube's viewer, as it comes
 }
-"""Routes that are not xcube's, as patterns below the prefix. None of them reaches a dataset."""
+"""Routes that are not xcube's, as patterns below the prefix. Those that reach a cube name it in ``cube``."""
 
 DATASET_ARGUMENTS = ("datasetId", "collectionId")
 """Path arguments that name a dataset."""

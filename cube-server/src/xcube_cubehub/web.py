@@ -13,6 +13,8 @@ from xcube_cubehub.access import Policy
 from xcube_cubehub.callers import Callers, Claim
 from xcube_cubehub.config import ServerSettings
 from xcube_cubehub.errors import CubeError, TokenError
+from xcube_cubehub.permalinks import Permalinks
+from xcube_cubehub.showing import Showing
 from xcube_cubehub.tokens import ImageCookie
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,13 @@ class Services:
     policy: Policy
     ready: bool = False
     lines: aside.Lines = field(default_factory=aside.Lines)
+    showing: Showing = field(default_factory=Showing)
+    links: Permalinks = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Open the store of shared views."""
+        folder = self.settings.permalinks_dir
+        self.links = Permalinks(folder or self.settings.state_dir / "permalinks")
 
 
 class PlainHandler(tornado.web.RequestHandler):

@@ -66,9 +66,14 @@ class Palettes:
     """
 
     def __init__(self, path: Path) -> None:
+        self._stamp = _stamp(path)
         with np.load(path, allow_pickle=False) as found:
             self._rgba = {name: found[name] for name in found.files}
         self._made: dict[str, Palette] = {}
+
+    def is_of(self, path: Path) -> bool:
+        """Whether they are those of a file as it is now."""
+        return self._stamp == _stamp(path)
 
     def get(self, name: str) -> Palette | None:
         """The palette of a colour map; None if there is none of that name."""
@@ -84,3 +89,8 @@ class Palettes:
         with new.open("wb") as file:
             np.savez(file, **palettes)  # type: ignore[arg-type]
         new.replace(path)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_ino

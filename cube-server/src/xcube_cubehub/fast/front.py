@@ -176,7 +176,8 @@ class Front:
             if stamp == self._told:
                 return
             self._published = published.read(self._places.published)
-            self._palettes = Palettes(self._places.palettes)
+            if self._palettes is None or not self._palettes.is_of(self._places.palettes):
+                self._palettes = Palettes(self._places.palettes)
             self._told = stamp
         except (OSError, ValueError, KeyError, TypeError):
             if self._told != (0, 0):

@@ -37,7 +37,7 @@ class Published:
 
 
 def write(path: Path, published: Published) -> None:
-    """Tell it."""
+    """Tell it, if it is not what was told last."""
     cubes = {
         name: {
             "folder": str(cube.folder),
@@ -48,7 +48,10 @@ def write(path: Path, published: Published) -> None:
         }
         for name, cube in published.cubes.items()
     }
-    write_whole(path, json.dumps(cubes).encode())
+    told = json.dumps(cubes).encode()
+    # With each day of a cube all is told again, and mostly it is the same
+    if not path.exists() or path.read_bytes() != told:
+        write_whole(path, told)
 
 
 def read(path: Path) -> Published:

@@ -52,10 +52,10 @@
     const rest = query.toString();
     history.replaceState(history.state, "", location.pathname + (rest ? `?${rest}` : "") + location.hash);
   };
-  // A link can name cube and variable. Signing in leads away and back to the bare address: the link is opened again then.
+  // A link can name cube and variable, or a shared view. Signing in leads away and back to the bare address: the link is opened again then.
   const LINK = "cubehub.link";
   const arrived = new URLSearchParams(location.search);
-  if (arrived.has("dataset")) sessionStorage.setItem(LINK, location.search);
+  if (arrived.has("dataset") || arrived.has("stateKey")) sessionStorage.setItem(LINK, location.search);
   else if (!arrived.has("state")) sessionStorage.removeItem(LINK);
   const resume = () => {
     const link = sessionStorage.getItem(LINK);

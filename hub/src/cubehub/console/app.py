@@ -20,7 +20,8 @@ log = logging.getLogger("cubehub.console")
 GIB = 1024**3
 _HEADERS = {
     # nothing on these pages comes from anywhere else, and nobody may frame them
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; "
+    "img-src 'self'; form-action 'none'; "
     "frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
