@@ -17,6 +17,8 @@ MAX_HEADER_BYTES = 64 * 1024
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_WAITING = 16
 """Requests that one connection may send before it has read the answers."""
+RETRY_S = 5
+"""What a client is told to wait while the server behind is away."""
 IDLE_S = 75.0
 """A connection that says nothing for so long, or takes so long to say what it wants, is closed."""
 _HINTS = {
@@ -71,6 +73,8 @@ def error(status: int, message: str, hint: str = "", *, code: str = "", keep_ali
         "reason": HTTPStatus(status).phrase, "hint": hint or _HINTS.get(status, ""),
     }  # fmt: skip
     head = b"Content-Type: application/json; charset=UTF-8\r\nCache-Control: no-store\r\n"
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        head += b"Retry-After: %d\r\n" % RETRY_S
     return response(status, head, orjson.dumps({"error": body}), keep_alive=keep_alive)
 
 
