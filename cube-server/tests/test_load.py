@@ -167,8 +167,9 @@ class Viewer:
         day = int(self.rng.choice(certain))
         z = int(self.rng.integers(5, 10))
         # over 7 E, 53.5 N
-        x, y = int((7.0 + 180) / 360 * 2**z), int(
-            (1 - np.arcsinh(np.tan(np.deg2rad(53.5))) / np.pi) / 2 * 2**z
+        x, y = (
+            int((7.0 + 180) / 360 * 2**z),
+            int((1 - np.arcsinh(np.tan(np.deg2rad(53.5))) / np.pi) / 2 * 2**z),
         )
         size = "&retina=1" if self.rng.random() < 0.2 else ""
         path = f"/tiles/{cube}/chl/{z}/{y}/{x}?crs=EPSG:3857&time={stamp(day)}{size}"
@@ -297,9 +298,9 @@ def changes(world, builder, stop, done):
         stop.wait(1)
 
 
-def test_every_answer_is_whole_while_cubes_grow_and_parts_are_killed(running, built):
+def test_every_answer_is_whole_while_cubes_grow_and_parts_are_killed(running, built):  # noqa: C901 - one story
     _, world, builder = built
-    rng, kills, cut_by_kills = np.random.default_rng(5), Counter(), 0
+    rng, kills = np.random.default_rng(5), Counter()
     stop, rounds = threading.Event(), []
     viewers = [Viewer(running, world, n) for n in range(CLIENTS)]
     first = viewers[0]
@@ -327,7 +328,7 @@ def test_every_answer_is_whole_while_cubes_grow_and_parts_are_killed(running, bu
                 for one in work:
                     one.result()
                 wait_for(lambda: sum(map(len, children(running.process.pid))) == 3, "what was killed")
-                for pid in sum(children(running.process.pid), []):
+                for pid in [pid for kind in children(running.process.pid) for pid in kind]:
                     before.setdefault(pid, []).append(usage(pid))
         finally:
             stop.set()
@@ -342,7 +343,9 @@ def test_every_answer_is_whole_while_cubes_grow_and_parts_are_killed(running, bu
         if len(samples) > 8:
             warm, last = samples[len(samples) // 4], samples[-1]
             assert last[0] <= warm[0] * RSS_GROWTH, f"{pid} grows"
-            assert last[1] + last[2] <= warm[1] + warm[2] + THINGS_GROWTH, f"{pid} keeps descriptors or threads"
+            assert last[1] + last[2] <= warm[1] + warm[2] + THINGS_GROWTH, (
+                f"{pid} keeps descriptors or threads"
+            )
     assert "Traceback" not in running.log
 
 
