@@ -229,7 +229,7 @@ class Viewer:
                 assert got.json()["error"]["message"]
 
     def behind(self):
-        path = str(self.rng.choice(["/datasets", "/datasets/lake", "/catalog/collections"]))
+        path = str(self.rng.choice(["/datasets", "/datasets/lake", "/datasets/sea"]))
         got = self.ask("behind", "GET", path, may_be_away=True)
         if got is not None:
             assert got.status_code == 200, f"{path} {got.text[:200]}"
