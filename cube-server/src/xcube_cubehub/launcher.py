@@ -2,6 +2,7 @@
 
 import argparse
 import ctypes
+import fcntl
 import logging
 import os
 import secrets
@@ -13,6 +14,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 from xcube_cubehub.behind import CubeServer, save_memory
 from xcube_cubehub.bucket import read_environment
@@ -29,6 +31,7 @@ STOP_S = 8.0
 FIRST_LOOK_S = 8.0
 """How long the start waits for a bucket; what comes later is published when it comes."""
 BAD_INPUT = 2
+LOCK = ".lock"
 
 
 def die_with_parent() -> None:
@@ -249,14 +252,43 @@ def main(argv: Sequence[str] | None = None) -> int:
             process.run(settings)
             return 0
         read_cubes(settings.cubes_yaml)
-        prepare_state(settings)
-        return Supervisor(settings, args.config.resolve()).run()
+        with only_server_in(settings.state_dir):
+            prepare_state(settings)
+            return Supervisor(settings, args.config.resolve()).run()
     except CubeError as error:
         sys.stderr.write(f"error: {error.message}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
         return error.exit_status
     except OSError as error:
         sys.stderr.write(f"error: {error.strerror or error}\nhint: is the port taken by another process?\n")
         return 1
+
+
+def only_server_in(folder: Path) -> TextIO:
+    """Hold the state folder for this server until the file that is given is closed.
+
+    Notes
+    -----
+    A second one would take away the socket and the tables of the first, which goes on without xcube behind it. The
+    lock is one that children do not inherit, and that the kernel takes back when its owner is killed.
+
+    Raises
+    ------
+    BadInputError
+        Another server has it, or it cannot be made.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("w")
+    except OSError as error:
+        message = f"cannot write to {folder}: {error.strerror}"
+        raise BadInputError(message, "check state_dir in the configuration") from error
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        message = f"another cube server runs with the state folder {folder}"
+        raise BadInputError(message, "stop it first, or give this one another state_dir") from error
+    return lock
 
 
 def prepare_state(settings: ServerSettings) -> None:

@@ -301,11 +301,13 @@ class Front:
             log.error("%s; %s", failure.message, failure.hint)
         if isinstance(failure, BucketError | BusyError):
             return error(503, "the store of this cube does not answer now", "try again in a minute",
-                         code=failure.code, keep_alive=request.keep_alive, more=b"Retry-After: 5\r\n")  # fmt: skip
+                         code=failure.code, keep_alive=request.keep_alive)  # fmt: skip
         return error(503, "this part of the cube cannot be read", "tell the operator the time of this answer",
                      code=failure.code, keep_alive=request.keep_alive)  # fmt: skip
 
-    def _tile(self, request: Request, tile: Tile, shown: Shown, style: Style) -> bytes | None:
+    def _tile(
+        self, request: Request, tile: Tile, shown: Shown, style: Style, tries: int = ROUNDS
+    ) -> bytes | None:
         opened = self._open(tile.cube, shown)
         if opened is None or not opened.cube.index.times or tile.variable not in opened.cube.index.variables:
             return None
@@ -339,6 +341,8 @@ class Front:
         try:
             body = self._image(cube, tile, step, wanted, palette)
         except CubeError as failure:
+            if tries and cube.is_moved():
+                return self._tile(request, tile, shown, style, tries - 1)
             return self._cannot(failure, request)
         self._metrics.tiles += 1
         return response(200, head, body, keep_alive=request.keep_alive)
@@ -363,6 +367,7 @@ class Front:
                 self._metrics.prepared += 1
                 return png.assemble(TILE, palette, found[1], found[0]) if found[0] else png.transparent(TILE)
         painted = tiles.paint(cube, name, step, place, wanted, len(palette.rgba))
+        cube.stay()
         return tiles.image(painted, palette, place.size)
 
     # Files
@@ -440,10 +445,14 @@ class Front:
             await self._pass_on(connection, request)
             return
         try:
-            if isinstance(asked, Series):
-                body = await self._series(connection, request, opened, asked)
-            else:
-                body = await self._statistics(connection, request, opened, asked)
+            body = await self._numbers(connection, request, opened, asked)
+            for _ in range(ROUNDS):
+                again = self._open(asked.cube, shown) if opened.cube.is_moved() else None
+                if again is None or asked.variable not in again.cube.index.variables:
+                    break
+                opened = again
+                body = await self._numbers(connection, request, opened, asked)
+            opened.cube.stay()
         except BucketError as failure:
             connection.write(self._cannot(failure, request))
             return
@@ -471,6 +480,19 @@ class Front:
             body = igzip.compress(body, 1)
             head += b"Content-Encoding: gzip\r\n"
         connection.write(response(200, head, body, keep_alive=request.keep_alive))
+
+    async def _numbers(
+        self, connection: Connection, request: Request, opened: Opened, asked: Series | Statistics
+    ) -> bytes | None:
+        """The JSON of a series or of statistics; of a cube that was exchanged meanwhile it is anything."""
+        try:
+            if isinstance(asked, Series):
+                return await self._series(connection, request, opened, asked)
+            return await self._statistics(connection, request, opened, asked)
+        except CubeError:
+            if not opened.cube.is_moved():
+                raise
+            return None
 
     async def _series(
         self, connection: Connection, request: Request, opened: Opened, asked: Series

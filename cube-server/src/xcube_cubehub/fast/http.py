@@ -20,6 +20,8 @@ MAX_HEADER_BYTES = 64 * 1024
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_WAITING = 16
 """Requests that one connection may send before it has read the answers."""
+RETRY_S = 5
+"""What a client is told to wait while the server behind is away."""
 IDLE_S = 75.0
 """A connection that says nothing for so long, or takes so long to say what it wants, is closed."""
 _HINTS = {
@@ -91,11 +93,11 @@ def error_body(status: int, message: str, hint: str = "", *, code: str = "") -> 
     return orjson.dumps({"error": body})
 
 
-def error(
-    status: int, message: str, hint: str = "", *, code: str = "", keep_alive: bool = True, more: bytes = b""
-) -> bytes:
-    """A refusal, in the words and the form of the server behind; ``more`` are lines for its head."""
-    head = b"Content-Type: application/json; charset=UTF-8\r\nCache-Control: no-store\r\n" + more
+def error(status: int, message: str, hint: str = "", *, code: str = "", keep_alive: bool = True) -> bytes:
+    """A refusal, in the words and the form of the server behind."""
+    head = b"Content-Type: application/json; charset=UTF-8\r\nCache-Control: no-store\r\n"
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        head += b"Retry-After: %d\r\n" % RETRY_S
     body = error_body(status, message, hint, code=code)
     return response(status, head, body, keep_alive=keep_alive)
 

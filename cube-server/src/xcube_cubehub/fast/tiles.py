@@ -1,5 +1,6 @@
 """Map tiles: read what lies under one, look its colours up, compress."""
 
+import os
 from bisect import bisect_left
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from xcube_cubehub.errors import CubeError
 from xcube_cubehub.fast import kernels, png, warp
 from xcube_cubehub.fast.afar import Afar, AfarPacks, AfarShards, level_shards, series_shards
 from xcube_cubehub.fast.colours import Scale, scale_of
@@ -48,6 +50,20 @@ _chunks: OrderedDict[tuple[int, str, int, int, int, int], Array | None] = Ordere
 _numbers_of_cubes = count()
 
 
+class MovedError(CubeError):
+    """A cube was exchanged for another one while it was read."""
+
+    code = "moved"
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        found = os.stat(folder)  # noqa: PTH116 - for each tile
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
+
+
 class Cube:
     """A cube, opened for tiles; made anew when its index changes.
 
@@ -68,12 +84,30 @@ class Cube:
 
     def __init__(self, folder: Path, index: Index | None = None, afar: Afar | None = None) -> None:
         self.folder = folder
+        # before the index: of a cube that is exchanged in between too much is noticed rather than too little
+        self._identity = _identity(folder)
         self.index = read_index(folder) if index is None else index
         self.times = np.array(self.index.times, dtype=np.int64)
         self.afar = afar if self.index.place else None
         self.packs = PackReader(folder) if self.afar is None else AfarPacks(self.afar, self.index)
         self._readers: dict[tuple[str, int], ShardReader | AfarShards] = {}
         self._number = next(_numbers_of_cubes)
+
+    def is_moved(self) -> bool:
+        """Whether another cube has taken this one's place: then what was read since may be of either."""
+        return self.afar is None and self._identity != _identity(self.folder)
+
+    def stay(self) -> None:
+        """Make sure that all that was read is of this cube.
+
+        Raises
+        ------
+        MovedError
+            Another one has taken its place.
+        """
+        if self.is_moved():
+            message = f"{self.folder} was exchanged while it was read"
+            raise MovedError(message, "ask again")
 
     def nearest(self, seconds: int) -> int:
         """Position of the time nearest to one; the earlier of two."""
