@@ -1,5 +1,6 @@
 """A cube that a real builder grows on request, and what each of its days may show at any moment."""
 
+import contextlib
 import json
 import os
 import signal
@@ -88,6 +89,7 @@ class Builder:
             time.sleep(kill_after)
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+            self._let_go()
             self.kills += 1
             self._start()
         self._ask()
@@ -110,4 +112,9 @@ class Builder:
         """End it."""
         self.process.stdin.close()
         self.process.wait(60)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.stdout.close()

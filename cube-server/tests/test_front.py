@@ -115,7 +115,7 @@ def talk(cubes, tmp_path, monkeypatch):
             writer.close()
             listening.close()
             server.close()
-            front._threads.shutdown(wait=True)
+            front.close()
             return got, closed
 
         return asyncio.run(run())
