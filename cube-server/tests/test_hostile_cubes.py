@@ -72,7 +72,7 @@ def workers(running):
     )
     for line in listed.stdout.splitlines():
         pid, rss, arguments = line.split(None, 2)
-        if "--behind" not in arguments:
+        if "--behind" not in arguments and "--publishing" not in arguments:
             found[int(pid)] = int(rss)
     return found
 
