@@ -73,8 +73,11 @@ def build(recipe, days, cube):
     return grow(recipe, plan(days), cube, Here(), lambda *_: None)
 
 
-def values(cube):
-    """What a cube holds at one pixel, by xarray from the maps, by xarray from the series, and by the server's own way."""
+def values(cube, *, killed=False):
+    """What a cube holds at one pixel, by xarray from the maps, by xarray from the series, and by the server's own way.
+
+    A builder that was killed may have told xarray of a step already, and not yet the server.
+    """
     with (
         xr.open_zarr(cube / "pyramid.levels" / "0.zarr", chunks=None) as maps,
         xr.open_zarr(cube / "series.zarr", chunks=None) as times,
@@ -84,9 +87,13 @@ def values(cube):
         from_series = times.chl[:, 100, 200].values.tolist()
     opened = tiles.Cube(cube)
     ours = series.point_values(opened, "chl", 100, 200, series.span_of(opened, None, None)).tolist()
-    assert from_maps == pytest.approx(ours)
+    ahead = len(from_maps) - len(ours)
+    assert ahead in ({0, 1} if killed else {0})
+    assert from_maps[: len(ours)] == pytest.approx(ours)
+    assert not ahead or np.isfinite(from_maps[-1])
     assert from_series == pytest.approx(ours[: len(from_series)])
-    assert days == [t // 86400 for t in opened.index.times]
+    assert days[: len(ours)] == [t // 86400 for t in opened.index.times]
+    days = days[: len(ours)]
     return dict(zip(days, np.round(ours, 4).tolist(), strict=True))
 
 
@@ -219,7 +226,7 @@ def test_a_builder_killed_at_any_moment_leaves_a_whole_cube(tmp_path):
             process.send_signal(signal.SIGKILL)
             said = max([said, *map(int, process.stdout.read().split())])
         kills += 1
-        held = values(cube)
+        held = values(cube, killed=True)
         assert list(held) == list(range(10, 10 + len(held)))
         assert len(held) >= said - 9, "a step that was done is lost"
         assert all(abs(value - (day + 0.01)) < 1e-3 for day, value in held.items())
