@@ -20,10 +20,12 @@ import matplotlib as mpl
 import numpy as np
 import psutil
 import pytest
+import requests
 import yaml
 from PIL import Image
 
 from growing_truth import FIRST_DAY, Builder
+from publisher import SERVICE_TOKEN, Publisher, fields, running_hub, wish
 from support import CUBES_YAML, PROTECTED, start
 
 pytestmark = pytest.mark.slow
@@ -33,6 +35,8 @@ CLIENTS = 8
 DEMO = "olci-water-quality-demo"
 PLACE = "7/41/67"
 """Zoom, row and column of a tile that lies within the growing cube."""
+POINT_OF_POND = json.dumps({"type": "Point", "coordinates": [7.005, 53.495]})
+"""Row 250 and column 200 of what is published."""
 POINT = json.dumps({"type": "Point", "coordinates": [7.0, 53.5]})
 ROUND = [[6 + np.cos(a) / 2, 53.5 + np.sin(a) / 2] for a in np.linspace(0, 2 * np.pi, 40)]
 AREA = json.dumps({"type": "Polygon", "coordinates": [[*ROUND[:-1], ROUND[0]]]})
@@ -186,6 +190,14 @@ class Load:
         if status and "json" in headers["Content-Type"]:
             json.loads(content)
 
+    async def published_tile(self, session, since):
+        del since
+        path = f"/tiles/ana--pond/chl/7/{self.rng.randint(40, 41)}/{self.rng.randint(65, 67)}"
+        status, content, _ = await self.ask(session, "GET", path, expect=(200, 404))
+        if status == 200:
+            Image.open(io.BytesIO(content)).verify()
+        self.seen[f"published: {status}"] += 1
+
     async def refused(self, session, since):
         del since
         method, path, body, expect = self.rng.choice((
@@ -210,6 +222,7 @@ KINDS = {
     "statistics": (4, Load.demo_statistics),
     "handed on": (6, Load.handed_on),
     "refused": (6, Load.refused),
+    "published tile": (6, Load.published_tile),
 }
 
 
@@ -252,8 +265,44 @@ class Growing(threading.Thread):
             raise
 
 
+class Publishing(threading.Thread):
+    """Publishes a cube, sees that it is shown as it was sent, replaces it, takes it back, and begins again."""
+
+    def __init__(self, base):
+        super().__init__(daemon=True)
+        self.base, self.ana, self.ended = base, Publisher(base, "ana"), threading.Event()
+        self.failed, self.done = None, 0
+
+    def run(self):
+        try:
+            while not self.ended.is_set():
+                for seed in (1, 2):
+                    values = fields(2, seed=self.done + seed)
+                    cube = self.ana.publish(wish("pond", 2), values)
+                    told = self.shown()
+                    assert told.ok, told.text
+                    means = [row["mean"] for row in told.json()["result"]]
+                    assert means == pytest.approx(values[:, 250, 200].tolist()), "another version is shown"
+                    assert cube["id"] == "ana--pond"
+                    self.done += 1
+                assert self.ana.ask("DELETE", "/cubes/pond").ok
+                assert self.shown().status_code == 404, "what was taken back is shown"
+        except BaseException as error:
+            self.failed = error
+            raise
+
+    def shown(self):
+        return requests.post(f"{self.base}/timeseries/ana--pond/chl", data=POINT_OF_POND, timeout=60)
+
+
 @pytest.fixture(scope="module")
-def loaded(built, issuer, tmp_path_factory):
+def hub():
+    with running_hub() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def loaded(built, issuer, hub, tmp_path_factory):
     """A server of a growing cube, a large one and a protected one; its builder."""
     folder = tmp_path_factory.mktemp("load")
     cubes = folder / "cubes"
@@ -272,8 +321,11 @@ def loaded(built, issuer, tmp_path_factory):
         {**p, "file": str(CUBES_YAML.parent / p["file"])} if ":" not in p["file"] else p
         for p in listed["places"]
     ]
+    listed["publishing"] = {"keep_free": "1M"}
     (folder / "cubes.yaml").write_text(yaml.safe_dump(listed))
-    running = start(folder, cubes, issuer.url, folder / "cubes.yaml")
+    running = start(
+        folder, cubes, issuer.url, folder / "cubes.yaml", hub_api_url=hub.url, hub_api_token=SERVICE_TOKEN
+    )
     yield running, builder
     builder.close()
     running.process.send_signal(signal.SIGTERM)
@@ -319,16 +371,21 @@ def memory(supervisor):
 
 def test_a_mixed_load_finds_nothing_stale_and_memory_flat_while_the_cube_grows(loaded):
     running, builder = loaded
-    load = Load(running.base, builder)
+    load, publishing = Load(running.base, builder), Publishing(running.base)
+    publishing.start()
     run(load, REQUESTS // 2)
     before, files = memory(running.process.pid)
     run(load, REQUESTS // 2)
     after, files_after = memory(running.process.pid)
+    publishing.ended.set()
+    publishing.join(120)
     print(
-        f"\n{sum(load.seen.values())} answers: {dict(load.seen)}; {builder.builds} builds, {len(builder.wanted)} days"
+        f"\n{sum(load.seen.values())} answers: {dict(load.seen)}; {builder.builds} builds, {len(builder.wanted)} days, {publishing.done} publishes"
     )
     print("MiB by process before and after the second half:", before, after)
     assert not load.wrong, "\n".join(load.wrong[:20])
+    assert publishing.failed is None, publishing.failed
+    assert publishing.done >= 2
     assert set(after) == set(before), "a process ended and was started again"
     # one in front may have had nothing to do before, and then has filled its caches since
     fronts = {p.pid for p in processes(running.process.pid)[0]}
@@ -374,5 +431,7 @@ def test_killed_builders_and_workers_cost_nothing_but_what_they_were_answering(l
     assert not load.wrong, "\n".join(load.wrong[:20])
     assert len(load.kills) > 2
     assert builder.kills
-    assert running.get("/health").ok
-    assert len(processes(running.process.pid)[0]) >= 1
+    until = time.monotonic() + 120
+    while not (running.get("/health").ok and len(processes(running.process.pid)[0]) == 2):
+        assert time.monotonic() < until, "what was killed is not back"
+        time.sleep(0.2)
