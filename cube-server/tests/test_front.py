@@ -141,6 +141,19 @@ def parts(got):
     return int(lines[0].split()[1]), headers, rest[:length], rest[length:]
 
 
+def test_without_the_list_everything_is_handed_on(talk, tmp_path):
+    """The server behind takes it away when it cannot tell what has changed: it alone knows then."""
+    list_ = tmp_path / "published.json"
+    told = list_.read_bytes()
+    list_.unlink()
+    got, _ = talk(get(TILE.format("open")))
+    assert got.endswith(b"behind")
+    list_.write_bytes(told)
+    got, _ = talk(get(TILE.format("open")))
+    assert b"image/png" in got
+    assert len(talk.behind.asked) == 1
+
+
 def test_a_public_tile_needs_nobody(talk):
     got, _ = talk(get(TILE.format("open")))
     status, headers, body, rest = parts(got)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xcube_cubehub import flags, synthetic
+from xcube_cubehub import flags, render, synthetic
 from xcube_cubehub.grid import Grid, grid_of
 from xcube_cubehub.index import Index
 from xcube_cubehub.recipes import demo
@@ -176,3 +176,11 @@ def test_share_of_land_is_a_plain_mean():
     share = demo.share_of_land(land, radius=1)
     np.testing.assert_allclose(share[2:5, 2:5], 1 / 9)
     assert share.sum() == pytest.approx(1.0)
+
+
+def test_texts_of_people_have_no_markup():
+    assert not {"<", ">"} & set(render.plain('x<iframe srcdoc="<script>">'))
+    assert render.plain("![a](http://evil.example/x) [b](javascript:1)") == (
+        "! [a] (http://evil.example/x) [b] (javascript:1)"
+    )
+    assert render.plain("Copernicus [2017], ESA & Brockmann") == "Copernicus [2017], ESA & Brockmann"

@@ -1,5 +1,6 @@
 """xcube's server, guarded, in a process of its own behind those that people reach."""
 
+import contextlib
 import ctypes
 import json
 import logging
@@ -157,19 +158,31 @@ class CubeServer:
         if seen == self._seen and not again:
             return
         self._tries = TRIES if seen != self._seen else again - 1
-        self._seen = seen
         try:
             self._cubes = all_cubes(self._settings, self._registry, now_s)
         except ConfigError as error:
+            self._seen = seen
             log.error("%s; serving as before", error.message)  # noqa: TRY400 - the message says it all
             return
         now = self._published = published(self._settings, self._cubes)
-        self._save(now.config)
         # Rules first: between the two lines a cube is rather hidden than open.
         self.services.policy = now.policy
-        self._tell()
-        self.server.update(now.config)
+        try:
+            self._tell()
+            self._save(now.config)
+            self.server.update(now.config)
+        except OSError as error:
+            # Those in front must not go on with what is not so any more; without their list they hand on everything
+            self._untell()
+            log.error("cannot tell what is published: %s; it is tried again", error.strerror)  # noqa: TRY400
+            return
+        self._seen = seen
         log.info("published anew: %d cubes", len(now.policy.rules))
+
+    def _untell(self) -> None:
+        """Take the list away, which a full disk allows."""
+        with contextlib.suppress(OSError):
+            (self._settings.state_dir / front.PUBLISHED).unlink(missing_ok=True)
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""

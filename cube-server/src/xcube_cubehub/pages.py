@@ -4,6 +4,7 @@ import asyncio
 import functools
 import io
 import json
+import re
 from importlib import resources
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from xcube_cubehub import basemap
 from xcube_cubehub.render import viewer_config
 from xcube_cubehub.web import PlainHandler, ToldError, identify, remember
 
+_ORIGIN = re.compile(r"https?://[\w.\[\]:-]+", re.ASCII)
 WEEK_S = 7 * 24 * 3600
 
 
@@ -51,13 +53,18 @@ class ViewerIndexHandler(PlainHandler):
         self.set_header("X-Frame-Options", "SAMEORIGIN")
         # Scripts are ours, and what they ask is asked of this server and of the realm: a link that names another server,
         # or a shared view made by hand, sends no sign-in elsewhere. Images may come from base maps that people add.
+        # Of this server only the viewer's own folder has scripts: people's servers are below the same address.
         issuer = urlsplit(self.services.settings.issuer)
+        origin = self.identify_origin()
+        if _ORIGIN.fullmatch(origin) is None:
+            raise tornado.web.HTTPError(400, "the Host header is not a host")
+        scripts = f"{origin}{self.services.settings.prefix}/viewer/"
         self.set_header(
             "Content-Security-Policy",
-            "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
+            f"default-src 'self'; script-src {scripts}; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
             f"img-src * data: blob:; connect-src 'self' {issuer.scheme}://{issuer.netloc} data: blob:; "
             f"frame-src 'self' {issuer.scheme}://{issuer.netloc}; worker-src 'self' blob:; object-src 'none'; "
-            "base-uri 'self'; frame-ancestors 'self'",
+            f"base-uri 'self'; form-action 'self' {issuer.scheme}://{issuer.netloc}; frame-ancestors 'self'",
         )
         self.write(viewer_page())
 

@@ -169,7 +169,7 @@ def datasets(
     cube: Cube, number: int, folder: Path, places: dict[str, Places], base: Path
 ) -> list[dict[str, Any]]:
     """Xcube's entries for a cube: the pyramid, and hidden the time-chunked copy."""
-    common: dict[str, Any] = {**file_system(folder), "Attribution": cube.attribution}
+    common: dict[str, Any] = {**file_system(folder), "Attribution": plain(cube.attribution)}
     root = root_of(folder)
     if cube.rule.access is not Access.PUBLIC:
         common["AccessControl"] = {"RequiredScopes": [f"read:dataset:{cube.id}"]}
@@ -179,7 +179,7 @@ def datasets(
             "Identifier": cube.id,
             "Path": f"{root}/{PYRAMID}",
             "Title": cube.title,
-            "Description": cube.description,
+            "Description": plain(cube.description),
             "GroupTitle": cube.group,
             "SortValue": number + 1,
             "Style": cube.id,
@@ -199,6 +199,11 @@ def datasets(
             "Hidden": True,
         },
     ]
+
+
+def plain(text: str) -> str:
+    """A text without markup: the viewer writes attributions as HTML and descriptions as Markdown, whoever wrote them."""
+    return text.translate({ord("<"): "\u2039", ord(">"): "\u203a"}).replace("![", "! [").replace("](", "] (")
 
 
 def root_of(folder: Path) -> str:

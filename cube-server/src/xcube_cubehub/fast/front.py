@@ -1,6 +1,7 @@
 """The processes that people's requests reach: they answer tiles and series, and hand on the rest."""
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import os
@@ -165,6 +166,9 @@ class Front:
             if self._palettes is None or not self._palettes.is_of(self._places.palettes):
                 self._palettes = Palettes(self._places.palettes)
             self._told = stamp
+        except FileNotFoundError:
+            # Not told yet, or what was told does not hold any more: the server behind knows
+            self._published, self._told = Published({}), (0, 0)
         except (OSError, ValueError, KeyError, TypeError):
             if self._told != (0, 0):
                 log.exception("what is published cannot be read; going on as before")
@@ -211,6 +215,15 @@ class Front:
         caller = await self._callers.confirm(claim)
         return may_read(name, shown.rule, caller.identity)
 
+    async def _unknown(self, connection: Connection, request: Request, *, images: bool = False) -> None:
+        """Hand on what is not here, and ask first who asks, as for what is forbidden: else the time would tell the two apart."""
+        authorization = _text(request.header(b"authorization"))
+        cookie = _cookie(request) if images and authorization is None else None
+        if authorization is not None or cookie is not None:
+            with contextlib.suppress(TokenError):
+                await self._callers.confirm(await self._callers.read(authorization, cookie))
+        await self._pass_on(connection, request)
+
     # Tiles
 
     def _tile_or_else(self, connection: Connection, request: Request, tile: Tile) -> bytes | Awaitable[None]:
@@ -218,7 +231,7 @@ class Front:
         shown = self._published.cubes.get(tile.cube)
         style = shown.styles.get(tile.variable) if shown is not None else None
         if shown is None or style is None:
-            return self._pass_on(connection, request)
+            return self._unknown(connection, request, images=True)
         if shown.rule.access is Access.PUBLIC and request.header(b"authorization") is None:
             try:
                 return self._tile(request, tile, shown, style) or self._pass_on(connection, request)
@@ -366,7 +379,10 @@ class Front:
             except CubeError as failure:
                 connection.write(self._cannot(failure, request))
                 return
-        if shown is None or part is None:
+        if shown is None:
+            await self._unknown(connection, request)
+            return
+        if part is None:
             await self._pass_on(connection, request)
             return
         scope = b"public" if shown.rule.access is Access.PUBLIC else b"private"
@@ -417,11 +433,10 @@ class Front:
     ) -> None:
         self._look()
         shown = self._published.cubes.get(asked.cube)
-        if (
-            shown is None
-            or asked.variable not in shown.styles
-            or not await self._admits(request, asked.cube, shown)
-        ):
+        if shown is None or asked.variable not in shown.styles:
+            await self._unknown(connection, request)
+            return
+        if not await self._admits(request, asked.cube, shown):
             await self._pass_on(connection, request)
             return
         opened = self._open(asked.cube, shown)
@@ -430,9 +445,6 @@ class Front:
             return
         try:
             body = await self._of_one_cube(connection, request, opened, asked, shown)
-        except BucketError as failure:
-            connection.write(self._cannot(failure, request))
-            return
         except RequestError as failure:
             connection.write(
                 error(failure.status, failure.message, failure.hint, keep_alive=request.keep_alive)
