@@ -2,12 +2,13 @@
 
 import re
 import time
+from collections.abc import Iterator
 
 import httpx
 import pytest
 from cubehub_tests.people import Visitor
 from cubehub_tests.platform import REPOSITORY, Whole
-from cubehub_tests.realm import suspended
+from cubehub_tests.realm import in_group, realm, suspended, user_id
 from cubehub_tests.servers import Account
 
 pytestmark = pytest.mark.whole
@@ -72,22 +73,43 @@ def test_what_the_manual_says_publishes_a_cube(whole: Whole, ana: Account) -> No
         assert kernel.run("print(cubehub.published())").text == "[]"
 
 
-def test_a_token_that_is_over_and_a_suspended_person_publish_nothing(whole: Whole, petra: Account) -> None:
+@pytest.fixture
+def paula(whole: Whole) -> Iterator[Account]:
+    """Give an analyst of this test's own: a suspension ends all sign-ins and tokens of a person."""
+    name, password = "paula", "an-analyst-who-publishes"
+    with realm(whole) as api:
+        api.post(
+            "users",
+            {
+                "username": name, "enabled": True, "email": "paula@example.org", "firstName": "Paula", "lastName": "Guest",
+                "credentials": [{"type": "password", "value": password}],
+            },
+        )  # fmt: skip
+        whole.accounts[name] = password
+        with in_group(whole, name, "/cubehub/standard"):
+            account = Account.login(whole, name)
+            yield account
+            account.close()
+        api.delete(f"users/{user_id(api, name)}")
+    del whole.accounts[name]
+
+
+def test_a_token_that_is_over_and_a_suspended_person_publish_nothing(whole: Whole, paula: Account) -> None:
     cubes = f"{BASE}/publishing/cubes"
-    assert petra.api.get(cubes).is_success
-    made = petra.api.post("/hub/api/users/petra/tokens", json={"note": "short", "expires_in": 1}).json()
+    assert paula.api.get(cubes).is_success
+    made = paula.api.post("/hub/api/users/paula/tokens", json={"note": "short", "expires_in": 1}).json()
     short = {"Authorization": f"token {made['token']}"}
     until(
-        lambda: petra.api.get("/hub/api/user", headers=short).status_code == 403,
+        lambda: paula.api.get("/hub/api/user", headers=short).status_code == 403,
         "the Hub ends a token in its time",
     )
-    assert petra.api.get(cubes, headers=short).status_code == 401
-    other = petra.api.post("/hub/api/users/petra/tokens", json={"note": "other"}).json()
+    assert paula.api.get(cubes, headers=short).status_code == 401
+    other = paula.api.post("/hub/api/users/paula/tokens", json={"note": "other"}).json()
     fresh = {"Authorization": f"token {other['token']}"}
-    with suspended(whole, "petra"):
-        assert petra.api.get(cubes, headers=fresh).status_code in {401, 403}
+    with suspended(whole, "paula"):
+        assert paula.api.get(cubes, headers=fresh).status_code in {401, 403}
         # what was asked before counts for half a minute
-        until(lambda: petra.api.get(cubes).status_code in {401, 403}, "a suspension holds within a minute")
+        until(lambda: paula.api.get(cubes).status_code in {401, 403}, "a suspension holds within a minute")
 
 
 def until(holds: object, what: str, patience_s: float = 60) -> None:
