@@ -113,6 +113,8 @@ async def forward(connection: Connection, request: Request, socket: Path, addres
         return
     try:
         writer.write(rewritten(request, address))
+        # xcube has it, or has it soon; the answer may take long
+        request.body = b""
         while not reply.done:
             data = await reader.read(_CHUNK)
             if not data:
