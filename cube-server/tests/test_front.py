@@ -15,8 +15,9 @@ from xcube_cubehub.callers import Caller, Claim
 from xcube_cubehub.errors import IssuerUnreachableError, TokenError
 from xcube_cubehub.fast import http, published
 from xcube_cubehub.fast.colours import Palettes
+from xcube_cubehub.fast.forward import rewritten
 from xcube_cubehub.fast.front import Front, Places
-from xcube_cubehub.fast.http import Connection
+from xcube_cubehub.fast.http import Connection, Request
 from xcube_cubehub.fast.metrics import Metrics, Shared
 from xcube_cubehub.fast.objects import object_of, span
 from xcube_cubehub.fast.published import Published, Shown
@@ -246,6 +247,22 @@ def test_what_is_handed_on_is_the_same_but_for_the_connection(talk):
     assert b"connection: close" in lines
     assert not any(line.startswith(b"keep-alive") for line in lines)
     assert asked.endswith(b"body")
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "told"),
+    [
+        ("127.0.0.1", [], b"127.0.0.1"), ("10.1.2.3", [b"192.0.2.1"], b"192.0.2.1"),
+        ("10.1.2.3", [b"1.1.1.1, 192.0.2.1"], b"192.0.2.1"), ("::1", [b"1.1.1.1", b"192.0.2.1"], b"192.0.2.1"),
+        ("8.8.8.8", [b"192.0.2.1"], b"8.8.8.8"), ("2a00::1", [b"192.0.2.1"], b"2a00::1"),
+        ("fe80::1%eth0", [b"192.0.2.1"], b"192.0.2.1"), ("10.1.2.3", [b"1.1.1.1,"], b"10.1.2.3"),
+    ],
+)  # fmt: skip
+def test_who_sends_is_what_the_nearest_proxy_heard(peer, headers, told):
+    request = Request(b"GET", b"/", [(b"x-forwarded-for", h) for h in headers] + [(b"x-real-ip", b"9.9.9.9")])
+    request.peer = peer
+    lines = rewritten(request).split(b"\r\n")
+    assert [line for line in lines if line.startswith(b"x-")] == [b"x-forwarded-for: " + told]
 
 
 @pytest.mark.parametrize(

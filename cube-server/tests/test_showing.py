@@ -20,6 +20,7 @@ from xcube_cubehub.config import Cubes
 from xcube_cubehub.errors import BusyError, NotThereError, RequestError
 from xcube_cubehub.index import Index, Variable
 from xcube_cubehub.permalinks import Permalinks, readable
+from xcube_cubehub.shared_pages import place_of
 
 DEMO, SITE = "olci-water-quality-demo", "https://lakes.example.org"
 INDEX = Index(
@@ -118,6 +119,41 @@ def test_shared_views_are_bounded_and_nobody_replaces_one(tmp_path, monkeypatch)
     monkeypatch.setattr(permalinks, "MAX_PER_HOUR", 1)
     with pytest.raises(BusyError, match="too many"):
         links.save(state(selectedTime=8), "me", now=late)
+
+
+def test_visitors_fill_a_store_of_their_own_where_the_newest_has_room(tmp_path, monkeypatch):
+    folder = tmp_path / "links"
+    links = Permalinks(folder)
+    members = links.save(state(), "me", now=0)
+    monkeypatch.setattr(permalinks, "MAX_VISITOR_LINKS", 3)
+    keys = [links.save(state(selectedTime=n), f"address {n}", now=n, visitor=True) for n in range(10, 13)]
+    assert links.load(keys[0], now=20)  # opened after the others
+    links = Permalinks(folder)
+    newest = links.save(state(selectedTime=13), "address 13", now=21, visitor=True)
+    assert links.load(keys[1], now=22) is None
+    for key in (members, keys[0], keys[2], newest):
+        assert links.load(key, now=23), key
+    monkeypatch.setattr(
+        permalinks, "MAX_VISITOR_TOTAL_BYTES", (folder / f"{members}.json").stat().st_size + 9
+    )
+    for n in range(30, 40):
+        last = links.save(state(selectedTime=n), f"address {n}", now=n, visitor=True)
+        assert [path.stem for path in (folder / "visitors").glob("*.json")] == [last]
+    assert links.load(members, now=50)
+    # who signs in and shares the same keeps it for good
+    assert links.save(state(selectedTime=39), "me", now=51) == last
+    links.save(state(selectedTime=41), "address 41", now=52, visitor=True)
+    assert links.load(last, now=53)
+    large = state(selectedTime="x" * permalinks.MAX_VISITOR_STATE_BYTES)
+    with pytest.raises(RequestError, match="256 KiB"):
+        links.save(large, "address 1", now=54, visitor=True)
+    assert links.save(large, "me", now=54)
+
+
+def test_a_visitor_counts_by_the_address_and_a_network_as_one():
+    assert place_of("192.0.2.7") == place_of("::ffff:192.0.2.7") == "address 192.0.2.7"
+    assert place_of("2001:db8::1") == place_of("2001:db8::ffff:2") == "address 2001:db8::/64"
+    assert place_of("made up") == place_of(None)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from xcube_cubehub.sources import open_source
 from xcube_cubehub.sources.files import parse_xml
 from xcube_cubehub.sources.model import unwrapped_bounds
 from xcube_cubehub.sources.sentinel2 import scale_and_offset
-from xcube_cubehub.sources.stac import bounds_of, scene_of_item
+from xcube_cubehub.sources.stac import bounds_of, found_in_items, scene_of_item
 from xcube_cubehub.steps import Area, TimeRange
 
 WORLD, ALWAYS = Area(-180, -90, 180, 90), TimeRange()
@@ -181,6 +181,56 @@ def test_a_catalogue_does_not_choose_what_is_read(tmp_path):
     found = find(inside)
     assert [scene.name for scene in found.scenes] == [item["id"]]
     assert found.scenes[0].assets == {}
+    (line,) = found.report
+    assert "without B04, B08, SCL" in line.reason
+
+
+@pytest.mark.parametrize(
+    ("base", "href", "read"),
+    [
+        ("https://host/a/item.json", "B04.tif", "https://host/a/B04.tif"),
+        ("https://host/a/item.json", "/etc/hostname", "https://host/etc/hostname"),
+        ("https://host/a/item.json", "//other/B04.tif?x=1", "https://other/B04.tif?x=1"),
+        ("https://host/a/item.json", "HTTP://other/B04.tif", "http://other/B04.tif"),
+        ("https://host/a/item.json", "file:/etc/hostname", None),
+        ("https://host/a/item.json", "\tfi\nle:/etc/hostname", None),
+        ("https://host/a/item.json", "FILE:///etc/hostname", None),
+        ("https://host/a/item.json", "simplecache::file:/etc/hostname", None),
+        ("https://host/a/item.json", "x::file:///etc/hostname", None),
+        ("https://host/a/item.json", "tar+file:/x.tar!B04.tif", None),
+        ("https://host/a/item.json", "data:image/tiff;base64,AAAA", None),
+        ("https://host/a/item.json", "s3://private/B04.tif", None),
+        ("https://host/a/item.json", "http:///etc/hostname", None),
+        ("https://h::file:///etc/item.json", "B04.tif", None),
+        ("s3://bucket/a/item.json", "../B04.tif", "s3://bucket/B04.tif"),
+        ("s3://bucket/a/item.json", "s3://bucket/B04.tif", "s3://bucket/B04.tif"),
+        ("s3://bucket/a/item.json", "https://host/B04.tif", "https://host/B04.tif"),
+        ("s3://bucket/a/item.json", "file:/etc/hostname", None),
+    ],
+)
+def test_an_item_from_elsewhere_names_no_file_here(base, href, read):
+    item = {
+        "id": "S2A_33TWM_20230815_0_L2A", "collection": "sentinel-2-l2a", "bbox": [1, 2, 3, 4], "geometry": None,
+        "properties": {"datetime": "2023-08-15T09:57:57Z", "platform": "sentinel-2a", "grid:code": "MGRS-33TWM"},
+        "assets": {"red": {"href": href}, "thumbnail": {"href": "file:/x.png"}},
+    }  # fmt: skip
+    found = found_in_items([(item, base)], None)
+    assert {name: asset.href.replace("HTTP:", "http:") for name, asset in found.scenes[0].assets.items()} == (
+        {} if read is None else {"B04": read}
+    )
+    assert len(found.report) == (read is None)
+
+
+def test_a_link_in_a_catalogue_leads_nowhere_else(tmp_path):
+    inside = tmp_path / "catalogue"
+    path = make_s2(inside, SMALL, SMALL, SMALL)
+    catalogue(inside, [path])
+    band = path.parent / "B04.tif"
+    band.rename(tmp_path / "secret.tif")
+    band.symlink_to(tmp_path / "secret.tif")
+    found = find(inside)
+    assert set(found.scenes[0].assets) == {"B08", "SCL"}
+    assert "B04" in found.report[0].reason
 
 
 @pytest.mark.parametrize(

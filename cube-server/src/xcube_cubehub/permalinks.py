@@ -17,6 +17,10 @@ from xcube_cubehub.shards import write_whole
 MAX_STATE_BYTES = 1024 * 1024
 MAX_LINKS = 10_000
 MAX_TOTAL_BYTES = 512 * 1024 * 1024
+MAX_VISITOR_STATE_BYTES = 256 * 1024
+MAX_VISITOR_LINKS = 2000
+MAX_VISITOR_TOTAL_BYTES = 64 * 1024 * 1024
+"""What people without an account keep, apart from all else; what was opened least lately goes first."""
 EXPIRY_DAYS = 365
 """A link that nobody opened for so long is taken away."""
 MAX_PER_HOUR = 120
@@ -35,17 +39,25 @@ CONTROL = (
 VIEW = ("projection", "center", "zoom", "rotation")
 
 
-def cleaned(body: bytes) -> dict[str, Any]:
+def cleaned(body: bytes, most: int = MAX_STATE_BYTES) -> dict[str, Any]:
     """A state as the viewer sends it, with what it may hold and nothing else.
+
+    Parameters
+    ----------
+    body : bytes
+        JSON.
+    most : int
+        Bytes that it may have.
 
     Raises
     ------
     RequestError
         Too large, or no state of the viewer.
     """
-    if len(body) > MAX_STATE_BYTES:
-        message = f"a state may have {MAX_STATE_BYTES // 1024} KiB"
-        raise RequestError(message, "take away some series or places, then share again")
+    if len(body) > most:
+        message = f"a state may have {most // 1024} KiB"
+        hint = "take away some series or places, then share again"
+        raise RequestError(message, hint if most == MAX_STATE_BYTES else f"sign in, or {hint}")
     try:
         found = json.loads(body, parse_constant=_no_constant)
         state = found["state"]
@@ -138,36 +150,79 @@ class Permalinks:
     Notes
     -----
     The key is a hash of what is kept. So the same state has the same link, nobody can put another state under a key,
-    and nobody who does not know the state finds it. Nothing that is kept makes way for something new: who fills the
-    store keeps others from sharing until links expire, but no link that somebody sent is lost.
+    and nobody who does not know the state finds it.
+
+    Nothing that a person with an account keeps makes way for something new: who fills the store keeps others from
+    sharing until links expire, but no link that somebody sent is lost. Anybody can be many visitors, so what they keep
+    lies in a folder of its own, small, where the newest links always have room: they cannot fill the store, and cannot
+    keep each other from sharing either.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._visitors = folder / "visitors"
         self._senders: OrderedDict[str, deque[float]] = OrderedDict()
         self._used: tuple[int, int] | None = None
+        self._kept: OrderedDict[str, int] | None = None
 
-    def _path(self, key: str) -> Path:
-        return self._folder / f"{key}.json"
-
-    def save(self, body: bytes, sender: str, now: float | None = None) -> str:
+    def save(self, body: bytes, sender: str, now: float | None = None, *, visitor: bool = False) -> str:
         """Keep a state; its key, 26 letters and digits.
+
+        Parameters
+        ----------
+        body : bytes
+            As the viewer sends it.
+        sender : str
+            Whose links are counted together.
+        now : float, optional
+            Seconds since 1970.
+        visitor : bool
+            Whether the sender has no account.
 
         Raises
         ------
         RequestError
-            It is no state of the viewer.
+            It is no state of the viewer, or too large.
         BusyError
             This sender shared too much in an hour, or the store is full.
         """
         now = time.time() if now is None else now
-        content = json.dumps(cleaned(body), separators=(",", ":"), sort_keys=True).encode()
+        most = MAX_VISITOR_STATE_BYTES if visitor else MAX_STATE_BYTES
+        content = json.dumps(cleaned(body, most), separators=(",", ":"), sort_keys=True).encode()
         key = b32encode(hashlib.blake2b(content, digest_size=16).digest()).decode().rstrip("=").lower()
-        path = self._path(key)
+        path = self._folder / f"{key}.json"
         if path.exists():
             os.utime(path, (now, now))
             return key
+        if visitor and self._opened(key, now):
+            return key
         self._count_sender(sender, now)
+        if visitor:
+            self._keep_for_visitor(key, content, now)
+        else:
+            self._keep(path, content, now)
+        return key
+
+    def load(self, key: str, now: float | None = None) -> dict[str, Any] | None:
+        """A state; None if there is none under this key."""
+        if not _KEY.fullmatch(key):
+            return None
+        now = time.time() if now is None else now
+        for folder in (self._folder, self._visitors):
+            try:
+                path = folder / f"{key}.json"
+                if path.stat().st_mtime < now - EXPIRY_DAYS * 86400:
+                    continue
+                found: dict[str, Any] = json.loads(path.read_bytes())
+                os.utime(path, (now, now))
+            except (OSError, ValueError):
+                continue
+            if folder is self._visitors:
+                self._opened(key, now)
+            return found
+        return None
+
+    def _keep(self, path: Path, content: bytes, now: float) -> None:
         count, size = self._room(now)
         if count >= MAX_LINKS or size + len(content) > MAX_TOTAL_BYTES:
             raise BusyError(
@@ -177,22 +232,42 @@ class Permalinks:
         write_whole(path, content)
         os.utime(path, (now, now))
         self._used = count + 1, size + len(content)
-        return key
 
-    def load(self, key: str, now: float | None = None) -> dict[str, Any] | None:
-        """A state; None if there is none under this key."""
-        if not _KEY.fullmatch(key):
-            return None
-        now = time.time() if now is None else now
+    def _of_visitors(self) -> OrderedDict[str, int]:
+        """Keys of what visitors keep and the bytes, first what was opened least lately; looked up once."""
+        if self._kept is None:
+            found = []
+            for path in self._visitors.glob("*.json") if self._visitors.is_dir() else ():
+                facts = path.stat()
+                found.append((facts.st_mtime, path.stem, facts.st_size))
+            self._kept = OrderedDict((key, size) for _, key, size in sorted(found))
+        return self._kept
+
+    def _opened(self, key: str, now: float) -> bool:
+        """Whether visitors keep a state under this key; it goes last then."""
+        kept = self._of_visitors()
+        if key not in kept:
+            return False
         try:
-            path = self._path(key)
-            if path.stat().st_mtime < now - EXPIRY_DAYS * 86400:
-                return None
-            found: dict[str, Any] = json.loads(path.read_bytes())
-            os.utime(path, (now, now))
-        except (OSError, ValueError):
-            return None
-        return found
+            os.utime(self._visitors / f"{key}.json", (now, now))
+        except OSError:  # the operator took it away
+            del kept[key]
+            return False
+        kept.move_to_end(key)
+        return True
+
+    def _keep_for_visitor(self, key: str, content: bytes, now: float) -> None:
+        kept = self._of_visitors()
+        total = sum(kept.values()) + len(content)
+        while kept and (len(kept) >= MAX_VISITOR_LINKS or total > MAX_VISITOR_TOTAL_BYTES):
+            oldest, size = kept.popitem(last=False)
+            (self._visitors / f"{oldest}.json").unlink(missing_ok=True)
+            total -= size
+        self._visitors.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._visitors / f"{key}.json"
+        write_whole(path, content)
+        os.utime(path, (now, now))
+        kept[key] = len(content)
 
     def _count_sender(self, sender: str, now: float) -> None:
         times = self._senders.setdefault(sender, deque())

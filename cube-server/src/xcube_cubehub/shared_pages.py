@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import ipaddress
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -151,6 +152,18 @@ class EmbedHandler(CubeHandler):
         self.write(embed.page(self.services.settings.prefix, showing.entry(cube), wanted, folder))
 
 
+def place_of(address: str | None) -> str:
+    """Whom a visitor counts as: an address, or the network of one of IPv6, of which each has as many as they like."""
+    try:
+        found = ipaddress.ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return "address unknown"
+    if isinstance(found, ipaddress.IPv6Address):
+        mapped = found.ipv4_mapped
+        return f"address {mapped or ipaddress.ip_network((found, 64), strict=False)}"
+    return f"address {found}"
+
+
 class PermalinkHandler(CubeHandler):
     """Views that people share: stored by the viewer, and opened by whoever has the link."""
 
@@ -175,9 +188,10 @@ class PermalinkHandler(CubeHandler):
         caller = await self.caller(images=False)
         self.set_header("Cache-Control", "private, no-store")
         identity = caller.identity
-        sender = f"person {identity.subject}" if identity is not None else f"address {self.request.remote_ip}"
+        visitor = identity is None
+        sender = f"person {identity.subject}" if identity is not None else place_of(self.request.remote_ip)
         try:
-            key = self.services.links.save(self.request.body, sender)
+            key = self.services.links.save(self.request.body, sender, visitor=visitor)
         except RequestError as error:
             raise ToldError(error.status, error) from error
         self.write({"key": key})

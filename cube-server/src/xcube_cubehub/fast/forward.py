@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,10 @@ import httptools
 
 from xcube_cubehub.fast.http import Connection, Request, error
 
-HOP_BY_HOP = frozenset(
+_NOT_HANDED_ON = frozenset(
     {
         b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te",
-        b"trailer", b"transfer-encoding", b"upgrade", b"content-length", b"expect",
+        b"trailer", b"transfer-encoding", b"upgrade", b"content-length", b"expect", b"x-forwarded-for", b"x-real-ip",
     }
 )  # fmt: skip
 _CHUNK = 256 * 1024
@@ -40,7 +41,7 @@ class _Reply:
         self._chunked = b"content-length" not in names and not bodiless
         lines = [b"HTTP/1.1 %d %s\r\n" % (status, self.status_text or b"")]
         for name, value in self._headers:
-            if name.lower() not in HOP_BY_HOP or name.lower() == b"content-length":
+            if name.lower() not in _NOT_HANDED_ON or name.lower() == b"content-length":
                 lines.append(name + b": " + value + b"\r\n")
         if self._chunked:
             lines.append(b"Transfer-Encoding: chunked\r\n")
@@ -73,17 +74,29 @@ class _Reply:
                 self._to.write(b"0\r\n\r\n")
 
 
-def rewritten(request: Request, address: str) -> bytes:
+def sender(request: Request) -> bytes:
+    """The address of whoever sent a request, as far as anybody knows who can be believed.
+
+    Notes
+    -----
+    A proxy appends to ``X-Forwarded-For`` whom it heard, and all that stands before may be made up by the client. A
+    proxy is near: what somebody says who comes from a public address is not asked for.
+    """
+    try:
+        is_near = not request.peer or not ipaddress.ip_address(request.peer.partition("%")[0]).is_global
+    except ValueError:
+        is_near = False
+    told = [value for name, value in request.headers if name == b"x-forwarded-for"]
+    last = told[-1].rpartition(b",")[2].strip() if told and is_near else b""
+    return last or request.peer.encode()
+
+
+def rewritten(request: Request) -> bytes:
     """The request as it goes to xcube: same words, a connection of its own."""
     lines = [b"%b %b HTTP/1.1\r\n" % (request.method, request.url)]
-    forwarded = False
-    for name, value in request.headers:
-        if name in HOP_BY_HOP:
-            continue
-        forwarded = forwarded or name == b"x-forwarded-for"
-        lines.append(name + b": " + value + b"\r\n")
-    if not forwarded and address:
-        lines.append(b"x-forwarded-for: %b\r\n" % address.encode())
+    lines += [name + b": " + value + b"\r\n" for name, value in request.headers if name not in _NOT_HANDED_ON]
+    if address := sender(request):
+        lines.append(b"x-forwarded-for: %b\r\n" % address)
     if request.body or request.method in {b"POST", b"PUT", b"PATCH"}:
         lines.append(b"content-length: %d\r\n" % len(request.body))
     lines.append(b"connection: close\r\n\r\n")
@@ -91,7 +104,7 @@ def rewritten(request: Request, address: str) -> bytes:
     return b"".join(lines)
 
 
-async def forward(connection: Connection, request: Request, socket: Path, address: str = "") -> None:
+async def forward(connection: Connection, request: Request, socket: Path) -> None:
     """Have xcube answer a request.
 
     Parameters
@@ -100,8 +113,6 @@ async def forward(connection: Connection, request: Request, socket: Path, addres
         Whom the answer is for.
     socket : path
         Where xcube listens.
-    address : str
-        Of the client.
     """
     reply = _Reply(connection, request)
     try:
@@ -112,7 +123,9 @@ async def forward(connection: Connection, request: Request, socket: Path, addres
         )
         return
     try:
-        writer.write(rewritten(request, address))
+        writer.write(rewritten(request))
+        # xcube has it, or has it soon; the answer may take long
+        request.body = b""
         while not reply.done:
             data = await reader.read(_CHUNK)
             if not data:

@@ -9,7 +9,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from xcube_cubehub.fast.afar import Afar
 from xcube_cubehub.fast.colours import scale_of
 from xcube_cubehub.fast.disk import Disk
 from xcube_cubehub.fast.front import Front, Places
-from xcube_cubehub.fast.http import Connection
+from xcube_cubehub.fast.http import Connection, Held
 from xcube_cubehub.fast.metrics import Metrics, Shared
 from xcube_cubehub.fast.published import PALETTES, PUBLISHED, PUBLISHING_SOCKET, SOCKET
 from xcube_cubehub.index import Style
@@ -36,7 +36,9 @@ MAX_ANSWER_BYTES = 2**20
 SWEEP_S = 5.0
 STOP_S = 3.0
 PAUSE_S = 0.5
-"""Before connections are taken again after there was no descriptor for one."""
+"""Before connections are taken again after there was no descriptor for one, or too many were open."""
+MAX_CONNECTIONS = 2000
+"""Of one process; who comes then waits until another one goes."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -99,6 +101,10 @@ class Accepting:
         Not blocking.
     protocol : callable
         Makes what serves a connection.
+    open_connections : set
+        Those that are open; while there are `most`, no more are taken.
+    most : int
+        See there.
     """
 
     def __init__(
@@ -106,13 +112,19 @@ class Accepting:
         loop: asyncio.AbstractEventLoop,
         listening: socket.socket,
         protocol: Callable[[], asyncio.Protocol],
+        open_connections: Collection[asyncio.Protocol],
+        most: int = MAX_CONNECTIONS,
     ) -> None:
         self._loop, self._listening, self._protocol = loop, listening, protocol
+        self._open, self._most = open_connections, most
         self._tasks: set[asyncio.Task[Any]] = set()
         self._paused: asyncio.TimerHandle | None = None
         loop.add_reader(listening, self._take)
 
     def _take(self) -> None:
+        if len(self._open) + len(self._tasks) >= self._most:
+            self._pause()
+            return
         try:
             accepted, _ = self._listening.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -120,8 +132,7 @@ class Accepting:
         except OSError as error:
             # No descriptors left: it waits in the queue until there are some again
             log.error("cannot accept: %s", error.strerror)  # noqa: TRY400
-            self._loop.remove_reader(self._listening)
-            self._paused = self._loop.call_later(PAUSE_S, self._loop.add_reader, self._listening, self._take)
+            self._pause()
             return
         accepted.setblocking(False)
         if accepted.family in (socket.AF_INET, socket.AF_INET6):
@@ -129,6 +140,11 @@ class Accepting:
         task = self._loop.create_task(self._connect(accepted))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _pause(self) -> None:
+        """Leave who comes to other processes, or in the queue, for a moment."""
+        self._loop.remove_reader(self._listening)
+        self._paused = self._loop.call_later(PAUSE_S, self._loop.add_reader, self._listening, self._take)
 
     async def _connect(self, accepted: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -152,7 +168,8 @@ async def _serve(settings: ServerSettings, listening: socket.socket, key: bytes,
     afar = None if settings.bucket is None else Afar(Disk(settings.blocks))
     front = Front(places, callers, metrics, afar)
     connections: set[Connection] = set()
-    accepting = Accepting(loop, listening, lambda: Connection(front.answer, connections))
+    held = Held()
+    accepting = Accepting(loop, listening, lambda: Connection(front.answer, connections, held), connections)
     sweep = asyncio.create_task(_sweep(connections))
     await stop.wait()
     sweep.cancel()
@@ -171,4 +188,4 @@ async def _sweep(connections: set[Connection]) -> None:
         await asyncio.sleep(SWEEP_S)
         now = time.monotonic()
         for connection in list(connections):
-            connection.abort_if_idle(now)
+            connection.end_if_idle(now)

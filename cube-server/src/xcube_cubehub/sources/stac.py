@@ -1,10 +1,12 @@
 """Items of the SpatioTemporal Asset Catalogue: what becomes a scene, from a folder or an API."""
 
 import json
+import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
@@ -20,8 +22,10 @@ MAX_ITEMS = 20_000
 
 PAGE = 100
 TIMEOUT_S = 30.0
-READABLE = re.compile(r"^(https?|s3|gs|az)://", re.IGNORECASE)
-"""Protocols by which an asset of a remote item is read; a remote item never names a local file."""
+REFUSED = "an item names files of its own catalogue or on the web, others are not read"
+_WEB = re.compile(r"https?://[^/]", re.IGNORECASE)
+_STORE = re.compile(r"(s3|gs|az)://[^/]", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 
 def scene_of_item(item: Any, base: str, allowed_root: str | None) -> SceneHandle:
@@ -41,43 +45,82 @@ def scene_of_item(item: Any, base: str, allowed_root: str | None) -> SceneHandle
     SceneBrokenError
         It is no item, or none of a scene that recipes know.
     """
+    return _scene(item, base, allowed_root)[0]
+
+
+def _scene(item: Any, base: str, allowed_root: str | None) -> tuple[SceneHandle, list[str]]:
+    """A handle for an item, and which of its assets are not in it because of where they are said to lie."""
     try:
-        properties, assets = item["properties"], item["assets"]
-        identity, collection = str(item["id"]), str(item.get("collection") or "")
-        hrefs = dict(_readable(assets, base, allowed_root))
-        bounds = bounds_of(item)
-        if WFR_NAME.match(identity):
-            files = {
-                posixpath.basename(href).removesuffix(".nc"): Asset(href)
-                for href in hrefs.values()
-                if href.endswith(".nc")
-            }
-            mark = digest(identity, properties.get("updated"), sorted(files))
-            return wfr_handle(identity, files, bounds, mark)
-        instrument = (
-            f"{properties.get('constellation', '')} {properties.get('platform', '')} {collection}".lower()
-        )
-        if (
-            "sentinel-2" in instrument
-            and "L2A" in f"{identity} {collection} {properties.get('s2:product_type', '')}".upper()
-        ):
-            return handle_of_item(item, hrefs, bounds)
+        told = {name: str(asset.get("href", "")) for name, asset in item["assets"].items()}
+        found = {name: _address(base, href, allowed_root) for name, href in told.items()}
+        hrefs = {name: address for name, address in found.items() if address is not None}
+        handle = _handle(item, hrefs)
+        refused = []
+        if len(hrefs) < len(told):
+            # Thumbnails and the like are not missed
+            refused = sorted(set(_handle(item, told).assets) - set(handle.assets))
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise SceneBrokenError(f"it is no valid STAC item: {type(error).__name__}: {error}") from error
+    return handle, refused
+
+
+def _handle(item: Any, hrefs: Mapping[str, str]) -> SceneHandle:
+    properties = item["properties"]
+    identity, collection = str(item["id"]), str(item.get("collection") or "")
+    bounds = bounds_of(item)
+    if WFR_NAME.match(identity):
+        files = {
+            posixpath.basename(href).removesuffix(".nc"): Asset(href)
+            for href in hrefs.values()
+            if href.endswith(".nc")
+        }
+        mark = digest(identity, properties.get("updated"), sorted(files))
+        return wfr_handle(identity, files, bounds, mark)
+    instrument = (
+        f"{properties.get('constellation', '')} {properties.get('platform', '')} {collection}".lower()
+    )
+    if (
+        "sentinel-2" in instrument
+        and "L2A" in f"{identity} {collection} {properties.get('s2:product_type', '')}".upper()
+    ):
+        return handle_of_item(item, hrefs, bounds)
     raise SceneBrokenError("recipes know no scenes of this kind")
 
 
-def _readable(assets: Mapping[str, Any], base: str, allowed_root: str | None) -> Iterator[tuple[str, str]]:
-    for name, asset in assets.items():
-        href = str(asset.get("href", ""))
-        if READABLE.match(href):
-            yield name, href
-        elif REMOTE.match(base) and not REMOTE.match(href):
-            yield name, _joined(base, href)
-        elif allowed_root is not None and not REMOTE.match(href):
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(base), href))
-            if path.startswith(allowed_root.rstrip("/") + "/"):
-                yield name, path
+def _address(base: str, href: str, allowed_root: str | None) -> str | None:
+    """Where an asset is read from; None if its catalogue has no business to name that.
+
+    Notes
+    -----
+    What is judged is the joined address, as it will be opened. A document from the web names addresses on the web, one
+    in an object store those and stores, one on this disk, which whoever builds has chosen, all of them and files below
+    its own folder. So nobody elsewhere names a local file, nor a key that this machine's credentials open.
+    """
+    is_whole = _SCHEME.match(href) is not None
+    if _WEB.match(base):
+        address = urljoin(base, href)
+        is_allowed = _WEB.match(address) is not None
+    elif is_whole:
+        address = href
+        is_local = allowed_root is not None
+        is_allowed = _WEB.match(href) is not None or (
+            _STORE.match(href) is not None and (is_local or _STORE.match(base) is not None)
+        )
+    elif REMOTE.match(base):
+        address, is_allowed = _joined(base, href), True
+    else:
+        address = posixpath.normpath(posixpath.join(posixpath.dirname(base), href))
+        is_allowed = allowed_root is not None and _is_below(address, allowed_root)
+    # "::" is how fsspec names what is inside of something else, on whatever protocol
+    is_plain = "::" not in address and address.isprintable()
+    return address if href and is_allowed and is_plain else None
+
+
+def _is_below(path: str, root: str) -> bool:
+    """Whether a local path is in a folder, by its words and by where links lead."""
+    if not path.startswith(root.rstrip("/") + "/") or "\0" in path:
+        return False
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
 def _joined(base: str, href: str) -> str:
@@ -120,7 +163,11 @@ def found_in_items(items: Iterator[tuple[Any, str]], allowed_root: str | None) -
     scenes, report = [], []
     for item, base in items:
         try:
-            scenes.append(scene_of_item(item, base, allowed_root))
+            scene, refused = _scene(item, base, allowed_root)
+            scenes.append(scene)
+            if refused:
+                names = ", ".join(refused)
+                report.append(skipped(scene.name, f"without {names}: {REFUSED}"))
         except SceneBrokenError as error:
             name = str(item.get("id", base)) if isinstance(item, Mapping) else base
             report.append(skipped(name, error.message))
@@ -161,7 +208,11 @@ def static_items(files: Files, start: str, found: list[tuple[str, str]]) -> Iter
                 and not REMOTE.match(href)
             ):
                 target = _joined(path, href)
-                if target.startswith(files.root.rstrip("/") + "/"):
+                if (
+                    _is_below(target, files.root)
+                    if files.is_local
+                    else target.startswith(files.root.rstrip("/") + "/")
+                ):
                     waiting.append(target)
 
 
@@ -211,7 +262,7 @@ class StacApi:
             if (
                 isinstance(link, Mapping)
                 and link.get("rel") == "self"
-                and READABLE.match(str(link.get("href", "")))
+                and _WEB.match(str(link.get("href", "")))
             ):
                 return str(link["href"])
         return self.url
