@@ -8,6 +8,7 @@ import sys
 import zlib
 
 import numpy as np
+import pyproj
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from publisher import IDS, fields, wish
 from xcube_cubehub.config import read_cubes
 from xcube_cubehub.errors import ConfigError
-from xcube_cubehub.publishing import rules
+from xcube_cubehub.publishing import axes, rules
 from xcube_cubehub.publishing.judging import judge
 from xcube_cubehub.publishing.model import PublishError, Record, Wish, id_of
 from xcube_cubehub.publishing.records import Registry, sweep, with_published, write_record
@@ -85,7 +86,9 @@ def test_a_projection_is_found_wherever_it_is_said():
     assert "rio.write_crs" in judged(projected({}))[1]["CRS"].hint
     assert (
         "EPSG number"
-        in judged(projected({}, crs="+proj=laea +lat_0=12.3 +lon_0=4.5"))[1]["attribute crs"].message
+        in judged(projected({}, crs=pyproj.CRS("+proj=laea +lat_0=12.3 +lon_0=4.5").to_wkt()))[1][
+            "attribute crs"
+        ].message
     )
     for nonsense in ("EPSG:9", "PROJCS[", {"a": 1}, "EPSG:4978"):
         assert judged(projected({}, crs=nonsense))[1]
@@ -306,3 +309,33 @@ def test_a_full_disk_is_said_and_the_old_version_stays(tmp_path):
     found = json.loads(ended.stdout.splitlines()[-1])
     assert found.pop("next") > 0
     assert found == {"said": "disk_full", "same": True, "resumed": True, "there": True}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "+init=/tmp/fifo:x",
+        "+proj=longlat",
+        "/etc/passwd",
+        "urn:x",
+        "EPSG:4326 +init=/a:b",
+        "X" * 30_000,
+        None,
+    ],
+)
+def test_a_crs_is_a_number_or_wkt_and_no_name_of_a_file(said):
+    problems = []
+    assert axes._code("CRS", said, problems) is None
+    assert "EPSG" in problems[0].hint
+
+
+def test_a_crs_by_number_and_by_wkt_is_found():
+    for said in (
+        "EPSG:32633",
+        "epsg:3857",
+        3035,
+        pyproj.CRS(32633).to_wkt(),
+        pyproj.CRS(3857).to_wkt("WKT1_GDAL"),
+    ):
+        assert axes._code("CRS", said, []).startswith("EPSG:")
+    assert axes._code("CRS", pyproj.CRS(32633).to_cf(), []) == "EPSG:32633"

@@ -134,6 +134,11 @@ def test_only_its_owner_sees_it_and_others_do_not_learn_of_it(running, issuer, a
     refused = [petra.ask("DELETE", f"/cubes/{n}") for n in (cube["id"], "ana--nothing")]
     assert {r.status_code for r in refused} == {404}
     assert {r.json()["code"] for r in refused} == {"no_cube"}
+    for name in (cube["id"], "ana--nothing"):
+        # named as another's id: what is found is the own one, whether or not there is the other
+        petra.publish(wish(name, 1), fields(1))
+        assert petra.ask("GET", f"/cubes/{name}/item").ok
+        assert petra.ask("DELETE", f"/cubes/{name}?now=1").ok
 
 
 def test_taken_back_is_gone_at_once_and_can_be_published_again(running, ana):

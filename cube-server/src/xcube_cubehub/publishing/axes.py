@@ -1,6 +1,7 @@
 """Which coordinates of a dataset are rows, columns and times, and the grid that they span. Pure."""
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,10 @@ import pyproj
 from pyproj.exceptions import CRSError
 
 from xcube_cubehub.publishing.model import MAX_AXIS, Coordinate, Problem, Structure
+
+MAX_WKT = 20_000
+"""Characters; the longest of the EPSG registry has some 5,000."""
+_CRS = re.compile(r"EPSG:\d{1,6}$|[A-Z_]{5,20}\s*\[", re.IGNORECASE)
 
 EVEN = 0.01
 """Of a pixel: how far a coordinate may be from its place on an even grid. float32 degrees are off by less."""
@@ -222,6 +227,14 @@ def _crs(structure: Structure, roles: dict[str, str], problems: list[Problem]) -
 
 def _code(where: str, said: Any, problems: list[Problem]) -> str | None:
     """``EPSG:n`` of a CRS."""
+    texts = [said.get(key) for key in ("crs_wkt", "spatial_ref")] if isinstance(said, dict) else [said]
+    if not all(_is_plain(text) for text in texts if text is not None):
+        problems.append(
+            Problem(
+                where, "the CRS is neither EPSG:NUMBER nor WKT", 'say it so: ds.rio.write_crs("EPSG:32633")'
+            )
+        )
+        return None
     try:
         crs = pyproj.CRS.from_cf(said) if isinstance(said, dict) else pyproj.CRS.from_user_input(said)
         code = crs.to_epsg(min_confidence=70)
@@ -246,6 +259,16 @@ def _code(where: str, said: Any, problems: list[Problem]) -> str | None:
         )  # fmt: skip
         return None
     return f"EPSG:{code}"
+
+
+def _is_plain(said: Any) -> bool:
+    """Whether a text can be given to PROJ: of others it takes some for names of files, which it opens."""
+    return isinstance(said, int) or (
+        isinstance(said, str)
+        and len(said) <= MAX_WKT
+        and "init=" not in said
+        and _CRS.match(said.strip()) is not None
+    )
 
 
 def _said_crs(structure: Structure) -> tuple[str, Any]:

@@ -25,6 +25,8 @@ from xcube_cubehub.publishing.uploads import LEFT_S, Upload, check_free, disk_er
 log = logging.getLogger(__name__)
 SHOWN_WITHIN_S = 30.0
 """How long is waited until the server shows what was published."""
+PATIENCE_S = 1.0
+"""How long a part waits while a step is written: others wait behind it."""
 FRONTS_LOOK_S = 0.5
 """After the fronts were told, all of them have looked."""
 REMEMBERED = 200
@@ -200,10 +202,17 @@ class Desk:
         self, name: str, person: Person, step: int, variable: str, part: int, digest: str, body: bytes
     ) -> None:
         """Take a part of a step."""
-        upload = self._upload(name, person)
-        with upload.lock:
+        upload, limits = self._upload(name, person), self.limits()
+        check_free(self._folders.root, limits.keep_free)
+        if not upload.lock.acquire(timeout=PATIENCE_S):
+            raise PublishError(
+                503, "busy", "a step of this cube is just being written", "send the part again in a moment"
+            )
+        try:
             self._alive(upload)
             upload.put(step, variable, part, digest, body)
+        finally:
+            upload.lock.release()
 
     def commit(self, name: str, person: Person, step: int, same: str | None) -> dict[str, Any]:
         """Write a step; with ``same`` take it over from the version that is published."""
@@ -245,8 +254,10 @@ class Desk:
 
     def start_finish(self, name: str, person: Person) -> Upload | None:
         """Mark an upload as being finished; None if that is under way."""
-        upload = self._upload(name, person)
-        rules.check_person(person, self.limits())
+        upload, limits = self._upload(name, person), self.limits()
+        rules.check_person(person, limits)
+        # Rights may have changed since it was begun
+        rules.check_access(upload.meta.draft, person, limits)
         with self._lock:
             if upload.finishing is not None:
                 return None
@@ -355,7 +366,10 @@ class Desk:
     def _owned(self, name: str, person: Person) -> Record:
         """A cube by its id, or a person's own by its name; of others, those do not exist."""
         found = {r.id: r for r in self.registry.records()}
-        record = found.get(name) or found.get(id_of(person.name, name))
+        record = found.get(name)
+        # Somebody's id may be the name of another's: which of them there is must not tell of a cube that one can't see
+        if record is None or not (person.owns(record) or person.is_admin):
+            record = found.get(id_of(person.name, name))
         if record is None or not (person.owns(record) or person.is_admin):
             raise PublishError(
                 404, "no_cube", f"you have no published cube {name[:80]!r}", "see cubehub.published()"
@@ -377,7 +391,10 @@ class Desk:
         self._wait_gone(record)
         if now:
             # earlier versions too, which wait for their readers
-            for folder in self._folders.cubes.glob(f"{record.id}.*"):
+            with self._lock:
+                named = {r.folder for r in self.registry.records()}
+                over = [f for f in self._folders.cubes.glob(f"{record.id}.*") if f.name not in named]
+            for folder in over:
                 shutil.rmtree(folder, ignore_errors=True)
         log.info("%s took %s back", person.name, record.id)
         return self.describe(record) | {"live": False}
@@ -398,6 +415,8 @@ class Desk:
         expires = rules.expiry(days, limits, self._now())
         with self._lock, disk_errors():
             record = self._owned(name, person)
+            if not person.is_admin:
+                rules.check_access(record, person, limits)
             if record.removed is not None:
                 raise PublishError(409, "taken_back", f"{record.name} was taken back", "publish it again")
             record = record.model_copy(update={"expires": expires})

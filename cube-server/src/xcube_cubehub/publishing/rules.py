@@ -59,7 +59,7 @@ def check_person(person: Person, limits: Publishing) -> None:
         raise PublishError(403, "may_not_publish", message, "ask your administrator")
 
 
-def check_access(wish: Wish, person: Person, limits: Publishing) -> None:
+def check_access(wish: Wish | Record, person: Person, limits: Publishing) -> None:
     """Refuse an access that a person may not give.
 
     Raises
