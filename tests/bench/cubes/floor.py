@@ -79,9 +79,10 @@ def main() -> None:
     places = [lambda p=p: tile(*p) for p in asked["tiles"]]
     points = [lambda p=p: decode(*p) for p in asked["pixels"]]
     areas = [lambda p=p: area(*p) for p in asked.get("areas", [])]
-    print(
-        json.dumps({"tile": cpu_ms(places), "series": cpu_ms(points), "area": cpu_ms(areas) if areas else 0})
-    )
+    made = [lambda p=p: prepared(*p) for p in asked["tiles"]]
+    cpu_ms(made)  # whoever comes first waits for the disk
+    told = {"tile": cpu_ms(places), "prepared": cpu_ms(made), "series": cpu_ms(points)}
+    print(json.dumps({**told, "area": cpu_ms(areas) if areas else 0}))
 
 
 if __name__ == "__main__":
