@@ -7,8 +7,11 @@ not in the table has no value in it, at any zoom up to the one that the cube's i
 
 import os
 import struct
+from bisect import bisect_left
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from isal import isal_zlib
@@ -20,7 +23,6 @@ MAGIC = b"CHT1"
 ENTRY = np.dtype([("key", "<u8"), ("offset", "<u8"), ("length", "<u4"), ("clear", "<i4")])
 HEAD = struct.Struct("<4sI")
 ROW = struct.Struct("<QQIi")
-_KEY = struct.Struct("<Q").unpack_from
 _FIRST_BYTES = 4096
 """What is read of a file at once: the table of a cube of a few hundred tiles, and a page of the system."""
 NOT_PREPARED = -2
@@ -65,6 +67,15 @@ def write_pack(path: Path, tiles: dict[tuple[int, int, int], tuple[bytes, int]])
     return len(data)
 
 
+class _Table(NamedTuple):
+    """Of an open file: its rows, their keys, its descriptor and its size when it was opened; one is never written to."""
+
+    rows: bytes
+    keys: Sequence[int]
+    file: int
+    size: int
+
+
 class PackReader:
     """Reads tiles made beforehand.
 
@@ -77,7 +88,7 @@ class PackReader:
     def __init__(self, cube: Path) -> None:
         self._cube = cube
         self._folder = f"{cube / TILES}/"
-        self._tables: OrderedDict[tuple[str, int], tuple[bytes, int, int]] = OrderedDict()
+        self._tables: OrderedDict[tuple[str, int], _Table] = OrderedDict()
 
     def read(self, name: str, seconds: int, z: int, x: int, y: int) -> tuple[bytes, int] | None:
         """Compressed chunk (empty if there is nothing in the tile) and "no value" number; None if it was not made.
@@ -92,31 +103,22 @@ class PackReader:
             found = self._open(name, seconds)
             if found is None:
                 return None
-        table, count, file = found
+        rows, keys, file, size = found
         key = key_of(z, x, y)
-        low, high = 0, count
-        while low < high:
-            middle = (low + high) // 2
-            if _KEY(table, middle * ROW.size)[0] < key:
-                low = middle + 1
-            else:
-                high = middle
-        if low == count:
+        place = bisect_left(keys, key)
+        if place == len(keys) or keys[place] != key:
             return b"", -1
-        there, offset, length, clear = ROW.unpack_from(table, low * ROW.size)
-        if there != key:
-            return b"", -1
-        size = os.fstat(file).st_size
+        _, offset, length, clear = ROW.unpack_from(rows, place * ROW.size)
         data = os.pread(file, length, offset) if offset + length <= size and clear in CLEAR_NUMBERS else b""
         if len(data) != length or not is_whole(data, clear):
             raise damaged(str(pack_path(self._cube, name, seconds)))
         return data, clear
 
-    def _open(self, name: str, seconds: int) -> tuple[bytes, int, int] | None:
+    def _open(self, name: str, seconds: int) -> "_Table | None":
         # A viewer that goes through the times opens one for each: text and one reading cost a third of a Path and two
         path = f"{self._folder}{name}/{seconds}.tiles"
         try:
-            file, _ = open_plain(path)
+            file, whole = open_plain(path)
         except FileNotFoundError:
             return None
         try:
@@ -124,7 +126,7 @@ class PackReader:
             magic, count = HEAD.unpack_from(begin)
             size = count * ROW.size if magic == MAGIC else -1
             table = begin[HEAD.size : HEAD.size + size]
-            if len(table) < size <= os.fstat(file).st_size:
+            if len(table) < size <= whole:
                 table = os.pread(file, size, HEAD.size)
             if len(table) != size:
                 raise damaged(path)
@@ -134,12 +136,14 @@ class PackReader:
         except DamagedError:
             os.close(file)
             raise
-        made = self._tables[name, seconds] = table, count, file
+        # A view of nothing cannot be cast
+        keys: Sequence[int] = memoryview(table).cast("Q")[::3] if table else ()
+        made = self._tables[name, seconds] = _Table(table, keys, file, whole)
         while len(self._tables) > OPEN_TABLES:
-            os.close(self._tables.popitem(last=False)[1][2])
+            os.close(self._tables.popitem(last=False)[1].file)
         return made
 
     def close(self) -> None:
         """Let go of the files."""
         while self._tables:
-            os.close(self._tables.popitem()[1][2])
+            os.close(self._tables.popitem()[1].file)
