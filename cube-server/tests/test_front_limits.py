@@ -9,9 +9,10 @@ import pytest
 import uvloop
 
 from test_front import get, post
+from xcube_cubehub.beats import FIRST_WORKER, Beats
 from xcube_cubehub.fast import http
 from xcube_cubehub.fast.http import Connection, Held, response
-from xcube_cubehub.fast.worker import Accepting
+from xcube_cubehub.fast.worker import Accepting, Sign
 
 BODY = b"b" * http.MAX_BODY_BYTES
 MEGABYTE = b"a" * 2**20
@@ -215,8 +216,9 @@ def test_no_more_connections_are_taken_than_may_be_open():
         listening.setblocking(False)
         connections = set()
         accepting = Accepting(
-            asyncio.get_running_loop(), listening, lambda: Connection(short, connections), connections, most=2
-        )
+            asyncio.get_running_loop(), listening, lambda: Connection(short, connections), connections,
+            Sign(Beats.create(1), FIRST_WORKER), most=2,
+        )  # fmt: skip
         clients = [await asyncio.open_connection(*listening.getsockname()) for _ in range(3)]
         for _, writer in clients:
             writer.write(get("/x"))

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from xcube_cubehub.beats import FIRST_WORKER, HUNG_S, PUBLISHING, SUPERVISOR, Beats
 from xcube_cubehub.behind import CubeServer, save_memory
 from xcube_cubehub.bucket import read_environment
 from xcube_cubehub.config import ServerSettings, read_cubes, read_settings
@@ -61,6 +62,9 @@ class Supervisor:
         self._publishing: subprocess.Popen[bytes] | None = None
         self._publishing_begun = 0.0
         self._workers: dict[int, tuple[int, float]] = {}
+        self._beats = Beats.create(settings.workers)
+        self._looked = time.monotonic()
+        self._watching_since = self._looked
         self._listening: socket.socket
 
     def run(self) -> int:
@@ -110,7 +114,10 @@ class Supervisor:
     def _start_publishing(self) -> None:
         if self._settings.published is None:
             return
-        self._publishing = subprocess.Popen(self._command("--publishing"), stdin=subprocess.DEVNULL)
+        file = self._beats.file
+        command = [*self._command("--publishing"), "--beats", str(file)]
+        self._beats.beat(PUBLISHING)
+        self._publishing = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(file,))
         self._publishing_begun = time.monotonic()
 
     def _command(self, part: str) -> list[str]:
@@ -119,6 +126,7 @@ class Supervisor:
     def _start_worker(self, number: int, shared: object) -> None:
         from xcube_cubehub.fast import worker  # noqa: PLC0415
 
+        self._beats.beat(FIRST_WORKER + number)
         pid = os.fork()
         if pid == 0:
             status = 1
@@ -126,7 +134,7 @@ class Supervisor:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
                 die_with_parent()
-                worker.run(self._settings, self._listening, self._key, shared, number)  # type: ignore[arg-type]
+                worker.run(self._settings, self._listening, self._key, shared, self._beats, number)  # type: ignore[arg-type]
                 status = 0
             except Exception:
                 log.exception("a process in front failed")
@@ -138,6 +146,7 @@ class Supervisor:
         """Start again what ends; xcube's exit status where it cannot be started for what it was told."""
         while not self._stopping:
             time.sleep(0.1)
+            self._end_what_hangs()
             behind = self._behind
             if behind is not None and behind.poll() is not None:
                 if behind.returncode == BAD_INPUT and not (self._settings.state_dir / PUBLISHED).exists():
@@ -166,6 +175,31 @@ class Supervisor:
                     self._wait_since(begun)
                     self._start_worker(number, shared)
         return 0
+
+    def _end_what_hangs(self) -> None:
+        """End what has given no sign of life for long; that it ended is seen afterwards, as if it had by itself.
+
+        xcube's server is not among it: it answers the health check, by which whoever started all of this judges.
+        """
+        now = time.monotonic()
+        if now - self._looked > HUNG_S / 4:
+            # Everything was stopped, us included: what the others did meanwhile is not known yet
+            self._watching_since = now
+        self._looked = now
+        self._beats.beat(SUPERVISOR)
+        publishing = self._publishing
+        if publishing is not None and self._hangs(PUBLISHING):
+            log.error("what takes cubes in has hung for %d s and is ended", HUNG_S)
+            self._beats.beat(PUBLISHING)
+            publishing.kill()
+        for pid, (number, _) in self._workers.items():
+            if self._hangs(FIRST_WORKER + number):
+                log.error("a process in front has hung for %d s and is ended", HUNG_S)
+                self._beats.beat(FIRST_WORKER + number)
+                os.kill(pid, signal.SIGKILL)
+
+    def _hangs(self, place: int) -> bool:
+        return self._beats.silent_s(place, self._watching_since) > HUNG_S
 
     def _wait_since(self, begun: float) -> None:
         left = begun + RESTART_S - time.monotonic()
@@ -227,6 +261,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--behind", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--follow", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--publishing", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--beats", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     die_with_parent()
     save_memory()
@@ -249,7 +284,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.publishing:
             from xcube_cubehub.publishing import process  # noqa: PLC0415 - the others do without it
 
-            process.run(settings)
+            process.run(settings, None if args.beats is None else Beats(args.beats))
             return 0
         read_cubes(settings.cubes_yaml)
         with only_server_in(settings.state_dir):

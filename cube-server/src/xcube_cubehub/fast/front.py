@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,9 +80,18 @@ class Front:
         Counts.
     afar : Afar, optional
         By which cubes in a bucket are read.
+    attended : callable
+        Whether somebody starts again what ends; if not, the server is not healthy.
     """
 
-    def __init__(self, places: Places, callers: Callers, metrics: Metrics, afar: Afar | None = None) -> None:
+    def __init__(
+        self,
+        places: Places,
+        callers: Callers,
+        metrics: Metrics,
+        afar: Afar | None = None,
+        attended: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._places, self._callers, self._metrics = places, callers, metrics
         self._prefix = places.prefix.encode()
         self._published = Published({})
@@ -93,6 +102,7 @@ class Front:
         self._numbers = Numbers()
         self._legends = Legends()
         self._afar = afar
+        self._attended = attended
         self._complained: dict[str, float] = {}
 
     def close(self) -> None:
@@ -116,7 +126,7 @@ class Front:
                 return found
         return self._pass_on(connection, request)
 
-    def _get(
+    def _get(  # noqa: PLR0911 - one for each kind of address
         self, connection: Connection, request: Request, path: str, query: str
     ) -> bytes | Awaitable[None] | None:
         """The response to what is understood to the letter; None for all else."""
@@ -124,6 +134,9 @@ class Front:
             return self._tile_or_else(connection, request, tile)
         if path == "/metrics":
             return self._told_metrics(request)
+        if path == "/health" and not self._attended():
+            return error(503, "what starts the parts of this server again does not work",
+                         keep_alive=request.keep_alive)  # fmt: skip
         if (wanted := object_of(path)) is not None:
             return self._object_or_else(connection, request, wanted)
         if (value := statistics_of(path, query, posted=False)) is not None:

@@ -10,12 +10,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import uvloop
 
+from xcube_cubehub.beats import BEAT_S, FIRST_WORKER, SUPERVISOR, UNATTENDED_S, Beats
 from xcube_cubehub.callers import Callers
 from xcube_cubehub.config import ServerSettings
 from xcube_cubehub.fast import kernels
@@ -35,6 +37,8 @@ log = logging.getLogger(__name__)
 MAX_ANSWER_BYTES = 2**20
 SWEEP_S = 5.0
 STOP_S = 3.0
+YIELD_S = 0.002
+"""So long a connection is left to a process that has fewer."""
 PAUSE_S = 0.5
 """Before connections are taken again after there was no descriptor for one, or too many were open."""
 MAX_CONNECTIONS = 2000
@@ -80,18 +84,49 @@ async def fetch(url: str, token: str | None) -> tuple[int, bytes]:
     return await asyncio.to_thread(get)
 
 
-def run(settings: ServerSettings, listening: socket.socket, key: bytes, shared: Shared, number: int) -> None:
+def run(
+    settings: ServerSettings, listening: socket.socket, key: bytes, shared: Shared, beats: Beats, number: int
+) -> None:
     """Answer until SIGTERM."""
     # Where xcube listens is named without its folder, for such a path may have 107 bytes only
     os.chdir(settings.state_dir)
-    uvloop.run(_serve(settings, listening, key, Metrics(shared, number)))
+    uvloop.run(_serve(settings, listening, key, Metrics(shared, number), Sign(beats, FIRST_WORKER + number)))
+
+
+@dataclass(frozen=True)
+class Sign:
+    """Where a process gives its signs of life, and sees those of the others.
+
+    Attributes
+    ----------
+    beats : Beats
+        Of all.
+    place : int
+        The one of this process.
+    """
+
+    beats: Beats
+    place: int
+
+    def give(self, connections: int) -> None:
+        """Say that this process works, and how many connections it has."""
+        self.beats.beat(self.place, connections)
+
+    def fewest(self) -> int | None:
+        """The fewest connections that another one has; None where there is no other."""
+        return self.beats.fewest(self.place)
+
+    def attended(self) -> bool:
+        """Whether there is somebody who starts again what ends."""
+        return self.beats.silent_s(SUPERVISOR) < UNATTENDED_S
 
 
 class Accepting:
     """Takes connections one at a time from a socket that other processes take them from, too.
 
     A process that is busy takes none meanwhile, so that they go to those that are not. A server of the loop's would
-    take all that wait at once.
+    take all that wait at once. Clients keep their connections, though, and most come while nobody is busy: so one that
+    has more than another leaves a new one to that for a moment.
 
     Parameters
     ----------
@@ -103,6 +138,8 @@ class Accepting:
         Makes what serves a connection.
     open_connections : set
         Those that are open; while there are `most`, no more are taken.
+    sign : Sign
+        By which the processes tell one another how many they have.
     most : int
         See there.
     """
@@ -113,18 +150,32 @@ class Accepting:
         listening: socket.socket,
         protocol: Callable[[], asyncio.Protocol],
         open_connections: Collection[asyncio.Protocol],
+        sign: Sign,
         most: int = MAX_CONNECTIONS,
     ) -> None:
         self._loop, self._listening, self._protocol = loop, listening, protocol
-        self._open, self._most = open_connections, most
+        self._open, self._sign, self._most = open_connections, sign, most
         self._tasks: set[asyncio.Task[Any]] = set()
         self._paused: asyncio.TimerHandle | None = None
         loop.add_reader(listening, self._take)
 
     def _take(self) -> None:
-        if len(self._open) + len(self._tasks) >= self._most:
-            self._pause()
+        own = len(self._open) + len(self._tasks)
+        if own >= self._most:
+            self._pause(PAUSE_S, self._go_on)
             return
+        fewest = self._sign.fewest()
+        if fewest is not None and own > fewest:
+            self._pause(YIELD_S, self._take_after_all)
+            return
+        self._accept()
+
+    def _take_after_all(self) -> None:
+        """Take what the others have left."""
+        self._go_on()
+        self._accept()
+
+    def _accept(self) -> None:
         try:
             accepted, _ = self._listening.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -132,7 +183,7 @@ class Accepting:
         except OSError as error:
             # No descriptors left: it waits in the queue until there are some again
             log.error("cannot accept: %s", error.strerror)  # noqa: TRY400
-            self._pause()
+            self._pause(PAUSE_S, self._go_on)
             return
         accepted.setblocking(False)
         if accepted.family in (socket.AF_INET, socket.AF_INET6):
@@ -140,11 +191,16 @@ class Accepting:
         task = self._loop.create_task(self._connect(accepted))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        self._sign.give(len(self._open) + len(self._tasks))
 
-    def _pause(self) -> None:
+    def _pause(self, seconds: float, then: Callable[[], None]) -> None:
         """Leave who comes to other processes, or in the queue, for a moment."""
         self._loop.remove_reader(self._listening)
-        self._paused = self._loop.call_later(PAUSE_S, self._loop.add_reader, self._listening, self._take)
+        self._paused = self._loop.call_later(seconds, then)
+
+    def _go_on(self) -> None:
+        self._paused = None
+        self._loop.add_reader(self._listening, self._take)
 
     async def _connect(self, accepted: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -157,7 +213,9 @@ class Accepting:
         self._loop.remove_reader(self._listening)
 
 
-async def _serve(settings: ServerSettings, listening: socket.socket, key: bytes, metrics: Metrics) -> None:
+async def _serve(
+    settings: ServerSettings, listening: socket.socket, key: bytes, metrics: Metrics, sign: Sign
+) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -166,11 +224,13 @@ async def _serve(settings: ServerSettings, listening: socket.socket, key: bytes,
     publishing = None if settings.published is None else Path(PUBLISHING_SOCKET)
     places = Places(Path(SOCKET), Path(PUBLISHED), Path(PALETTES), settings.prefix, publishing)
     afar = None if settings.bucket is None else Afar(Disk(settings.blocks))
-    front = Front(places, callers, metrics, afar)
+    front = Front(places, callers, metrics, afar, sign.attended)
     connections: set[Connection] = set()
     held = Held()
-    accepting = Accepting(loop, listening, lambda: Connection(front.answer, connections, held), connections)
-    sweep = asyncio.create_task(_sweep(connections))
+    accepting = Accepting(
+        loop, listening, lambda: Connection(front.answer, connections, held), connections, sign
+    )
+    sweep = asyncio.create_task(_sweep(connections, sign))
     await stop.wait()
     sweep.cancel()
     accepting.stop()
@@ -183,9 +243,14 @@ async def _serve(settings: ServerSettings, listening: socket.socket, key: bytes,
         connection.close()
 
 
-async def _sweep(connections: set[Connection]) -> None:
+async def _sweep(connections: set[Connection], sign: Sign) -> None:
+    swept = time.monotonic()
     while True:
-        await asyncio.sleep(SWEEP_S)
+        sign.give(len(connections))
+        await asyncio.sleep(BEAT_S)
         now = time.monotonic()
+        if now - swept < SWEEP_S:
+            continue
+        swept = now
         for connection in list(connections):
             connection.end_if_idle(now)
