@@ -6,6 +6,8 @@ import json
 import subprocess
 import tempfile
 from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from cubehub_tests.bench._cubes import (
@@ -15,6 +17,7 @@ from cubehub_tests.bench._cubes import (
     RANGE,
     SCRIPTS,
     Ask,
+    Load,
     Serving,
     cube_for,
     cubes_python,
@@ -28,10 +31,13 @@ from cubehub_tests.bench._cubes import (
 )
 from cubehub_tests.bench.frame import Case, say
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 CLIENTS = 4
 MANY, FEW = 2_000, 60
-OTHER = (0.2, 25.0)
-"""Ends of a colour scale that nobody has prepared, so that tiles are made when they are asked for."""
+OTHER, WARMING = (0.2, 25.0), (0.3, 20.0)
+"""Ends of colour scales that nobody has prepared, so that tiles are made when they are asked for."""
 
 
 def measure(*, quick: bool) -> list[Case]:
@@ -58,19 +64,14 @@ def measure(*, quick: bool) -> list[Case]:
         floor = float(floors["tile"])
         say("measuring CubeHub")
         with ours(python, cube, folder / "one", 1) as serving:
-            _warm(serving, few)
-            live = load(serving, [_ours(t, OTHER) for t in many], CLIENTS)
-            prepared = load(serving, [_ours(t, RANGE) for t in many], CLIENTS)
+            live = _loaded(serving, [[_ours(t, ends) for t in many] for ends in (WARMING, OTHER, OTHER)])
+            prepared = _loaded(serving, [[_ours(t, RANGE) for t in many] * 5] * 4)
+            one = _loaded(serving, [[_ours(t, OTHER) for t in many]] * 4, 4 * CLIENTS)
         with ours(python, cube, folder / "two", 2) as serving:
-            _warm(serving, few)
-            two = load(serving, [_ours(t, OTHER) for t in many], 4 * CLIENTS)
-        with ours(python, cube, folder / "three", 1) as serving:
-            _warm(serving, few)
-            one = load(serving, [_ours(t, OTHER) for t in many], 4 * CLIENTS)
+            two = _loaded(serving, [[_ours(t, OTHER) for t in many]] * 4, 4 * CLIENTS)
         say("measuring stock xcube")
         with stock(python, cube, folder / "stock", time_store=False) as serving:
-            load(serving, [_stock(t, OTHER) for t in few[:5]], 1)
-            theirs = load(serving, [_stock(t, OTHER) for t in few], 1)
+            theirs = _loaded(serving, [[_stock(t, ends) for t in few] for ends in (WARMING, OTHER)], 1)
         cases = [
             Case("live", live.cpu_ms, "ms", theirs.cpu_ms, floor, "xcube"),
             Case("pre-rendered", prepared.cpu_ms, "ms", theirs.cpu_ms, floors["prepared"], "xcube"),
@@ -80,14 +81,15 @@ def measure(*, quick: bool) -> list[Case]:
         if not quick:
             say("measuring xpublish-tiles")
             with xpublish(cube, folder / "xpublish") as serving:
-                load(serving, [_xpublish(t, OTHER) for t in few[:5]], 1)
-                others = load(serving, [_xpublish(t, OTHER) for t in few], 1)
+                others = _loaded(serving, [[_xpublish(t, ends) for t in few] for ends in (WARMING, OTHER)], 1)
             cases.append(Case("live", live.cpu_ms, "ms", others.cpu_ms, floor, "xpublish-tiles"))
     return cases
 
 
-def _warm(serving: Serving, places: list[tuple[int, int, int, int]]) -> None:
-    load(serving, [_ours(place, OTHER) for place in places], 1)
+def _loaded(serving: Serving, rounds: Sequence[Sequence[Ask]], clients: int = CLIENTS) -> Load:
+    """The median of some rounds; the first is not counted, for in it everybody waits for the disk."""
+    loads = [load(serving, asks, clients) for asks in rounds][1:]
+    return Load(median(one.cpu_ms for one in loads), median(one.wall_ms for one in loads))
 
 
 def _query(step: int, ends: tuple[float, float]) -> str:
