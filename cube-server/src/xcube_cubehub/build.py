@@ -14,6 +14,7 @@ import numpy as np
 
 from xcube_cubehub import __version__
 from xcube_cubehub.errors import BadInputError, CubeError
+from xcube_cubehub.exchange import put_in_place
 from xcube_cubehub.index import FORMAT, read_index
 from xcube_cubehub.item import stac_item
 from xcube_cubehub.pyramid import cube_grid, write_cube
@@ -190,10 +191,6 @@ def build(
 
 def swap(building: Path, target: Path, item_path: Path) -> None:
     """Put a finished folder in its place; the old one goes only after the new one is there."""
-    aside = target.with_name(f".building-old-{target.name}")
     (building / "item.json").replace(item_path.with_suffix(".json.new"))
-    if target.exists():
-        target.rename(aside)
-    building.rename(target)
+    put_in_place(building, target)
     item_path.with_suffix(".json.new").replace(item_path)
-    shutil.rmtree(aside, ignore_errors=True)

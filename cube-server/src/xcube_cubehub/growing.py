@@ -20,6 +20,7 @@ import xarray as xr
 from xcube_cubehub import __version__
 from xcube_cubehub.build import STAMP
 from xcube_cubehub.errors import BadInputError, CubeError
+from xcube_cubehub.exchange import put_in_place
 from xcube_cubehub.index import FORMAT, INDEX, PYRAMID, SERIES_STEPS, Index, Style, Variable, read_index
 from xcube_cubehub.item import stac_item
 from xcube_cubehub.origin import PROVENANCE, REPORT, Origin
@@ -307,11 +308,7 @@ class _Anew:
     def swap(self) -> None:
         """Put it in the old one's place."""
         flush(self.folder)
-        aside = self.folder.with_name(f".building-old-{self._old.cube.name}")
-        shutil.rmtree(aside, ignore_errors=True)
-        self._old.cube.rename(aside)
-        self.folder.rename(self._old.cube)
-        shutil.rmtree(aside, ignore_errors=True)
+        put_in_place(self.folder, self._old.cube)
 
 
 def _writer(

@@ -23,6 +23,8 @@ _FOLDERS = {
     ("datasets", ":series", "zarr"): SERIES,
     ("pyramids", "", "levels"): PYRAMID,
 }
+TRIES = 4
+"""How often a file is looked for that is not where its name says."""
 MAX_WHOLE_BYTES = 64 * 2**20
 """A larger part than this is for the server behind, which sends it piece by piece."""
 
@@ -90,13 +92,23 @@ def _lies_at(file: int, folder: Path, name: str) -> bool:
     return there == f"{os.path.realpath(folder)}/{name}"
 
 
-def read_part(folder: Path, name: str, header: bytes | None) -> Part | None:  # noqa: PLR0911 - one for each kind of file
+def read_part(folder: Path, name: str, header: bytes | None) -> Part | None:
     """What is asked for of a file; None where it is no plain file, or too much at once.
 
     Notes
     -----
-    Nothing below a cube's folder is a link: one that somebody put there is not followed.
+    Nothing below a cube's folder is a link: one that somebody put there is not followed. A cube that is exchanged while
+    its file is being opened looks the same, for the file is then in the folder that the old one went to; so it is
+    looked at again.
     """
+    for _ in range(TRIES):
+        found = _read_part(folder, name, header)
+        if found is not NOTHING:
+            break
+    return found
+
+
+def _read_part(folder: Path, name: str, header: bytes | None) -> Part | None:  # noqa: PLR0911 - one for each kind of file
     try:
         file = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
