@@ -221,6 +221,29 @@ def test_an_item_from_elsewhere_names_no_file_here(base, href, read):
     assert len(found.report) == (read is None)
 
 
+@pytest.mark.parametrize(
+    ("href", "read"),
+    [
+        ("s3://eodata/a/B04.tif", True),
+        ("s3://eodata-private/a/B04.tif", False),
+        ("s3://other/eodata/B04.tif", False),
+        ("s3://eodata@host/B04.tif", False),
+        ("s3://eodata::file:///etc/hostname", False),
+        ("file://eodata/etc/hostname", False),
+    ],
+)
+def test_buckets_that_were_named_are_read(href, read):
+    item = {
+        "id": "S2A_33TWM_20230815_0_L2A", "collection": "sentinel-2-l2a", "bbox": [1, 2, 3, 4], "geometry": None,
+        "properties": {"datetime": "2023-08-15T09:57:57Z", "platform": "sentinel-2a", "grid:code": "MGRS-33TWM"},
+        "assets": {"red": {"href": href}},
+    }  # fmt: skip
+    found = found_in_items([(item, "https://host/a/item.json")], None, {"eodata"})
+    assert [asset.href for asset in found.scenes[0].assets.values()] == [href] * read
+    if not read:
+        assert "--allow-bucket" in found.report[0].reason
+
+
 def test_a_link_in_a_catalogue_leads_nowhere_else(tmp_path):
     inside = tmp_path / "catalogue"
     path = make_s2(inside, SMALL, SMALL, SMALL)

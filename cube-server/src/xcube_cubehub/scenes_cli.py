@@ -39,6 +39,10 @@ def add_arguments(make: argparse.ArgumentParser) -> None:
     )
     scenes.add_argument("--name", help="of the cube; default: that of the recipe")
     scenes.add_argument("--grid", metavar="CRS@STEP", help="such as EPSG:32633@20; default: the recipe's")
+    scenes.add_argument(
+        "--allow-bucket", metavar="NAME", action="append", default=[], dest="buckets",
+        help="that items of a catalogue on the web may name (s3://NAME/…); AWS_… in the environment says how to reach it",
+    )  # fmt: skip
     scenes.add_argument("--workers", type=int, help="processes that make steps; default: one for each core")
     scenes.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler that makes them instead")
 
@@ -160,7 +164,7 @@ def run(args: argparse.Namespace, out: Console, say: Any) -> int:
         if origin is not None:
             origin.begin()
         task = bar.add_task(f"{name}: looking for scenes", total=None)
-        plan = recipe.plan(open_source(str(args.source)), area, span, now)
+        plan = recipe.plan(open_source(str(args.source), buckets=args.buckets), area, span, now)
 
         def progress(what: str, done: int, total: int) -> None:
             if args.json:

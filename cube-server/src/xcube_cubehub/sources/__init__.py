@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,7 +15,7 @@ from xcube_cubehub.sources.stac import StacApi
 __all__ = ["Asset", "CubeSource", "FolderSource", "Found", "SceneHandle", "Source", "StacApi", "open_source"]
 
 
-def open_source(text: str, options: dict[str, Any] | None = None) -> Source:
+def open_source(text: str, options: dict[str, Any] | None = None, buckets: Iterable[str] = ()) -> Source:
     """A source by its address.
 
     Parameters
@@ -25,6 +26,9 @@ def open_source(text: str, options: dict[str, Any] | None = None) -> Source:
         ``catalog.json``.
     options : dict, optional
         Parameters of the store or file system; for an API its ``query`` and ``max_items``.
+    buckets : iterable of str, optional
+        Names of buckets that items of a catalogue on the web may name (``s3://NAME/…``). They are read with the
+        credentials of the environment, so a catalogue does not choose them.
 
     Raises
     ------
@@ -53,10 +57,11 @@ def open_source(text: str, options: dict[str, Any] | None = None) -> Source:
             raise BadInputError(
                 f"a STAC API takes no {', '.join(sorted(unknown))}", "it takes query, max_items, timeout_s"
             )
-        return StacApi(url, tuple(name for name in collections.split(",") if name), **given)
+        wanted = tuple(name for name in collections.split(",") if name)
+        return StacApi(url, wanted, **given, buckets=frozenset(buckets))
     if not text.strip() or "\0" in text:
         raise BadInputError("the source has no name", "give a folder or an address")
-    return FolderSource(text, given)
+    return FolderSource(text, given, frozenset(buckets))
 
 
 def store_parameters(query: str) -> dict[str, Any]:

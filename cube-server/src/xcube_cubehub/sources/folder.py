@@ -32,6 +32,8 @@ class FolderSource:
         Path or address of the folder, of one scene in it, or of a catalogue file.
     options : dict
         For the file system, as fsspec takes them.
+    buckets : frozenset of str
+        That items of a catalogue from elsewhere may name.
 
     Notes
     -----
@@ -40,6 +42,7 @@ class FolderSource:
 
     root: str
     options: dict[str, Any] = field(default_factory=dict)
+    buckets: frozenset[str] = frozenset()
 
     @property
     def title(self) -> str:
@@ -84,7 +87,9 @@ class FolderSource:
     def _catalogue(self, files: Files, name: str) -> Found:
         broken: list[tuple[str, str]] = []
         start = f"{files.root.rstrip('/')}/{name}"
-        found = found_in_items(static_items(files, start, broken), files.root if files.is_local else None)
+        found = found_in_items(
+            static_items(files, start, broken), files.root if files.is_local else None, self.buckets
+        )
         scenes = (_with_marks(scene) if files.is_local else scene for scene in found.scenes)
         found = Found(tuple(_with_options(scene, files) for scene in scenes), found.report)
         return found + Found(report=tuple(skipped(path, reason) for path, reason in broken))

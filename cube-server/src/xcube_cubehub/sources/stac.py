@@ -4,7 +4,7 @@ import json
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,15 @@ MAX_ITEMS = 20_000
 
 PAGE = 100
 TIMEOUT_S = 30.0
-REFUSED = "an item names files of its own catalogue or on the web, others are not read"
+REFUSED = "an item names files of its own catalogue, on the web, or in a bucket that you allow (--allow-bucket); others are not read"
 _WEB = re.compile(r"https?://[^/]", re.IGNORECASE)
-_STORE = re.compile(r"(s3|gs|az)://[^/]", re.IGNORECASE)
+_STORE = re.compile(r"(?:s3|gs|az)://([^/]+)", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 
-def scene_of_item(item: Any, base: str, allowed_root: str | None) -> SceneHandle:
+def scene_of_item(
+    item: Any, base: str, allowed_root: str | None, buckets: Collection[str] = ()
+) -> SceneHandle:
     """A handle for an item.
 
     Parameters
@@ -39,20 +41,24 @@ def scene_of_item(item: Any, base: str, allowed_root: str | None) -> SceneHandle
         Address or path of the item, against which relative addresses are taken.
     allowed_root : str or None
         Folder in which local assets must lie; None for an item from elsewhere, which has no local ones.
+    buckets : collection of str, optional
+        Names of buckets that an item from elsewhere may name, for the credentials of this machine open them.
 
     Raises
     ------
     SceneBrokenError
         It is no item, or none of a scene that recipes know.
     """
-    return _scene(item, base, allowed_root)[0]
+    return _scene(item, base, allowed_root, buckets)[0]
 
 
-def _scene(item: Any, base: str, allowed_root: str | None) -> tuple[SceneHandle, list[str]]:
+def _scene(
+    item: Any, base: str, allowed_root: str | None, buckets: Collection[str]
+) -> tuple[SceneHandle, list[str]]:
     """A handle for an item, and which of its assets are not in it because of where they are said to lie."""
     try:
         told = {name: str(asset.get("href", "")) for name, asset in item["assets"].items()}
-        found = {name: _address(base, href, allowed_root) for name, href in told.items()}
+        found = {name: _address(base, href, allowed_root, buckets) for name, href in told.items()}
         hrefs = {name: address for name, address in found.items() if address is not None}
         handle = _handle(item, hrefs)
         refused = []
@@ -87,24 +93,28 @@ def _handle(item: Any, hrefs: Mapping[str, str]) -> SceneHandle:
     raise SceneBrokenError("recipes know no scenes of this kind")
 
 
-def _address(base: str, href: str, allowed_root: str | None) -> str | None:
+def _address(base: str, href: str, allowed_root: str | None, buckets: Collection[str]) -> str | None:
     """Where an asset is read from; None if its catalogue has no business to name that.
 
     Notes
     -----
     What is judged is the joined address, as it will be opened. A document from the web names addresses on the web, one
     in an object store those and stores, one on this disk, which whoever builds has chosen, all of them and files below
-    its own folder. So nobody elsewhere names a local file, nor a key that this machine's credentials open.
+    its own folder. So nobody elsewhere names a local file, nor a key that this machine's credentials open, but for the
+    buckets that whoever builds has named.
     """
     is_whole = _SCHEME.match(href) is not None
-    if _WEB.match(base):
+    store = _STORE.match(href)
+    if store is not None and store[1] in buckets:
+        address, is_allowed = href, True
+    elif _WEB.match(base):
         address = urljoin(base, href)
         is_allowed = _WEB.match(address) is not None
     elif is_whole:
         address = href
         is_local = allowed_root is not None
         is_allowed = _WEB.match(href) is not None or (
-            _STORE.match(href) is not None and (is_local or _STORE.match(base) is not None)
+            store is not None and (is_local or _STORE.match(base) is not None)
         )
     elif REMOTE.match(base):
         address, is_allowed = _joined(base, href), True
@@ -158,12 +168,14 @@ def bounds_of(item: Mapping[str, Any]) -> Bounds | None:
     return unwrapped_bounds([west, east + 360 if east < west else east], [south, north])
 
 
-def found_in_items(items: Iterator[tuple[Any, str]], allowed_root: str | None) -> Found:
+def found_in_items(
+    items: Iterable[tuple[Any, str]], allowed_root: str | None, buckets: Collection[str] = ()
+) -> Found:
     """Handles of items and their addresses; what is none becomes a line."""
     scenes, report = [], []
     for item, base in items:
         try:
-            scene, refused = _scene(item, base, allowed_root)
+            scene, refused = _scene(item, base, allowed_root, buckets)
             scenes.append(scene)
             if refused:
                 names = ", ".join(refused)
@@ -237,6 +249,8 @@ class StacApi:
     query: dict[str, Any] = field(default_factory=dict)
     max_items: int = MAX_ITEMS
     timeout_s: float = TIMEOUT_S
+    buckets: frozenset[str] = frozenset()
+    """That its items may name."""
 
     @property
     def title(self) -> str:
@@ -254,7 +268,9 @@ class StacApi:
                         f"{self.title} has more than {self.max_items:,} items",
                         "take less time or a smaller area",
                     )
-        return found_in_items(((item, self._own(item)) for _, item in sorted(items.items())), None)
+        return found_in_items(
+            ((item, self._own(item)) for _, item in sorted(items.items())), None, self.buckets
+        )
 
     def _own(self, item: Mapping[str, Any]) -> str:
         """Address of an item by its own word."""

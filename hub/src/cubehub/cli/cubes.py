@@ -40,6 +40,13 @@ def _run(data: Path, *arguments: str) -> None:
 @click.option("--name", help="Of the cube.  [default: the recipe's]")
 @click.option("--grid", metavar="CRS@STEP", help="Such as EPSG:32633@20.  [default: the recipe's]")
 @click.option(
+    "--allow-bucket",
+    "buckets",
+    metavar="NAME",
+    multiple=True,
+    help="A bucket that items of a catalogue on the web may name (s3://NAME/…), such as eodata of the Copernicus Data Space; AWS_… in the environment says how to reach it.",
+)
+@click.option(
     "--workers", type=click.IntRange(min=1), help="Processes that make steps.  [default: one for each core]"
 )
 @click.option("--dask", metavar="ADDRESS", help="A Dask scheduler that makes them instead.")
@@ -57,6 +64,7 @@ def build(
     span: str | None,
     name: str | None,
     grid: str | None,
+    buckets: tuple[str, ...],
     workers: int | None,
     dask: str | None,
     output: str | None,
@@ -72,6 +80,7 @@ def build(
     }  # fmt: skip
     # with = so that an area that begins with a minus is not taken for an option
     options = [f"{option}={value}" for option, value in given.items() if value is not None]
+    options += [f"--allow-bucket={bucket}" for bucket in buckets]
     where = source or str(resource("binder", "data").resolve())
     _run(
         data,
