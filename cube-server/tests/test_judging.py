@@ -20,7 +20,14 @@ from xcube_cubehub.errors import ConfigError
 from xcube_cubehub.publishing import axes, rules
 from xcube_cubehub.publishing.judging import judge
 from xcube_cubehub.publishing.model import PublishError, Record, Wish, id_of
-from xcube_cubehub.publishing.records import Registry, sweep, with_published, write_record
+from xcube_cubehub.publishing.records import (
+    Registry,
+    settle_items,
+    superseded,
+    sweep,
+    with_published,
+    write_record,
+)
 from xcube_cubehub.publishing.rules import Person
 from xcube_cubehub.publishing.settings import Publishing
 
@@ -247,7 +254,7 @@ def full_disk(folder):
     from pathlib import Path
 
     from xcube_cubehub.config import ServerSettings
-    from xcube_cubehub.publishing import desk
+    from xcube_cubehub.publishing import desk, shelf
 
     root = Path(folder)
     (root / "cubes.yaml").write_text(
@@ -261,7 +268,7 @@ def full_disk(folder):
         issuer="http://k",
         state_dir=root / "state",
     )
-    desk.SHOWN_WITHIN_S = 0.0
+    shelf.SHOWN_WITHIN_S = 0.0
     made = desk.Desk(settings)
     ana = Person("ana", IDS["ana"], frozenset(), may_publish=True)
 
@@ -283,18 +290,33 @@ def full_disk(folder):
         assert made.finish(made.start_finish(begun["upload"], ana))
 
     publish(fields(1), 1)
-    before = made.listing(ana, everybody=False)["cubes"]
+    before = made.shelf.listing(ana, everybody=False)["cubes"]
     said = ""
     try:
         publish(fields(40, seed=3), 40)
     except PublishError as error:
         said = error.code
+    # nothing at all fits any more
+    filler = (root / "filler").open("wb", buffering=0)
+    for size in (65536, 1):
+        try:
+            while filler.write(bytes(size)):
+                pass
+        except OSError:
+            pass
+    taken = made.shelf.take_back("my-lake", ana, now=False)
+    kept = desk.Desk(settings).shelf
+    withdrawn = (taken["live"], kept.registry.live(0.0), len(kept.listing(ana, everybody=False)["cubes"]))
+    filler.truncate(0)
+    made.shelf.registry.folders.withdrawn("ana--my-lake").rename(
+        made.shelf.registry.folders.record("ana--my-lake")
+    )
     # as after a kill
     again = desk.Desk(settings)
     begun = again.begin(Wish.model_validate(wish(times=40)), ana)
     print(json.dumps({
-        "said": said, "same": before == again.listing(ana, everybody=False)["cubes"], "resumed": begun["resumed"], "next": begun["next"],
-        "there": sorted(p.name for p in (root / "cubes/published/cubes").iterdir()) == [f"{before[0]['id']}.{p}" for p in [made.registry.get("ana--my-lake").folder.split(".")[1]]],
+        "withdrawn": withdrawn, "said": said, "same": before == again.shelf.listing(ana, everybody=False)["cubes"], "resumed": begun["resumed"], "next": begun["next"],
+        "there": sorted(p.name for p in (root / "cubes/published/cubes").iterdir()) == [f"{before[0]['id']}.{p}" for p in [made.shelf.registry.get("ana--my-lake").folder.split(".")[1]]],
     }))  # fmt: skip
 
 
@@ -308,7 +330,52 @@ def test_a_full_disk_is_said_and_the_old_version_stays(tmp_path):
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout.splitlines()[-1])
     assert found.pop("next") > 0
-    assert found == {"said": "disk_full", "same": True, "resumed": True, "there": True}
+    assert found == {
+        "withdrawn": [False, [], 1],
+        "said": "disk_full",
+        "same": True,
+        "resumed": True,
+        "there": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("first", "step"),
+    [(5.0, 1e-13), (5.0, 1e-300), (1e300, 1e300), (-1.7e308, 1e308), (5.0, 0.0), (1e12, 1.0)],
+)
+def test_axes_of_which_no_map_can_be_made_are_said(first, step):
+    asked = wish(shape=(4, 5))
+    asked["structure"]["coords"]["lat"]["values"] = [first + step * n for n in range(4)]
+    accepted, problems = judge(Wish.model_validate(asked), LIMITS, (), 0.0)
+    assert accepted is None
+    assert [p.where for p in problems if p.level == "error"] == ["lat"]
+
+
+def test_the_operator_s_cube_of_the_same_id_is_the_one_that_counts(tmp_path):
+    registry = Registry(tmp_path / "published")
+    folders = registry.folders
+    write_record(folders, record(access="public"))
+    (folders.cubes / "ana--x.1").mkdir(parents=True)
+    (folders.cubes / "ana--x.1" / "item.json").write_text("{}")
+    settle_items(folders, registry.records(), 50.0)
+    assert [p.name for p in folders.items.iterdir()] == ["ana--x.item.json"]
+    settle_items(folders, registry.records(), 50.0, {"ana--x"})
+    assert not list(folders.items.iterdir())
+    settle_items(folders, registry.records(), 50.0)
+    assert [p.name for p in folders.items.iterdir()] == ["ana--x.item.json"]
+
+
+def test_earlier_versions_count_until_they_are_gone(tmp_path):
+    registry = Registry(tmp_path / "published")
+    write_record(registry.folders, record())
+    write_record(registry.folders, record("kim--y", owner_id=IDS["kim"]))
+    for name in ("ana--x.0", "ana--x.1", "kim--y.0"):
+        (registry.folders.cubes / name).mkdir(parents=True)
+        (registry.folders.cubes / name / "data").write_bytes(bytes(1000))
+    assert 1000 <= superseded(registry, IDS["ana"]) < 10_000
+    with pytest.raises(PublishError, match="earlier versions"):
+        rules.check_versions(LIMITS.quota + 1, IDS["ana"], LIMITS)
+    rules.check_versions(LIMITS.quota, IDS["ana"], LIMITS)
 
 
 @pytest.mark.parametrize(

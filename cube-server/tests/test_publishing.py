@@ -1,5 +1,6 @@
 """Cubes taken in by the real process behind the real fronts; the Hub is a stand-in."""
 
+import json
 import os
 import signal
 import time
@@ -328,3 +329,28 @@ def test_the_quota_holds(running, ana):
     assert ana.begin(wish("two", 1))
     third = ana.ask("POST", "/uploads", json=wish("three", 1))
     assert (third.status_code, third.json()["code"]) == (429, "too_many_uploads")
+
+
+def test_texts_that_no_file_could_hold_are_said(ana):
+    for place in ("attrs", "title"):
+        asked = json.dumps(wish("half"))
+        half = '"\\ud800"'
+        if place == "attrs":
+            asked = asked.replace('"long_name": "Chlorophyll"', f'"long_name": {half}')
+        else:
+            asked = asked[:-1] + f', "title": {half}}}'
+        answer = ana.ask(
+            "POST", "/uploads", data=asked.encode(), headers={"Content-Type": "application/json"}
+        )
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_input"), answer.text
+        assert ("long_name" if place == "attrs" else "title") in answer.json()["message"]
+
+
+def test_what_waits_counts_in_the_quota(running):
+    """Parts are not a step yet, and fill the disk as well."""
+    kim = Publisher(running.base, "kim")
+    values = np.random.default_rng(1).random((1, 2600, 2600)).astype("<f4")
+    begun = kim.begin(wish("waits", 1, (2600, 2600)))
+    with pytest.raises(AssertionError, match="over_quota"):
+        kim.steps(begun, values)
+    assert not (running.folder / "cubes/published/uploads" / begun["upload"]).exists()

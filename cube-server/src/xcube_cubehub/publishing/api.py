@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -136,16 +137,18 @@ class Api:
 
     async def _list(self, request: web.Request, person: Person) -> web.StreamResponse:
         everybody = request.query.get("all") == "1"
-        return web.json_response(await self._do(self._desk.listing, person, everybody=everybody))
+        return web.json_response(await self._do(self._desk.shelf.listing, person, everybody=everybody))
 
     async def _item(self, request: web.Request, person: Person) -> web.StreamResponse:
-        body = await self._do(self._desk.item, request.match_info["cube"], person)
+        body = await self._do(self._desk.shelf.item, request.match_info["cube"], person)
         return web.Response(body=body, content_type="application/geo+json")
 
     async def _take_back(self, request: web.Request, person: Person) -> web.StreamResponse:
         now = request.query.get("now") == "1"
         return web.json_response(
-            await self._do(self._desk.take_back, request.match_info["cube"], person, now=now, pool=self._late)
+            await self._do(
+                self._desk.shelf.take_back, request.match_info["cube"], person, now=now, pool=self._late
+            )
         )
 
     async def _extend(self, request: web.Request, person: Person) -> web.StreamResponse:
@@ -156,7 +159,7 @@ class Api:
                 400, "bad_input", "expires_days is not a number of days", 'send {"expires_days": 90}'
             )
         return web.json_response(
-            await self._do(self._desk.extend, request.match_info["cube"], person, float(days))
+            await self._do(self._desk.shelf.extend, request.match_info["cube"], person, float(days))
         )
 
 
@@ -189,9 +192,35 @@ def _parsed(body: bytes) -> Any:
         if deepest > MAX_DEPTH:
             raise PublishError(400, "bad_input", f"the JSON is nested deeper than {MAX_DEPTH} levels")
     try:
-        return json.loads(body, parse_constant=lambda _: None)
+        made = json.loads(body, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
         raise PublishError(400, "bad_input", f"the body is not JSON: {str(error)[:200]}") from error
+    try:
+        json.dumps(made, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise PublishError(
+            400, "bad_input", f"{_broken_text(made) or 'the body'}: half of a character (U+{ord(error.object[error.start]):04X})",
+            "correct the text; no file could hold it",
+        ) from error  # fmt: skip
+    return made
+
+
+def _broken_text(value: Any) -> str:
+    """Where in parsed JSON the first text is that cannot be written as UTF-8; the way to it, with points."""
+    members = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for key, member in members:
+        name = str(key).encode("ascii", "backslashreplace").decode()[:60]
+        if not _is_text(key) or not _is_text(member):
+            return name
+        if inside := _broken_text(member):
+            return f"{name}.{inside}"
+    return ""
+
+
+def _is_text(value: Any) -> bool:
+    return not isinstance(value, str) or not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def _wish(body: bytes) -> Wish:
@@ -235,6 +264,9 @@ async def _errors(
         log.exception("%s %s failed", request.method, request.path)
     else:
         return answer
+    headers = {"Cache-Control": "no-store"}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = "1"
     return web.json_response(
-        {"code": code, "message": message, "hint": hint, **more}, status=status, headers={"Cache-Control": "no-store"}
-    )  # fmt: skip
+        {"code": code, "message": message, "hint": hint, **more}, status=status, headers=headers
+    )

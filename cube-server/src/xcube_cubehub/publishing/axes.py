@@ -18,6 +18,8 @@ _CRS = re.compile(r"EPSG:\d{1,6}$|[A-Z_]{5,20}\s*\[", re.IGNORECASE)
 
 EVEN = 0.01
 """Of a pixel: how far a coordinate may be from its place on an even grid. float32 degrees are off by less."""
+SMALLEST, FARTHEST = 1e-8, 1e9
+"""Of a pixel, and of a place, in degrees or the unit of the CRS: a millimetre on the ground, and far beyond any map."""
 FIRST_TIME, LAST_TIME = np.datetime64("1820-01-01", "s"), np.datetime64("2110-01-01", "s")
 NAMES = {
     "y": frozenset({"lat", "latitude", "y", "northing", "projection_y_coordinate"}),
@@ -152,7 +154,8 @@ def _axis(name: str, coordinate: Coordinate, problems: list[Problem]) -> tuple[f
             )
         )
         return None
-    steps = np.diff(values)
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = np.diff(values)
     if not ((steps > 0).all() or (steps < 0).all()):
         at = int(np.argmax(np.sign(steps) != np.sign(steps[0]))) + 1
         problems.append(
@@ -161,7 +164,15 @@ def _axis(name: str, coordinate: Coordinate, problems: list[Problem]) -> tuple[f
             )
         )
         return None
-    step = float((values[-1] - values[0]) / (len(values) - 1))
+    step = float((values[-1] / (len(values) - 1)) - (values[0] / (len(values) - 1)))
+    if not (SMALLEST <= abs(step) <= FARTHEST) or float(np.abs(values).max()) > FARTHEST:
+        problems.append(
+            Problem(
+                name, f"has places {abs(step):.3g} apart between {values[0]:g} and {values[-1]:g}, of which no map can be made",
+                "give it in degrees, or in the unit of the CRS",
+            )
+        )  # fmt: skip
+        return None
     off = np.abs(values - (values[0] + step * np.arange(len(values)))) / abs(step)
     if float(off.max()) > EVEN:
         at = int(off.argmax())

@@ -5,16 +5,19 @@ version is there, whole, before the file names it. ``published/items/`` has the 
 catalogue; ``published/uploads/`` what is being sent.
 """
 
+import errno
 import json
 import logging
+import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from xcube_cubehub.build import size_of
 from xcube_cubehub.config import Cube, Cubes, Variable
 from xcube_cubehub.publishing.model import Record
 from xcube_cubehub.shards import write_whole
@@ -52,6 +55,10 @@ class Folders:
         """What is kept of one."""
         return self.root / f"{name}.json"
 
+    def withdrawn(self, name: str) -> Path:
+        """What is kept of one that was taken back while the disk was full: it was renamed, which needs no room."""
+        return self.root / f"{name}.withdrawn"
+
 
 class PublishedCube(Cube):
     """A cube that a person published, as the server shows it."""
@@ -81,7 +88,9 @@ class Registry:
     def records(self) -> list[Record]:
         """All that are kept, by id; one that cannot be read is passed over, with a line in the log."""
         found: dict[str, tuple[tuple[int, int], Record | None]] = {}
-        for path in sorted(self.folders.root.glob("*.json")):
+        for path in sorted(p for p in self.folders.root.glob("*") if p.suffix in {".json", ".withdrawn"}):
+            if path.suffix == ".withdrawn" and f"{path.stem}.json" in found:
+                continue  # published again since
             try:
                 status = path.stat()
                 stamp = (status.st_mtime_ns, status.st_ino)
@@ -118,12 +127,54 @@ def _record(path: Path) -> Record | None:
     )
     if not plain:
         log.error("%s names another cube or a folder elsewhere; it is left out", path)
+    if record is not None and path.suffix == ".withdrawn" and record.removed is None:
+        record = record.model_copy(update={"removed": path.stat().st_mtime})
     return record if plain else None
 
 
 def write_record(folders: Folders, record: Record) -> None:
     """Keep a record: from here on the server shows what it says."""
     write_whole(folders.record(record.id), record.model_dump_json(indent=1).encode(), durable=True)
+    folders.withdrawn(record.id).unlink(missing_ok=True)
+
+
+def withdraw(folders: Folders, record: Record) -> None:
+    """Keep that a cube was taken back, also on a full disk.
+
+    Parameters
+    ----------
+    record : Record
+        With the time at which it was (``removed``).
+    """
+    try:
+        write_record(folders, record)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT} or record.removed is None:
+            raise
+        path = folders.record(record.id)
+        if path.exists():
+            os.utime(path, (record.removed, record.removed))
+            path.rename(folders.withdrawn(record.id))
+
+
+def forget(folders: Folders, name: str) -> None:
+    """Keep nothing of a cube; its data are found by having no record."""
+    folders.record(name).unlink(missing_ok=True)
+    folders.withdrawn(name).unlink(missing_ok=True)
+
+
+def superseded(registry: Registry, owner_id: str) -> int:
+    """Bytes of earlier versions of a person's cubes that are still there for those who have them open."""
+    records = registry.records()
+    mine = {r.id for r in records if r.owner_id == owner_id}
+    named = {r.folder for r in records}
+    if not registry.folders.cubes.is_dir():
+        return 0
+    return sum(
+        size_of(path)
+        for path in registry.folders.cubes.iterdir()
+        if path.name not in named and path.name.rpartition(".")[0] in mine
+    )
 
 
 def with_published(cubes: Cubes, records: Iterable[Record], folders: Folders) -> Cubes:
@@ -160,9 +211,17 @@ def cube_of(record: Record, folders: Folders) -> PublishedCube:
     )
 
 
-def settle_items(folders: Folders, records: Iterable[Record], now: float) -> None:
-    """Have the catalogue find the items of all that is public, and of nothing else."""
-    wanted = {r.id: r for r in records if r.is_live(now) and r.access == "public"}
+def settle_items(
+    folders: Folders, records: Iterable[Record], now: float, operators: Collection[str] = ()
+) -> None:
+    """Have the catalogue find the items of all that is public, and of nothing else.
+
+    Parameters
+    ----------
+    operators : collection of str
+        Ids of the operator's own cubes, behind which published ones are not shown.
+    """
+    wanted = {r.id: r for r in records if r.is_live(now) and r.access == "public" and r.id not in operators}
     folders.items.mkdir(parents=True, exist_ok=True)
     for path in folders.items.glob("*.json"):
         if path.name.removesuffix(".item.json") not in wanted:
@@ -177,7 +236,7 @@ def settle_items(folders: Folders, records: Iterable[Record], now: float) -> Non
             log.error("the STAC item of %s is missing: %s", name, error.strerror)  # noqa: TRY400
 
 
-def sweep(registry: Registry, grace_s: float, now: float) -> list[str]:
+def sweep(registry: Registry, grace_s: float, now: float, operators: Collection[str] = ()) -> list[str]:
     """Remove what ended longer ago than the grace, and data that no record names; ids of the cubes that were removed.
 
     Notes
@@ -188,11 +247,12 @@ def sweep(registry: Registry, grace_s: float, now: float) -> list[str]:
     gone = []
     for record in registry.records():
         if now > record.ended() + grace_s:
-            folders.record(record.id).unlink(missing_ok=True)
+            forget(folders, record.id)
             gone.append(record.id)
-    settle_items(folders, registry.records(), now)
+    settle_items(folders, registry.records(), now, operators)
     # also by records that cannot be read: their data are nobody's to remove
-    unread = {p.stem for p in folders.root.glob("*.json")} - {r.id for r in registry.records()}
+    kept = {p.stem for ending in ("json", "withdrawn") for p in folders.root.glob(f"*.{ending}")}
+    unread = kept - {r.id for r in registry.records()}
     named = {r.folder for r in registry.records()}
     if folders.cubes.is_dir():
         for path in folders.cubes.iterdir():

@@ -152,5 +152,20 @@ def check_quota(records: list[Record], person_id: str, cube: str, size: int, lim
         )  # fmt: skip
 
 
+def check_versions(superseded: int, person_id: str, limits: Publishing) -> None:
+    """Refuse to begin another version while earlier ones, which wait for their readers, fill as much as the quota.
+
+    Raises
+    ------
+    PublishError
+        413.
+    """
+    if person_id and superseded > limits.quota:
+        raise PublishError(
+            413, "many_versions", f"earlier versions of your cubes still have {_gib(superseded)} GiB",
+            "they are removed within a quarter of an hour; publish again then",
+        )  # fmt: skip
+
+
 def _gib(size: float) -> str:
     return f"{size / 2**30:.3g}"

@@ -116,9 +116,14 @@ class Upload:
         """Parts of the time store that are written, and all; while it is being finished."""
         self.failure: PublishError | None = None
         """Why it could not be finished."""
+        self.writing = False
+        """While a step is written, which takes as long as it takes: parts are not waited with."""
+        self.given_up = False
+        """Whoever has it in hand removes it afterwards."""
         self._index: Index | None = None
         self._writer: CubeWriter | None = None
         self._bytes: int | None = None
+        self._held: int | None = None
 
     @classmethod
     def begin(cls, folders: Folders, draft: Record, accepted: Accepted, digest: str) -> "Upload":
@@ -129,12 +134,18 @@ class Upload:
             id=name, digest=digest, boot=boot_id(), draft=draft.model_copy(update={"folder": f"{draft.id}.{name}"}),
             times=list(accepted.times), attributes=accepted.attributes, variables=accepted.variables,
         )  # fmt: skip
-        with disk_errors():
-            (folder / PARTS).mkdir(parents=True)
-            (folder / CUBE).mkdir()
-            CubeWriter(folder / CUBE, accepted.index, meta.attributes, meta.variables, durable=False).create()
-            # last: a folder without it is no upload
-            write_whole(folder / META, meta.model_dump_json().encode())
+        try:
+            with disk_errors():
+                (folder / PARTS).mkdir(parents=True)
+                (folder / CUBE).mkdir()
+                CubeWriter(
+                    folder / CUBE, accepted.index, meta.attributes, meta.variables, durable=False
+                ).create()
+                # last: a folder without it is no upload
+                write_whole(folder / META, meta.model_dump_json().encode())
+        except Exception:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return cls(folder, meta)
 
     @classmethod
@@ -227,8 +238,12 @@ class Upload:
             raise PublishError(
                 400, "damaged", f"part {part} of {name} in step {step} came damaged", "send it again"
             )
+        path, held = self._part(step, name, part), self.held()
+        before = path.stat().st_size if path.exists() else 0
         with disk_errors():
-            write_whole(self._part(step, name, part), values)
+            # as it came: what waits is no larger than what was sent
+            write_whole(path, body)
+        self._held = held + len(body) - before
         self.touched = time.time()
 
     def _part(self, step: int, name: str, part: int) -> Path:
@@ -257,12 +272,13 @@ class Upload:
         digest = hashlib.sha256()
         for name in self.index.variables:
             for part in range(count):
-                digest.update(hashlib.sha256(self._part(step, name, part).read_bytes()).digest())
+                digest.update(hashlib.sha256(self.values_of(step, name, part)).digest())
         with disk_errors():
             self.writer.append(seconds, _Fields(self, step, count))
             self._note(seconds, digest.hexdigest())
             for path in (self.folder / PARTS).iterdir():
                 path.unlink()
+        self._held = 0
         self._grown(step, seconds)
 
     def adopt(self, step: int, other: Path, fingerprint: str) -> None:
@@ -307,13 +323,24 @@ class Upload:
                 size += size_of(level_array(self.cube, level, name) / "c" / str(step))
             pack = pack_path(self.cube, name, seconds)
             size += pack.stat().st_size if pack.exists() else 0
-        self._bytes = self.size() + size
+        # else the step is counted with all that is there
+        self._bytes = self.size() if self._bytes is None else self._bytes + size
 
     def size(self) -> int:
-        """Bytes that it has so far."""
+        """Bytes of the steps that it has so far."""
         if self._bytes is None:
-            self._bytes = size_of(self.folder)
+            self._bytes = size_of(self.cube) if self.cube.exists() else 0
         return self._bytes
+
+    def held(self) -> int:
+        """Bytes of the parts that wait for their step."""
+        if self._held is None:
+            self._held = size_of(self.folder / PARTS)
+        return self._held
+
+    def values_of(self, step: int, name: str, part: int) -> bytes:
+        """A part that waits: its values, float32 and little-endian."""
+        return zlib.decompress(self._part(step, name, part).read_bytes())
 
     def finish(self, folders: Folders, now: float, check: Callable[[int], None]) -> Record:
         """Build what is still missing and put it where the server looks; the record, not kept yet.
@@ -386,8 +413,7 @@ class _Fields(Mapping[str, npt.NDArray[np.float32]]):
         height, _ = upload.bands()
         for part in range(self._count):
             band = made[part * height : (part + 1) * height]
-            path = upload._part(self._step, name, part)  # noqa: SLF001 - its own
-            band[:] = np.fromfile(path, "<f4").reshape(band.shape)
+            band[:] = np.frombuffer(upload.values_of(self._step, name, part), "<f4").reshape(band.shape)
         return made
 
     def __iter__(self) -> Iterator[str]:

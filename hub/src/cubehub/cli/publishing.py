@@ -84,7 +84,7 @@ def _style(given: tuple[str, ...]) -> dict[str, Any] | None:
 
 
 def _shown(cube: publishing.Published) -> str:
-    state = "" if cube.live else "  (not shown any more)"
+    state = f"  ({cube.state})" if cube.state else ""
     return f"{cube.name}  {cube.owner}  {cube.access_text}  until {cube.expires:%Y-%m-%d}  {cube.size_bytes / 2**20:.1f} MiB{state}\n    {cube.url}"
 
 

@@ -30,6 +30,8 @@ class Published:
         From when nobody sees it any more.
     live
         Whether people see it.
+    why
+        Why not, where it is neither over nor taken back.
     size_bytes
         On the platform's disk, compressed, with all levels.
     warnings
@@ -50,6 +52,7 @@ class Published:
     variables: tuple[str, ...]
     size_bytes: int
     warnings: tuple[dict[str, str], ...] = field(default=(), repr=False)
+    why: str = ""
 
     @classmethod
     def from_json(cls, found: dict[str, Any], warnings: list[dict[str, str]] | None = None) -> Published:
@@ -58,6 +61,7 @@ class Published:
             found["id"], found["name"], found["title"], found["url"], found["zarr_url"], found["item_url"], found["owner"],
             found["access"], datetime.fromtimestamp(found["expires"], UTC), bool(found["live"]), int(found["times"]),
             tuple(found["variables"]), int(found["bytes"]), tuple(warnings or ()),
+            str(found.get("why") or ""),
         )  # fmt: skip
 
     @property
@@ -74,12 +78,17 @@ class Published:
     def as_json(self) -> dict[str, Any]:
         """Give all of it for programs."""
         made = {key: getattr(self, key) for key in (
-            "id", "name", "title", "url", "zarr_url", "item_url", "owner", "access", "live", "times", "size_bytes",
+            "id", "name", "title", "url", "zarr_url", "item_url", "owner", "access", "live", "why", "times", "size_bytes",
         )}  # fmt: skip
         return made | {"expires": self.expires.isoformat(), "variables": list(self.variables)}
 
+    @property
+    def state(self) -> str:
+        """Whether it is shown, in words; empty if it is."""
+        return "" if self.live else f"not shown: {self.why}" if self.why else "not shown any more"
+
     def _repr_html_(self) -> str:
-        state = "" if self.live else " (not shown any more)"
+        state = f" ({escape(self.state)})" if self.state else ""
         warnings = "".join(
             f"<li>{escape(w.get('where', ''))}: {escape(w.get('message', ''))} {escape(w.get('hint', ''))}</li>"
             for w in self.warnings
