@@ -121,7 +121,7 @@ def load_commands() -> click.Group:
 
         cubehub.add_command(light, "cubes")
         return cubehub
-    from cubehub.cli import audit, cubes, doctor, logs, status, up, users  # noqa: PLC0415 - so that a missing extra gets a message
+    from cubehub.cli import audit, cubes, doctor, logs, status, storage, up, users  # noqa: PLC0415 - so that a missing extra gets a message
 
     for command in (
         up.up,
@@ -132,6 +132,7 @@ def load_commands() -> click.Group:
         audit.audit,
         logs.logs,
         cubes.cubes,
+        storage.storage,
     ):
         cubehub.add_command(command)
     return cubehub

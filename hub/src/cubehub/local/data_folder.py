@@ -116,6 +116,7 @@ class DataFolder:
         "servers",
         "cubes",
         "gateway",
+        "storage",
         "logs",
     )
 

@@ -21,6 +21,7 @@ BENCHES = {
     "move": "how long a move takes to reach a server that runs",
     "tiles": "what a map tile costs",
     "series": "what a time series costs",
+    "scan": "how long it takes to look at all homes",
 }
 """Each is a module beside this one with a function ``measure(*, quick: bool) -> list[Case]``."""
 

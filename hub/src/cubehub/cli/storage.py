@@ -1,0 +1,237 @@
+"""`cubehub storage`: what fills people's homes."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from cubehub_spawner.entitlement import format_bytes
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from cubehub.cli.common import data_option, existing, json_option
+from cubehub.errors import BadInputError
+from cubehub.storage import scan as scanning
+from cubehub.storage.caches import KINDS
+from cubehub.storage.results import Details, Home, Results, Summary, metrics
+
+if TYPE_CHECKING:
+    from cubehub.storage.tally import Share
+
+_DAY_S = 86400
+_BAR = 24
+_SHOWN = 30
+
+
+@click.group()
+def storage() -> None:
+    """See what fills people's homes."""
+
+
+@storage.command()
+@data_option
+@click.option(
+    "--homes",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the homes.  [default: that of this CubeHub]",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    help="That share the work.  [default: one for each core, at most 8]",
+)
+@click.option(
+    "--iops",
+    type=click.FloatRange(min=1),
+    metavar="N",
+    help="Files and folders looked at in a second at most.  [default: no bound]",
+)
+@click.option(
+    "--metrics", "metrics_file", type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write what was found for Prometheus, into the folder of its node exporter's textfile collector.",
+)  # fmt: skip
+@json_option
+def scan(
+    data: Path,
+    homes: Path | None,
+    processes: int | None,
+    iops: float | None,
+    metrics_file: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Look at every home once: bytes, files, newest use, caches, the biggest folders and files.
+
+    Nothing is changed. No link is followed and no other file system entered. What is not yours to read needs root.
+    """
+    folder = existing(data)
+    root = homes or folder.homes
+    out = Console(stderr=True)
+    bar = Progress(
+        TextColumn("looking at homes"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[names]:,} files and folders"),
+        TimeElapsedColumn(), console=out, disable=as_json or not out.is_terminal, transient=True,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("", total=len(scanning.homes_in(root)), names=0)
+        found = scanning.scan(
+            root,
+            processes=processes or min(8, len(os.sched_getaffinity(0))),
+            iops=iops or 0,
+            progress=lambda at: bar.update(task, completed=at.homes, names=at.names),
+        )
+    results = Results(folder.storage)
+    number = results.add(found)
+    summary = next(s for s in results.scans() if s.id == number)
+    there = results.homes(number)
+    if metrics_file is not None:
+        _write(metrics_file, metrics(summary, there))
+    if as_json:
+        click.echo(json.dumps(_summary_json(summary, there)))
+        return
+    _show_homes(summary, there)
+
+
+@storage.command()
+@click.argument("name", required=False)
+@data_option
+@click.option("--all", "everything", is_flag=True, help=f"All homes, not the {_SHOWN} largest.")
+@json_option
+def show(name: str | None, data: Path, *, everything: bool, as_json: bool) -> None:
+    """Show what the last scan found: all homes, or with the NAME of one what fills it."""
+    results = Results(existing(data).storage)
+    scans = results.scans()
+    if not scans:
+        raise BadInputError("Nobody has looked at the homes yet.", "Run `cubehub storage scan`.")
+    summary, there = scans[0], results.homes(scans[0].id)
+    if name is None:
+        if as_json:
+            click.echo(json.dumps(_summary_json(summary, there)))
+        else:
+            _show_homes(summary, there, None if everything else _SHOWN)
+        return
+    home = next((h for h in there if h.name == name), None)
+    if home is None:
+        raise BadInputError(
+            f"The last scan found no home {name!r}.",
+            "See `cubehub storage show --all` for the names; a new home needs a new scan.",
+        )
+    details = results.details(summary.id, name)
+    if as_json:
+        click.echo(json.dumps(_home_json(home) | asdict(details)))
+    else:
+        _show_home(summary, home, details)
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file as a whole: it may be read at any time."""
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.write_text(text)
+        new.replace(path)
+    except OSError as error:
+        raise BadInputError(
+            f"The metrics cannot be written to {path}: {error.strerror}.",
+            "Name a file in a folder that may be written to.",
+        ) from error
+
+
+def _summary_json(summary: Summary, homes: list[Home]) -> dict[str, Any]:
+    return asdict(summary) | {"homes": [_home_json(home) for home in homes]}
+
+
+def _home_json(home: Home) -> dict[str, Any]:
+    return asdict(home)
+
+
+def _ago(newest: float, now: float) -> str:
+    """How long ago something was, in days as a person counts them."""
+    if not newest:
+        return "never"
+    days = int((now - newest) // _DAY_S)
+    return "today" if days <= 0 else "yesterday" if days == 1 else f"{days} days ago"
+
+
+def _bar(part: float, whole: float) -> Text:
+    """A bar as long as a part is of the whole."""
+    filled = part / whole if whole else 0
+    eighths = round(filled * _BAR * 8)
+    return Text("█" * (eighths // 8) + (" ▏▎▍▌▋▊▉"[eighths % 8] if eighths % 8 else ""), style="cyan")
+
+
+def _show_homes(summary: Summary, homes: list[Home], most: int | None = _SHOWN) -> None:
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False)
+    for column, justify in (
+        ("home", "left"),
+        ("size", "right"),
+        ("", "left"),
+        ("files", "right"),
+        ("caches, trash", "right"),
+        ("last used", "left"),
+    ):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    largest = max((home.bytes for home in homes), default=0)
+    for home in homes[:most]:
+        table.add_row(
+            Text(home.name), format_bytes(home.bytes), _bar(home.bytes, largest), f"{home.files:,}",
+            format_bytes(sum(s.bytes for s in home.caches.values())), _ago(home.newest, summary.ended),
+        )  # fmt: skip
+    console.print(table)
+    if most is not None and len(homes) > most:
+        console.print(f"and {len(homes) - most:,} smaller ones: cubehub storage show --all", style="dim")
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(summary.ended))
+    console.print(
+        f"{summary.homes:,} homes, {summary.files:,} files, {format_bytes(summary.bytes)}; "
+        f"looked at {when} in {summary.ended - summary.started:.1f} s"
+    )
+    unread = [home.name for home in homes if home.unread]
+    if unread:
+        some = ", ".join(unread[:3]) + (" and others" if len(unread) > 3 else "")
+        console.print(
+            Text(f"Not all of {some} could be looked into: cubehub storage show NAME", style="yellow")
+        )
+
+
+def _show_home(summary: Summary, home: Home, details: Details) -> None:
+    console = Console(highlight=False)
+    console.print(
+        Text(
+            f"{home.name}: {format_bytes(home.bytes)}, {home.files:,} files, last used {_ago(home.newest, summary.ended)}"
+        )
+    )
+    console.print(_tree(details.places, home.bytes))
+    if home.caches:
+        console.print("\nCaches and trash")
+        for kind, share in sorted(home.caches.items(), key=lambda item: -item[1].bytes):
+            console.print(f"  {format_bytes(share.bytes):>10}  {kind}: {KINDS[kind]}")
+    if details.large:
+        console.print("\nLargest files")
+        for path, size, newest in details.large[:10]:
+            console.print(Text(f"  {format_bytes(size):>10}  {path}  ({_ago(newest, summary.ended)})"))
+    if home.unread:
+        console.print(f"\nNot looked into: {home.unread:,}", style="yellow")
+        for path, why in details.unread[:10]:
+            console.print(Text(f"  {path or '.'}: {why}"))
+
+
+def _tree(places: list[tuple[str, Share]], whole: int) -> Tree:
+    """Folders below one another, the largest first."""
+    made = Tree(Text("~"))
+    nodes = {"": made}
+    for path, share in sorted(places, key=lambda item: (item[0].count("/"), -item[1].bytes, item[0])):
+        if not path:
+            continue
+        above, _, name = path.rpartition("/")
+        label = Text.assemble(
+            (f"{format_bytes(share.bytes):>10} ", "bold"), _bar(share.bytes, whole), f" {name}"
+        )
+        nodes[path] = nodes.get(above, made).add(label)
+    return made

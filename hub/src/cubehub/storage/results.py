@@ -1,0 +1,246 @@
+"""Scans that are kept: a SQLite file, to which each scan is added as a whole; of the last ones all, of earlier ones the sums."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cubehub.errors import CubeHubError
+from cubehub.storage.names import readable
+from cubehub.storage.tally import Share, biggest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cubehub.storage.scan import Scan
+
+FILE = "storage.sqlite"
+VERSION = 1
+KEPT_WHOLE = 3
+"""Scans of which all is kept; of earlier ones only how much each home had."""
+_TABLES = """
+CREATE TABLE scans (id INTEGER PRIMARY KEY, root TEXT, started REAL, ended REAL, homes INTEGER, files INTEGER, bytes INTEGER);
+CREATE TABLE homes (scan INTEGER REFERENCES scans ON DELETE CASCADE, name TEXT, bytes INTEGER, files INTEGER, folders INTEGER,
+  newest INTEGER, unread INTEGER, PRIMARY KEY (scan, name)) WITHOUT ROWID;
+CREATE TABLE caches (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, kind TEXT, bytes INTEGER, files INTEGER,
+  newest INTEGER, PRIMARY KEY (scan, home, kind)) WITHOUT ROWID;
+CREATE TABLE places (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, path TEXT, bytes INTEGER, files INTEGER,
+  newest INTEGER, PRIMARY KEY (scan, home, path)) WITHOUT ROWID;
+CREATE TABLE large (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, path TEXT, bytes INTEGER, newest INTEGER,
+  PRIMARY KEY (scan, home, path)) WITHOUT ROWID;
+CREATE TABLE unread (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, path TEXT, why TEXT,
+  PRIMARY KEY (scan, home, path)) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Home:
+    """What is known of a home.
+
+    Attributes
+    ----------
+    bytes : int
+        On the disk, files with several names once.
+    newest : int
+        The newest use of a file, seconds since 1970; 0 if there is none.
+    unread : int
+        Places that could not be looked into.
+    caches : dict of str to Share
+        By kind.
+    """
+
+    name: str
+    bytes: int
+    files: int
+    folders: int
+    newest: int
+    unread: int
+    caches: dict[str, Share]
+
+
+@dataclass(frozen=True)
+class Details:
+    """What fills a home: folders and files by size, and what could not be looked into. Paths are from the home."""
+
+    places: list[tuple[str, Share]]
+    large: list[tuple[str, int, int]]
+    unread: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A scan: when, and how much there was. Times in seconds since 1970."""
+
+    id: int
+    root: str
+    started: float
+    ended: float
+    homes: int
+    files: int
+    bytes: int
+
+
+class Results:
+    """The scans that are kept in a folder.
+
+    Parameters
+    ----------
+    folder : path
+        The keeper's own.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / FILE
+
+    @contextmanager
+    def _open(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        """The database; made if need be.
+
+        Raises
+        ------
+        CubeHubError
+            It cannot be used.
+        """
+        try:
+            if create:
+                self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                os.close(os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            with closing(sqlite3.connect(f"{self._file.as_uri()}?mode=rw", uri=True, timeout=30)) as made:
+                made.execute("PRAGMA foreign_keys = ON")
+                made.execute("PRAGMA synchronous = FULL")
+                self._prepare(made)
+                with made:
+                    yield made
+        except (sqlite3.Error, OSError) as error:
+            message = f"What earlier scans found cannot be used: {self._file}: {error}."
+            raise CubeHubError(
+                message, "Look at the disk. The file may be moved away: the next scan makes it anew."
+            ) from error
+
+    def _prepare(self, made: sqlite3.Connection) -> None:
+        (version,) = made.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            made.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif version != VERSION:
+            message = f"{self._file} was written by another version of CubeHub."
+            raise CubeHubError(message, "Move it away: the next scan makes it anew.")
+
+    def add(self, scan: Scan) -> int:
+        """Keep a scan, all of it or nothing; its number."""
+        with self._open(create=True) as made:
+            files = sum(t.own.files for t in scan.homes.values())
+            whole = sum(scan.bytes_of(h) for h in scan.homes)
+            number = made.execute(
+                "INSERT INTO scans (root, started, ended, homes, files, bytes) VALUES (?, ?, ?, ?, ?, ?)",
+                (str(scan.root), scan.started, scan.ended, len(scan.homes), files, whole),
+            ).lastrowid
+            for table, rows in _rows(number or 0, scan):
+                marks = ", ".join("?" * _WIDTHS[table])
+                made.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - names from here
+            old = [
+                n
+                for (n,) in made.execute(
+                    "SELECT id FROM scans ORDER BY id DESC LIMIT -1 OFFSET ?", (KEPT_WHOLE,)
+                )
+            ]
+            for table in ("caches", "places", "large", "unread"):
+                made.executemany(f"DELETE FROM {table} WHERE scan = ?", [(n,) for n in old])  # noqa: S608 - as above
+        return number or 0
+
+    def scans(self) -> list[Summary]:
+        """All scans, the newest first; none if there was none yet."""
+        if not self._file.exists():
+            return []
+        with self._open() as made:
+            rows = made.execute(
+                "SELECT id, root, started, ended, homes, files, bytes FROM scans ORDER BY id DESC"
+            )
+            return [Summary(*row) for row in rows]
+
+    def homes(self, scan: int) -> list[Home]:
+        """The homes of a scan, the largest first."""
+        with self._open() as made:
+            caches: dict[str, dict[str, Share]] = {}
+            for home, kind, size, files, newest in made.execute(
+                "SELECT home, kind, bytes, files, newest FROM caches WHERE scan = ?", (scan,)
+            ):
+                caches.setdefault(home, {})[kind] = Share(size, files, newest)
+            rows = made.execute(
+                "SELECT name, bytes, files, folders, newest, unread FROM homes WHERE scan = ? ORDER BY bytes DESC, name",
+                (scan,),
+            )
+            return [Home(name, *numbers, caches.get(name, {})) for name, *numbers in rows]  # type: ignore[call-arg]
+
+    def details(self, scan: int, home: str) -> Details:
+        """What fills a home; of scans that are not kept whole nothing."""
+        with self._open() as made:
+            places = made.execute(
+                "SELECT path, bytes, files, newest FROM places WHERE scan = ? AND home = ? ORDER BY bytes DESC, path", (scan, home)
+            )  # fmt: skip
+            large = made.execute(
+                "SELECT path, bytes, newest FROM large WHERE scan = ? AND home = ? ORDER BY bytes DESC, path", (scan, home)
+            )  # fmt: skip
+            unread = made.execute(
+                "SELECT path, why FROM unread WHERE scan = ? AND home = ? ORDER BY path", (scan, home)
+            )
+            return Details(
+                [(path, Share(*rest)) for path, *rest in places], [tuple(row) for row in large], [tuple(row) for row in unread]
+            )  # fmt: skip
+
+
+_WIDTHS = {"homes": 7, "caches": 6, "places": 6, "large": 5, "unread": 4}
+
+
+def _rows(number: int, scan: Scan) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    """Rows by table, one home after another."""
+    for name, tally in scan.homes.items():
+        home = readable(name)
+        yield (
+            "homes",
+            [
+                (
+                    number,
+                    home,
+                    scan.bytes_of(name),
+                    tally.own.files,
+                    tally.folders,
+                    tally.own.newest,
+                    tally.unread_count,
+                )
+            ],
+        )
+        yield "caches", [(number, home, k, s.bytes, s.files, s.newest) for k, s in tally.caches.items()]
+        yield (
+            "places",
+            [(number, home, readable(path), s.bytes, s.files, s.newest) for path, s in biggest(tally.places)],
+        )
+        yield "large", [(number, home, readable(path), size, newest) for size, newest, path in tally.large]
+        yield "unread", [(number, home, readable(path), why) for path, why in dict(tally.unread).items()]
+
+
+def metrics(summary: Summary, homes: list[Home]) -> str:
+    """A scan as Prometheus reads it, for the textfile collector of its node exporter."""
+    lines = []
+    for name, what, value in (
+        ("bytes", "Bytes on the disk of all homes.", summary.bytes),
+        ("files", "Files in all homes.", summary.files),
+        ("homes", "Homes.", summary.homes),
+        ("unread", "Places in homes that could not be looked into.", sum(h.unread for h in homes)),
+        ("cache_bytes", "Bytes of caches and trash in all homes.", sum(s.bytes for h in homes for s in h.caches.values())),
+        ("scan_timestamp_seconds", "When the scan ended.", summary.ended),
+        ("scan_duration_seconds", "How long the scan took.", summary.ended - summary.started),
+    ):  # fmt: skip
+        full = f"cubehub_storage_{name}"
+        lines += [f"# HELP {full} {what}", f"# TYPE {full} gauge", f"{full} {value:.17g}"]
+    lines += [
+        "# HELP cubehub_storage_home_bytes Bytes on the disk of a home.",
+        "# TYPE cubehub_storage_home_bytes gauge",
+    ]
+    for home in homes:
+        label = home.name.replace("\\", "\\\\").replace('"', '\\"')
+        lines.append(f'cubehub_storage_home_bytes{{home="{label}"}} {home.bytes}')
+    return "\n".join(lines) + "\n"
