@@ -11,6 +11,7 @@ import yaml
 from cubehub.cli import load_commands
 from cubehub.resources import resource
 from cubehub.settings import ConfigFolder, OperatorSettings
+from cubehub.storage.policies import Policy
 from cubehub_spawner.profiles import json_schema
 from pydantic import BaseModel
 
@@ -20,6 +21,7 @@ FILES = {
     "profiles.yaml": "Who may have how much: memory, cores, storage and Dask budget by group ([schema](profiles.schema.json)).",
     "cubes.yaml": "The published cubes: titles, access, colours, places.",
     "catalogues.yaml": "The catalogues (STAC APIs) people search.",
+    "storage.yaml": "Which caches and trash may be cleaned out of homes, after how long, and how long they can be restored.",
     "realm.json": "The Keycloak realm that a first start imports: groups, clients, roles.",
     "jupyterhub_config.py": "The Hub's configuration; any trait of JupyterHub may be set in it.",
     "dask_gateway_config.py": "Dask Gateway's configuration; any of its traits may be set in it.",
@@ -110,6 +112,11 @@ def settings_page() -> str:
         lines.append(
             f"| `{key}` | {meaning.removesuffix('; seconds.').removesuffix('.')}. | `{yaml.safe_dump(value).splitlines()[0]}` |"
         )
+    lines += ["", "## storage.yaml", "", "| key | meaning | default |", "|---|---|---|"]
+    shipped = yaml.safe_load(resource("config", "storage.yaml").read_text())
+    for key, field in Policy.model_fields.items():
+        meaning = str(field.description).removesuffix("; seconds.").removesuffix(".")
+        lines.append(f"| `{key}` | {meaning}. | `{shipped.get(key, {})}` |")
     return "\n".join(lines) + "\n"
 
 

@@ -20,7 +20,7 @@ _LONGEST_S = 3650 * 86400
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def _seconds(value: object) -> object:
+def read_seconds(value: object) -> int:
     """Turn ``"90m"`` into seconds; a bare number is refused, since its unit could only be guessed."""
     match = re.fullmatch(r"(\d+)\s*([smhd])", str(value).strip())
     if match is None:
@@ -44,7 +44,7 @@ _READERS: dict[str, Callable[[str], object]] = {
     ".py": _compile,
 }
 
-Duration = Annotated[int, BeforeValidator(_seconds)]
+Duration = Annotated[int, BeforeValidator(read_seconds)]
 
 
 class _Strict(BaseModel):

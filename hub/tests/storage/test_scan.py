@@ -257,6 +257,7 @@ def test_the_budget_is_kept(homes: Path) -> None:
     assert worker._done > 300
 
 
+@pytest.mark.needs("root")
 def test_what_may_not_be_read_is_told(homes: Path) -> None:
     (homes / "ben" / "closed").mkdir(mode=0o000)
     worker = here(homes)

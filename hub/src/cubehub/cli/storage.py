@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from cubehub.cli.cleaning import COMMANDS, homes_option
 from cubehub.cli.common import data_option, existing, json_option
 from cubehub.errors import BadInputError
 from cubehub.storage import scan as scanning
@@ -33,16 +34,16 @@ _SHOWN = 30
 
 @click.group()
 def storage() -> None:
-    """See what fills people's homes."""
+    """See what fills people's homes; move caches and trash that nobody used out of them, and back."""
+
+
+for _command in COMMANDS:
+    storage.add_command(_command)
 
 
 @storage.command()
 @data_option
-@click.option(
-    "--homes",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the homes.  [default: that of this CubeHub]",
-)
+@homes_option
 @click.option(
     "--processes",
     type=click.IntRange(1, 64),

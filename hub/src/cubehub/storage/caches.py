@@ -49,3 +49,15 @@ def kind_of(path: bytes, name: bytes, above: str | None) -> str | None:
     if exact is None and name.startswith(b".Trash-") and name[7:].isdigit():
         exact = "trash"
     return exact or above
+
+
+def begins(path: bytes, kind: str | None, above: str | None) -> bool:
+    """Whether a folder is one that is cleaned up as a whole, and not part of another such.
+
+    Notes
+    -----
+    Of what else lies in ``~/.cache`` each program's own folder is one.
+    """
+    if kind is None:
+        return False
+    return path.count(b"/") == 1 if kind == "other" else kind != above

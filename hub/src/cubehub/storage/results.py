@@ -30,6 +30,8 @@ CREATE TABLE caches (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT,
   newest INTEGER, PRIMARY KEY (scan, home, kind)) WITHOUT ROWID;
 CREATE TABLE places (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, path TEXT, bytes INTEGER, files INTEGER,
   newest INTEGER, PRIMARY KEY (scan, home, path)) WITHOUT ROWID;
+CREATE TABLE units (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, path TEXT, kind TEXT, inode INTEGER,
+  bytes INTEGER, files INTEGER, newest INTEGER, PRIMARY KEY (scan, home, path)) WITHOUT ROWID;
 CREATE TABLE large (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, path TEXT, bytes INTEGER, newest INTEGER,
   PRIMARY KEY (scan, home, path)) WITHOUT ROWID;
 CREATE TABLE unread (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, path TEXT, why TEXT,
@@ -60,6 +62,19 @@ class Home:
     newest: int
     unread: int
     caches: dict[str, Share]
+
+
+@dataclass(frozen=True)
+class FoundUnit:
+    """A folder that is cleaned up as a whole; home and path as `readable` writes them."""
+
+    home: str
+    path: str
+    kind: str
+    inode: int
+    bytes: int
+    files: int
+    newest: int
 
 
 @dataclass(frozen=True)
@@ -147,7 +162,7 @@ class Results:
                     "SELECT id FROM scans ORDER BY id DESC LIMIT -1 OFFSET ?", (KEPT_WHOLE,)
                 )
             ]
-            for table in ("caches", "places", "large", "unread"):
+            for table in ("caches", "places", "units", "large", "unread"):
                 made.executemany(f"DELETE FROM {table} WHERE scan = ?", [(n,) for n in old])  # noqa: S608 - as above
         return number or 0
 
@@ -175,6 +190,14 @@ class Results:
             )
             return [Home(name, *numbers, caches.get(name, {})) for name, *numbers in rows]  # type: ignore[call-arg]
 
+    def units(self, scan: int) -> list[FoundUnit]:
+        """Caches and trash of a scan by folder, by home and path."""
+        with self._open() as made:
+            rows = made.execute(
+                "SELECT home, path, kind, inode, bytes, files, newest FROM units WHERE scan = ? ORDER BY home, path", (scan,)
+            )  # fmt: skip
+            return [FoundUnit(*row) for row in rows]
+
     def details(self, scan: int, home: str) -> Details:
         """What fills a home; of scans that are not kept whole nothing."""
         with self._open() as made:
@@ -192,7 +215,7 @@ class Results:
             )  # fmt: skip
 
 
-_WIDTHS = {"homes": 7, "caches": 6, "places": 6, "large": 5, "unread": 4}
+_WIDTHS = {"homes": 7, "caches": 6, "places": 6, "units": 8, "large": 5, "unread": 4}
 
 
 def _rows(number: int, scan: Scan) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
@@ -217,6 +240,14 @@ def _rows(number: int, scan: Scan) -> Iterator[tuple[str, list[tuple[Any, ...]]]
         yield (
             "places",
             [(number, home, readable(path), s.bytes, s.files, s.newest) for path, s in biggest(tally.places)],
+        )
+        yield (
+            "units",
+            [
+                (number, home, readable(path), u.kind, u.inode, u.share.bytes, u.share.files, u.share.newest)
+                for path, u in tally.units.items()
+                if u.inode
+            ],
         )
         yield "large", [(number, home, readable(path), size, newest) for size, newest, path in tally.large]
         yield "unread", [(number, home, readable(path), why) for path, why in dict(tally.unread).items()]

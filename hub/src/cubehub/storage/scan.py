@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import beneath
-from cubehub.storage.caches import kind_of
+from cubehub.storage.caches import begins, kind_of
 from cubehub.storage.tally import FOLDER_DEPTH, LARGE_BYTES, HomeTally, Share, linked_bytes
 
 if TYPE_CHECKING:
@@ -223,13 +223,26 @@ def _work(
     sending.close()
 
 
+@dataclass(frozen=True)
+class _Where:
+    """What a folder belongs to: the kind of cache and the unit (`caches.begins`), None for what people made."""
+
+    kind: str | None = None
+    unit: bytes | None = None
+
+    def below(self, path: bytes) -> _Where:
+        """The same of a folder in it, whose path from the home that is."""
+        kind = kind_of(path, path.rpartition(b"/")[2], self.kind)
+        return _Where(kind, path if begins(path, kind, self.kind) else self.unit if kind else None)
+
+
 @dataclass
 class _Frame:
     """A folder that is open, and those in it that are still to be looked at."""
 
     folder: int
     path: bytes
-    kind: str | None
+    where: _Where
     below: list[bytes]
 
 
@@ -265,7 +278,7 @@ class Worker:
             tally.count_unread(b"", _reason(error))
             return
         try:
-            self._enter(tally, frames, top, path, _kind_on_the_way(path))
+            self._enter(tally, frames, top, path, _on_the_way(path))
             while frames:
                 frame = frames[-1]
                 if not frame.below:
@@ -274,23 +287,23 @@ class Worker:
                 self._share(home, frames)
                 name = frame.below.pop()
                 way = frame.path + b"/" + name if frame.path else name
-                kind = kind_of(way, name, frame.kind)
+                where = frame.where.below(way)
                 if not frame.below:
                     # Its last one: a chain of folders, however long, takes one descriptor
                     frames.pop()
-                    self._enter(tally, frames, frame.folder, way, kind, name)
+                    self._enter(tally, frames, frame.folder, way, where, name)
                     os.close(frame.folder)
                 elif len(frames) >= _MOST_OPEN:
                     tally.count_unread(way, _WHY[errno.EMFILE])
                 else:
-                    self._enter(tally, frames, frame.folder, way, kind, name)
+                    self._enter(tally, frames, frame.folder, way, where, name)
         finally:
             for frame in frames:
                 os.close(frame.folder)
             os.close(top)
 
     def _enter(
-        self, tally: HomeTally, frames: list[_Frame], at: int, path: bytes, kind: str | None, name: bytes | None = None
+        self, tally: HomeTally, frames: list[_Frame], at: int, path: bytes, where: _Where, name: bytes | None = None
     ) -> None:  # fmt: skip
         """Open a folder, count what is in it, and leave the folders in it to be looked at."""
         try:
@@ -300,23 +313,23 @@ class Worker:
                 tally.count_unread(path, _reason(error))
             return
         try:
-            below = self._count(tally, folder, path, kind)
+            below = self._count(tally, folder, path, where)
         except OSError as error:
             tally.count_unread(path, _reason(error))
             below = []
         if below:
-            frames.append(_Frame(folder, path, kind, below))
+            frames.append(_Frame(folder, path, where, below))
         else:
             os.close(folder)
 
-    def _count(self, tally: HomeTally, folder: int, path: bytes, kind: str | None) -> list[bytes]:
+    def _count(self, tally: HomeTally, folder: int, path: bytes, where: _Where) -> list[bytes]:
         """Count what is in a folder itself; the folders in it."""
         answer = ctypes.create_string_buffer(beneath.STATX_BYTES)
         at, flags, mask = ctypes.c_int(folder), beneath.STATX_FLAGS, beneath.STATX_MASK
         statx, unpack = beneath.statx, beneath.STATX_FIELDS.unpack_from
         below: list[bytes] = []
         linked = tally.linked
-        blocks_in = files = newest = seen = 0
+        blocks_in = files = newest = seen = linked_here = 0
         # Listed by the descriptor: by /proc, for then names come as bytes
         with os.scandir(b"/proc/self/fd/%d" % folder) as entries:
             for entry in entries:
@@ -333,6 +346,7 @@ class Worker:
                 files += 1
                 if links > 1:
                     linked.extend((inode, blocks * 512, links))
+                    linked_here += blocks * 512
                 else:
                     blocks_in += blocks
                 if mode >> 12 != 8:
@@ -345,7 +359,11 @@ class Worker:
         self._pace(seen % _BATCH + 2)
         own = beneath.look(folder, b".")
         place = b"/".join(path.split(b"/", FOLDER_DEPTH)[:FOLDER_DEPTH]) if path else b""
-        tally.count(place, kind, Share((blocks_in + own.blocks) * 512, files, newest))
+        share = Share((blocks_in + own.blocks) * 512, files, newest)
+        tally.count(place, where.kind, share)
+        if where.unit is not None and where.kind is not None:
+            share = Share(share.bytes + linked_here, files, newest)
+            tally.count_unit(where.unit, where.kind, own.inode if where.unit == path else 0, share)
         return below
 
     def _pace(self, names: int) -> None:
@@ -373,13 +391,13 @@ class Worker:
                 return
 
 
-def _kind_on_the_way(path: bytes) -> str | None:
-    """The kind of a folder by all that it is in."""
-    kind, way = None, b""
+def _on_the_way(path: bytes) -> _Where:
+    """What a folder belongs to, by all that it is in."""
+    where, way = _Where(), b""
     for name in path.split(b"/") if path else ():
         way = way + b"/" + name if way else name
-        kind = kind_of(way, name, kind)
-    return kind
+        where = where.below(way)
+    return where
 
 
 def _reason(error: OSError) -> str:

@@ -15,6 +15,7 @@ LARGE_BYTES = 64 * 2**20
 """Files of this size are told by name."""
 MOST_LARGE = 200
 MOST_UNREAD = 50
+MOST_UNITS = 5_000
 
 
 @dataclass
@@ -33,6 +34,20 @@ class Share:
 
 
 @dataclass
+class Unit:
+    """A folder that is cleaned up as a whole: its kind, its inode (0: not seen by this process) and what is in it."""
+
+    kind: str
+    inode: int = 0
+    share: Share = field(default_factory=Share)
+
+    def add(self, other: Unit) -> None:
+        """Count in what another process found of it."""
+        self.inode = self.inode or other.inode
+        self.share.add(other.share)
+
+
+@dataclass
 class HomeTally:
     """What one process has counted of one home.
 
@@ -47,6 +62,8 @@ class HomeTally:
         By kind.
     places : dict of bytes to Share
         By folder, from the home, down to `FOLDER_DEPTH`: what is in it and not in one that has an entry of its own.
+    units : dict of bytes to Unit
+        Caches and trash by folder, from the home. Bytes of files with several names are in it each time.
     large : list of tuple
         The largest files: bytes, newest use, path from the home.
     linked : array of int
@@ -59,6 +76,7 @@ class HomeTally:
     folders: int = 0
     caches: dict[str, Share] = field(default_factory=dict)
     places: dict[bytes, Share] = field(default_factory=dict)
+    units: dict[bytes, Unit] = field(default_factory=dict)
     large: list[tuple[int, int, bytes]] = field(default_factory=list)
     linked: array[int] = field(default_factory=lambda: array("Q"))
     unread: list[tuple[bytes, str]] = field(default_factory=list)
@@ -73,6 +91,15 @@ class HomeTally:
         while place and place not in self.places and len(self.places) >= MOST_FOLDERS:
             place = place.rpartition(b"/")[0]
         self.places.setdefault(place, Share()).add(share)
+
+    def count_unit(self, path: bytes, kind: str, inode: int, share: Share) -> None:
+        """Count what a folder of a unit has in it; its inode where the folder is the unit itself, else 0."""
+        unit = self.units.get(path)
+        if unit is None:
+            if len(self.units) >= MOST_UNITS:
+                return
+            unit = self.units[path] = Unit(kind)
+        unit.add(Unit(kind, inode, share))
 
     def count_large(self, size: int, newest: int, path: bytes) -> None:
         """Remember a large file, if it is among the largest."""
@@ -95,6 +122,8 @@ class HomeTally:
             self.caches.setdefault(kind, Share()).add(share)
         for path, share in other.places.items():
             self.places.setdefault(path, Share()).add(share)
+        for path, unit in other.units.items():
+            self.units.setdefault(path, Unit(unit.kind)).add(unit)
         for size, newest, path in other.large:
             self.count_large(size, newest, path)
         self.linked.extend(other.linked)

@@ -1,0 +1,416 @@
+"""`cubehub storage plan|apply|list|restore|undo|purge`: caches and trash that nobody used, out of the homes and back."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from cubehub_spawner import audit
+from cubehub_spawner.entitlement import format_bytes
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from cubehub.cli.common import data_option, existing, json_option
+from cubehub.errors import BadInputError, CubeHubError
+from cubehub.local.data_folder import read_json
+from cubehub.settings import ConfigFolder
+from cubehub.storage import journal, planning
+from cubehub.storage.journal import QUARANTINED, Move
+from cubehub.storage.names import original, readable
+from cubehub.storage.policies import FILE, Policy, read_policy
+from cubehub.storage.processes import Users
+from cubehub.storage.quarantine import Keeper, Outcome
+from cubehub.storage.results import Results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from cubehub.local.data_folder import DataFolder
+    from cubehub.storage.results import Home, Summary
+
+T = TypeVar("T")
+_DAY_S = 86400
+_OLD_SCAN_S = 2 * _DAY_S
+_SHOWN = 10
+
+homes_option = click.option(
+    "--homes",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the homes.  [default: that of this CubeHub]",
+)
+
+
+def _policy(folder: DataFolder) -> Policy:
+    """The policy in the folder of settings that the platform was started with, else in DATA/config, else as shipped."""
+    started_with = (read_json(folder.run / "hub.json") or {}).get("config")
+    return read_policy(
+        ConfigFolder(Path(started_with) if started_with else folder.root / "config").path(FILE)
+    )
+
+
+def _last_scan(folder: DataFolder) -> tuple[Summary, list[Home]]:
+    results = Results(folder.storage)
+    scans = results.scans()
+    if not scans:
+        raise BadInputError("Nobody has looked at the homes yet.", "Run `cubehub storage scan`.")
+    return scans[0], results.homes(scans[0].id)
+
+
+@click.command()
+@click.argument("plan", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@data_option
+@click.option(
+    "--by",
+    metavar="DATE",
+    help="As of a date to come, such as 2027-03-01: what would be planned then if nobody uses it.",
+)
+@json_option
+def plan(plan: Path | None, data: Path, by: str | None, *, as_json: bool) -> None:
+    """Write into the file PLAN what the policy (storage.yaml) would move out of the homes; without PLAN only tell how much.
+
+    The file is a table (CSV). Sort it, take lines out, and give it to `cubehub storage apply`.
+    """
+    folder = existing(data)
+    policy = _policy(folder)
+    summary, homes = _last_scan(folder)
+    now = time.time()
+    at = _date(by, now)
+    if now - summary.ended > _OLD_SCAN_S:
+        click.echo(
+            f"The last scan is {int((now - summary.ended) // _DAY_S)} days old: scan first for a plan of today.",
+            err=True,
+        )
+    entries = planning.decide(Results(folder.storage).units(summary.id), policy, at, summary.started)
+    sizes = {original(home.name): home.bytes for home in homes}
+    about = [
+        f"CubeHub: caches and trash to be moved into quarantine; made {_moment(now)} from the scan of {_moment(summary.ended)}",
+        f"as of {_moment(at)}, by the policy {policy.preset}; {len(entries)} folders, {format_bytes(sum(e.bytes for e in entries))}",
+        "Lines may be sorted and taken out. What was used since, or is another folder by now, is left alone.",
+    ]
+    if plan is not None:
+        _write(plan, planning.write(entries, about))
+    over = planning.excess(entries, sizes, policy)
+    if as_json:
+        told = [asdict(e) | {"home": readable(e.home), "path": readable(e.path)} for e in entries]
+        click.echo(
+            json.dumps({"entries": told, "excess": [asdict(x) | {"home": readable(x.home)} for x in over]})
+        )
+        return
+    _show_plan(entries)
+    for line in _over(over):
+        click.echo(line)
+    if plan is not None and entries:
+        click.echo(f"Written to {plan}. Look at it, then: cubehub storage apply {plan}")
+
+
+@click.command()
+@click.argument("plan", type=click.Path(path_type=Path, dir_okay=False))
+@data_option
+@homes_option
+@click.option("--dry-run", is_flag=True, help="Only tell what the plan says.")
+@click.option(
+    "--yes-really",
+    is_flag=True,
+    help="Also where it is more of a home or of the platform than the policy lets a run move.",
+)
+@json_option
+def apply(
+    plan: Path, data: Path, homes: Path | None, *, dry_run: bool, yes_really: bool, as_json: bool
+) -> None:
+    """Move what PLAN says into quarantine, if it still holds: the same folder, unused since, not open, no server running.
+
+    Nothing is deleted: `cubehub storage undo` takes the run back, `restore` one thing; `purge` frees the room after the hold.
+    """
+    folder = existing(data)
+    policy = _policy(folder)
+    text = _read(plan)
+    entries = planning.read(text, str(plan))
+    _, found = _last_scan(folder)
+    over = planning.excess(entries, {original(home.name): home.bytes for home in found}, policy)
+    if dry_run:
+        _show_plan(entries)
+        for line in _over(over):
+            click.echo(line)
+        return
+    if over and not yes_really:
+        raise BadInputError(
+            f"The plan moves more than one run may. {' '.join(_over(over))}",
+            "Take lines out; or say --yes-really if you have looked at it.", code="too_much",
+        )  # fmt: skip
+    with _keeper(folder, homes, as_json=as_json) as (keeper, made):
+        run = made.begin_run(str(homes or folder.homes), text, time.time())
+        done = _each(entries, lambda entry: keeper.quarantine(run, entry), "moving", as_json=as_json)
+    _note(folder, "quarantine", done)
+    _tell(done, "moved into quarantine", as_json=as_json)
+    if not as_json and any(not o.why for o in done):
+        days = policy.hold / _DAY_S
+        click.echo(
+            f"Back with: cubehub storage undo. The room is free after: cubehub storage purge (from {days:g} days on)"
+        )
+
+
+@click.command("list")
+@data_option
+@click.option("--home", help="Of this home only.")
+@json_option
+def list_(data: Path, home: str | None, *, as_json: bool) -> None:
+    """List what is in quarantine, the oldest first."""
+    folder = existing(data)
+    hold = _policy(folder).hold
+    with journal.opened(folder.storage) as made:
+        moves = [m for m in made.moves(QUARANTINED) if home is None or readable(m.home) == home]
+    if as_json:
+        click.echo(json.dumps([_move_json(m, hold) for m in moves]))
+        return
+    if not moves:
+        click.echo("Nothing is in quarantine.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for column, justify in (
+        ("number", "right"),
+        ("home", "left"),
+        ("path", "left"),
+        ("size", "right"),
+        ("since", "left"),
+        ("kept until", "left"),
+    ):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for one in moves:
+        table.add_row(
+            str(one.id), Text(readable(one.home)), Text(readable(one.path)), format_bytes(one.bytes), _day(one.at), _day(one.at + hold)
+        )  # fmt: skip
+    Console(highlight=False).print(table)
+    click.echo(f"{len(moves)} folders, {format_bytes(sum(m.bytes for m in moves))}")
+
+
+@click.command()
+@click.argument("numbers", nargs=-1, type=click.IntRange(min=1))
+@data_option
+@homes_option
+@click.option("--home", help="All of this home.")
+@json_option
+def restore(
+    numbers: tuple[int, ...], data: Path, homes: Path | None, home: str | None, *, as_json: bool
+) -> None:
+    """Put things in quarantine back where they were, by their NUMBERS (`cubehub storage list`) or all of a --home.
+
+    Nothing is put over what is there by now: then it comes back beside it, as NAME.restored-1.
+    """
+    if bool(numbers) == (home is not None):
+        raise BadInputError(
+            "It is not said what is to come back.", "Give numbers of `cubehub storage list`, or --home NAME."
+        )
+    folder = existing(data)
+    with _keeper(folder, homes, as_json=as_json) as (keeper, made):
+        there = made.moves(QUARANTINED)
+        wanted = [m for m in there if m.id in numbers or (home is not None and readable(m.home) == home)]
+        missing = sorted(set(numbers) - {m.id for m in wanted})
+        if missing or not wanted:
+            what = f"number {missing[0]}" if missing else f"of the home {home!r}"
+            raise BadInputError(f"There is nothing {what} in quarantine.", "See `cubehub storage list`.")
+        done = _each(wanted, keeper.put_back, "putting back", as_json=as_json)
+    _note(folder, "restore", done)
+    _tell(done, "put back", as_json=as_json)
+
+
+@click.command()
+@data_option
+@homes_option
+@json_option
+def undo(data: Path, homes: Path | None, *, as_json: bool) -> None:
+    """Take the last run of `apply` back: all that it moved and that is still in quarantine."""
+    folder = existing(data)
+    with _keeper(folder, homes, as_json=as_json) as (keeper, made):
+        run = made.last_run()
+        wanted = [] if run is None else [m for m in made.of_run(run) if m.state == QUARANTINED]
+        if not wanted:
+            raise BadInputError(
+                "The last run has nothing in quarantine.",
+                "See `cubehub storage list` for what earlier ones have.",
+            )
+        done = _each(wanted[::-1], keeper.put_back, "putting back", as_json=as_json)
+    _note(folder, "restore", done)
+    _tell(done, "put back", as_json=as_json)
+
+
+@click.command()
+@data_option
+@homes_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def purge(data: Path, homes: Path | None, *, yes: bool, as_json: bool) -> None:
+    """Remove for good what has been in quarantine for longer than the hold. There is no way back from this."""
+    folder = existing(data)
+    hold = _policy(folder).hold
+    with _keeper(folder, homes, as_json=as_json) as (keeper, made):
+        over = [m for m in made.moves(QUARANTINED) if time.time() - m.at >= hold]
+        if not over:
+            raise BadInputError(
+                f"Nothing has been in quarantine for {hold / _DAY_S:g} days.", "See `cubehub storage list`."
+            )
+        size = format_bytes(sum(m.bytes for m in over))
+        if not yes and not click.confirm(f"Remove {len(over)} folders with {size} for good?", err=True):
+            raise click.Abort
+        # written down before, for nobody can look at it afterwards
+        _note(folder, "purge", [Outcome(m.home, m.path, m.bytes, move=m.id) for m in over])
+        done = _each(over, keeper.purge, "removing", as_json=as_json)
+    _tell(done, "removed", as_json=as_json)
+
+
+@contextmanager
+def _keeper(
+    folder: DataFolder, homes: Path | None, *, as_json: bool
+) -> Iterator[tuple[Keeper, journal.Journal]]:
+    """The keeper, after what an earlier one left undone was brought in order."""
+    with journal.opened(folder.storage) as made:
+        keeper = Keeper(homes or folder.homes, made, Users())
+        try:
+            for outcome in keeper.recover():
+                if not as_json:
+                    click.echo(f"An earlier run was ended: {_place(outcome)}: {outcome.why}.", err=True)
+            yield keeper, made
+        finally:
+            keeper.close()
+
+
+def _each(items: Sequence[T], act: Callable[[T], Outcome], what: str, *, as_json: bool) -> list[Outcome]:
+    out = Console(stderr=True)
+    bar = Progress(
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=out,
+        disable=as_json or not out.is_terminal,
+        transient=True,
+    )
+    with bar:
+        return [act(item) for item in bar.track(items)]
+
+
+def _note(folder: DataFolder, what: str, done: list[Outcome]) -> None:
+    """One line of the audit log for each home."""
+    homes = Counter(o.home for o in done if not o.why)
+    for home, count in sorted(homes.items()):
+        line = {
+            "time": datetime.now(UTC).isoformat(), "event": f"storage_{what}", "user": readable(home), "asked_by": f"uid {os.getuid()}",
+            "outcome": "done", "folders": count, "bytes": sum(o.bytes for o in done if o.home == home and not o.why),
+        }  # fmt: skip
+        try:
+            audit.append(folder.logs / "audit.jsonl", line)
+        except OSError as error:
+            raise CubeHubError(
+                f"It cannot be written down in {folder.logs / 'audit.jsonl'}: {error.strerror}.",
+                "Make room on the disk, then try again.",
+            ) from error
+
+
+def _tell(done: list[Outcome], what: str, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(
+            json.dumps([asdict(o) | {"home": readable(o.home), "path": readable(o.path)} for o in done])
+        )
+        return
+    fine = [o for o in done if not o.why]
+    click.echo(f"{len(fine)} folders {what}, {format_bytes(sum(o.bytes for o in fine))}.")
+    left = [o for o in done if o.why]
+    if left:
+        click.echo(f"{len(left)} left alone:")
+        for outcome in left[:_SHOWN]:
+            click.echo(f"  {_place(outcome)}: {outcome.why}")
+        if len(left) > _SHOWN:
+            click.echo(f"  and {len(left) - _SHOWN} more: --json tells all")
+
+
+def _place(outcome: Outcome) -> str:
+    return f"{readable(outcome.home)}/{readable(outcome.path)}"
+
+
+def _show_plan(entries: list[planning.Entry]) -> None:
+    if not entries:
+        click.echo("Nothing would be moved.")
+        return
+    console = Console(highlight=False)
+    for title, key in (("kind", lambda e: e.kind), ("home", lambda e: readable(e.home))):
+        sizes: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
+        for entry in entries:
+            sizes[key(entry)] += entry.bytes
+            counts[key(entry)] += 1
+        table = Table(box=None, pad_edge=False)
+        for column, justify in ((title, "left"), ("folders", "right"), ("size", "right")):
+            table.add_column(column, justify=justify)  # type: ignore[arg-type]
+        for name, size in sizes.most_common(_SHOWN):
+            table.add_row(Text(name), f"{counts[name]:,}", format_bytes(size))
+        console.print(table)
+        if len(sizes) > _SHOWN:
+            console.print(f"and {len(sizes) - _SHOWN} more", style="dim")
+    console.print(f"{len(entries):,} folders, {format_bytes(sum(e.bytes for e in entries))}")
+
+
+def _over(over: list[planning.Excess]) -> list[str]:
+    return [
+        f"{f'Of the home {readable(x.home)}' if x.home else 'Of all homes together'} it is {x.per_cent:.0f} %, and a run may move {x.allowed:g} %."
+        for x in over[:_SHOWN]
+    ]
+
+
+def _move_json(move: Move, hold: float) -> dict[str, Any]:
+    return {
+        "number": move.id, "run": move.run, "home": readable(move.home), "path": readable(move.path), "kind": move.kind, "bytes": move.bytes,
+        "files": move.files, "since": _moment(move.at), "kept_until": _moment(move.at + hold),
+    }  # fmt: skip
+
+
+def _date(text: str | None, now: float) -> float:
+    if text is None:
+        return now
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadInputError(f"--by {text!r} is no date.", "Write it as 2027-03-01.") from error
+    at = (found if found.tzinfo else found.astimezone()).timestamp()
+    if at < now:
+        raise BadInputError(
+            f"--by {text} is over already.", "Name a day to come, or leave --by out for today."
+        )
+    return at
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(seconds))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInputError(
+            f"The plan cannot be written to {path}: {error.strerror}.",
+            "Name a file in a folder that may be written to.",
+        ) from error
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(
+            f"{path} cannot be read: {error}.", "Name a plan that `cubehub storage plan` wrote."
+        ) from error
+
+
+COMMANDS = (plan, apply, list_, restore, undo, purge)

@@ -1,0 +1,176 @@
+"""What the keeper moved and is about to move: written down and on the disk before anything is done."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cubehub.errors import CubeHubError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FILE, LOCK = "journal.sqlite", "keeper.lock"
+VERSION = 1
+INTENDED, QUARANTINED, RETURNING, RETURNED, PURGING, PURGED, GONE = (
+    "intended",
+    "quarantined",
+    "returning",
+    "returned",
+    "purging",
+    "purged",
+    "gone",
+)
+STATES = (INTENDED, QUARANTINED, RETURNING, RETURNED, PURGING, PURGED, GONE)
+"""States of a move. The three that end in -ing or say that something is intended are left by recovery."""
+_TABLES = """
+CREATE TABLE runs (id INTEGER PRIMARY KEY, started REAL NOT NULL, root TEXT NOT NULL, plan TEXT NOT NULL);
+CREATE TABLE moves (id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, home BLOB NOT NULL, path BLOB NOT NULL,
+  kind TEXT NOT NULL, bytes INTEGER NOT NULL, files INTEGER NOT NULL, inode INTEGER NOT NULL, state TEXT NOT NULL,
+  at REAL NOT NULL, back BLOB);
+CREATE INDEX moves_by_state ON moves (state);
+"""
+_COLUMNS = "id, run, home, path, back, kind, bytes, files, inode, state, at"
+
+
+@dataclass(frozen=True)
+class Move:
+    """A folder that was moved, or is about to be.
+
+    Attributes
+    ----------
+    path : bytes
+        From the home.
+    at : float
+        When it came into its state, seconds since 1970.
+    back : bytes or None
+        Where it is put back to, or was; from the home.
+    """
+
+    id: int
+    run: int
+    home: bytes
+    path: bytes
+    back: bytes | None
+    kind: str
+    bytes: int
+    files: int
+    inode: int
+    state: str
+    at: float
+
+
+class Journal:
+    """The record in the keeper's folder. Open it with `opened`: one keeper at a time.
+
+    Each method is a transaction that is on the disk when it returns.
+    """
+
+    def __init__(self, made: sqlite3.Connection) -> None:
+        self._made = made
+
+    def begin_run(self, root: str, plan: str, at: float) -> int:
+        """A new run; its number."""
+        with self._made as made:
+            return int(
+                made.execute(
+                    "INSERT INTO runs (started, root, plan) VALUES (?, ?, ?)", (at, root, plan)
+                ).lastrowid
+                or 0
+            )
+
+    def intend(
+        self, run: int, home: bytes, path: bytes, kind: str, size: int, files: int, inode: int, at: float
+    ) -> int:
+        """Write down that a folder is about to be moved into quarantine; the number of the move."""
+        with self._made as made:
+            return int(
+                made.execute(
+                    "INSERT INTO moves (run, home, path, kind, bytes, files, inode, state, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (run, home, path, kind, size, files, inode, INTENDED, at),
+                ).lastrowid
+                or 0
+            )
+
+    def set(self, move: int, state: str, at: float, back: bytes | None = None) -> None:
+        """Write down that a move has come into another state."""
+        with self._made as made:
+            made.execute("UPDATE moves SET state = ?, at = ?, back = ? WHERE id = ?", (state, at, back, move))
+
+    def forget(self, move: int) -> None:
+        """Take back an intention that was not carried out."""
+        with self._made as made:
+            made.execute("DELETE FROM moves WHERE id = ? AND state = ?", (move, INTENDED))
+
+    def moves(self, *states: str) -> list[Move]:
+        """Moves in some states, the oldest first."""
+        marks = ", ".join("?" * len(states))
+        found = f"SELECT {_COLUMNS} FROM moves WHERE state IN ({marks}) ORDER BY id"  # noqa: S608 - marks
+        rows = self._made.execute(found, states)
+        return [Move(*row) for row in rows]
+
+    def of_run(self, run: int) -> list[Move]:
+        """All moves of a run."""
+        rows = self._made.execute(f"SELECT {_COLUMNS} FROM moves WHERE run = ? ORDER BY id", (run,))  # noqa: S608 - as above
+        return [Move(*row) for row in rows]
+
+    def last_run(self) -> int | None:
+        """The newest run that has moved something."""
+        (found,) = self._made.execute("SELECT max(run) FROM moves").fetchone()
+        return None if found is None else int(found)
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Journal]:
+    """The journal, for one keeper alone.
+
+    Raises
+    ------
+    CubeHubError
+        Another one is at work, or it cannot be used.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise CubeHubError(
+                "Another command is cleaning up just now.",
+                "Wait until it is done, then try again.",
+                code="busy",
+            ) from error
+        try:
+            os.close(os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            with closing(sqlite3.connect(folder / FILE)) as made:
+                made.execute("PRAGMA synchronous = FULL")
+                _prepare(made, folder)
+                yield Journal(made)
+        except sqlite3.Error as error:
+            raise _unusable(folder, error) from error
+    finally:
+        os.close(lock)
+
+
+def _prepare(made: sqlite3.Connection, folder: Path) -> None:
+    (version,) = made.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        made.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+    elif version != VERSION:
+        message = f"{folder / FILE} was written by another version of CubeHub."
+        raise CubeHubError(message, "Use that version; the file says where people's things are.")
+
+
+def _unusable(folder: Path, error: Exception) -> CubeHubError:
+    return CubeHubError(
+        f"The record of what was moved cannot be used: {folder / FILE}: {error}.",
+        "Look at the disk. Do not remove the file: it says where people's things are.",
+    )

@@ -1,0 +1,208 @@
+"""A plan: what is to be moved into quarantine, as a CSV file that a person can read, sort and cut. Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from cubehub.errors import BadInputError
+from cubehub.storage.caches import KINDS
+from cubehub.storage.names import original, readable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cubehub.storage.policies import Policy
+    from cubehub.storage.results import FoundUnit
+
+COLUMNS = ("home", "path", "kind", "bytes", "files", "last_used", "unused_since", "inode")
+MOST_LINES = 1_000_000
+_FORM = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A folder that is to be moved.
+
+    Attributes
+    ----------
+    home, path : bytes
+        Name of the home, and path from it.
+    newest : int
+        When something in it was last used, in seconds since 1970; 0 if it is empty.
+    cutoff : int
+        It is only moved if nothing in it was used since then.
+    inode : int
+        Of the folder: another one of that name is not meant.
+    """
+
+    home: bytes
+    path: bytes
+    kind: str
+    bytes: int
+    files: int
+    newest: int
+    cutoff: int
+    inode: int
+
+
+def decide(units: Iterable[FoundUnit], policy: Policy, at: float, scanned: float) -> list[Entry]:
+    """What a policy would have moved at a date.
+
+    Parameters
+    ----------
+    at : float
+        The date, seconds since 1970; in the future for what is to be expected if nobody uses any of it.
+    scanned : float
+        When the units were looked at: what was used since is not known.
+
+    Returns
+    -------
+    list of Entry
+        The largest first. The cutoff is never later than the scan.
+    """
+    entries = []
+    for unit in units:
+        age = policy.age(unit.kind)
+        if age is None:
+            continue
+        cutoff = int(min(at - age, scanned))
+        if unit.newest < cutoff and (unit.files or unit.bytes):
+            entries.append(
+                Entry(
+                    original(unit.home), original(unit.path), unit.kind, unit.bytes, unit.files, unit.newest, cutoff, unit.inode
+                )
+            )  # fmt: skip
+    return sorted(entries, key=lambda e: (-e.bytes, e.home, e.path))
+
+
+def write(entries: Iterable[Entry], about: Iterable[str]) -> str:
+    """The plan as text: what it is about as lines with ``#``, then a table."""
+    out = io.StringIO()
+    for line in about:
+        out.write(f"# {line}\n")
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for e in entries:
+        table.writerow(
+            (_cell(e.home), _cell(e.path), e.kind, e.bytes, e.files, _moment(e.newest) if e.newest else "never", _moment(e.cutoff), e.inode)
+        )  # fmt: skip
+    return out.getvalue()
+
+
+def read(text: str, name: str) -> list[Entry]:
+    """The entries of a plan that a person may have sorted and cut.
+
+    Parameters
+    ----------
+    name : str
+        Of the file, for messages.
+
+    Raises
+    ------
+    BadInputError
+        A line is not one of a plan; names it.
+    """
+    lines = [
+        (n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")
+    ]
+    if len(lines) > MOST_LINES:
+        raise BadInputError(f"{name} has more than {MOST_LINES:,} lines.", "Cut it into several.")
+    table = csv.reader(line for _, line in lines)
+    entries: list[Entry] = []
+    columns: dict[str, int] | None = None
+    for (number, _), row in zip(lines, table, strict=True):
+        if columns is None:
+            columns = {column.strip(): place for place, column in enumerate(row)}
+            missing = set(COLUMNS) - columns.keys()
+            if missing:
+                raise BadInputError(
+                    f"{name}, line {number}: there is no column {', '.join(sorted(missing))}.", "Keep the line with the names of the columns."
+                )  # fmt: skip
+            continue
+        try:
+            home, path, *rest = (row[columns[column]] for column in COLUMNS)
+            entries.append(_entry([home, path, *(cell.strip() for cell in rest)]))
+        except (ValueError, IndexError) as error:
+            raise BadInputError(
+                f"{name}, line {number} is no line of a plan: {error}.", "Take it out, or make a new plan."
+            ) from error
+    if columns is None:
+        raise BadInputError(f"{name} is no plan: it is empty.", "Make one with `cubehub storage plan`.")
+    twice = len(entries) - len({(e.home, e.path) for e in entries})
+    if twice:
+        raise BadInputError(f"{name} has {twice} lines twice.", "Take them out.")
+    return entries
+
+
+def _entry(cells: list[str]) -> Entry:
+    home, path, kind, size, files, used, since, inode = cells
+    if kind not in KINDS:
+        raise ValueError(f"{kind[:40]!r} is no kind")
+    name, way = original(home.removeprefix("'")), original(path.removeprefix("'"))
+    if not name or b"/" in name or b"\0" in name or name.startswith(b"."):
+        raise ValueError(f"{home[:80]!r} is no home")
+    parts = way.split(b"/")
+    if b"\0" in way or any(part in {b"", b".", b".."} for part in parts):
+        raise ValueError(f"{path[:80]!r} is no path below a home")
+    return Entry(
+        name,
+        way,
+        kind,
+        int(size),
+        int(files),
+        0 if used == "never" else _seconds(used),
+        _seconds(since),
+        int(inode),
+    )
+
+
+def _cell(name: bytes) -> str:
+    """A name in a cell. A spreadsheet takes what begins so for a formula, and would compute what somebody named a folder."""
+    text = readable(name)
+    return f"'{text}" if text[:1] in "=+-@#'" else text
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime(_FORM)
+
+
+def _seconds(text: str) -> int:
+    try:
+        return int(datetime.strptime(text, _FORM).replace(tzinfo=UTC).timestamp())
+    except ValueError as error:
+        raise ValueError(f"{text[:40]!r} is no time such as 2027-03-01T00:00:00Z") from error
+
+
+@dataclass(frozen=True)
+class Excess:
+    """What a run would move more of than a run may: of a home, or of the platform (an empty name)."""
+
+    home: bytes
+    per_cent: float
+    allowed: float
+
+
+def excess(entries: Iterable[Entry], sizes: dict[bytes, int], policy: Policy) -> list[Excess]:
+    """Homes of which a plan moves more than a run may, and the platform.
+
+    Parameters
+    ----------
+    sizes : dict of bytes to int
+        Bytes of each home, as scanned.
+    """
+    moved: dict[bytes, int] = {}
+    for entry in entries:
+        moved[entry.home] = moved.get(entry.home, 0) + entry.bytes
+    found = []
+    whole = sum(sizes.values())
+    if whole and 100 * sum(moved.values()) / whole > policy.most_of_platform:
+        found.append(Excess(b"", 100 * sum(moved.values()) / whole, policy.most_of_platform))
+    for home, size in sorted(moved.items()):
+        per_cent = 100 * size / sizes[home] if sizes.get(home) else 100.0
+        if per_cent > policy.most_of_home:
+            found.append(Excess(home, per_cent, policy.most_of_home))
+    return found

@@ -1,0 +1,343 @@
+"""Moving folders out of homes and back: by descriptors, each step written down before, so that a kill loses nothing.
+
+A folder is renamed into ``.cubehub-quarantine/NUMBER/item`` beside the homes, on the same file system, where nobody but
+the keeper gets in. What is where is always told by the files themselves; the journal says what was meant.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cubehub.errors import BadInputError, CubeHubError
+from cubehub.storage import beneath
+from cubehub.storage.journal import (
+    GONE,
+    INTENDED,
+    PURGED,
+    PURGING,
+    QUARANTINED,
+    RETURNED,
+    RETURNING,
+    Journal,
+    Move,
+)
+from cubehub.storage.trees import folder_in, look_through, move, remove
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from cubehub.storage.planning import Entry
+
+FOLDER, ITEM = b".cubehub-quarantine", b"item"
+_MOST_NAMES = 100
+"""Tries for a free name beside what is in the way."""
+
+
+class SkippedError(Exception):
+    """An entry of a plan that does not hold any more; why, for the person."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an entry, or of what was to be put back: empty if it was done, else why not."""
+
+    home: bytes
+    path: bytes
+    bytes: int
+    why: str = ""
+    move: int = 0
+
+
+class Keeper:
+    """Moves things between homes and quarantine.
+
+    Parameters
+    ----------
+    root : path
+        Folder of the homes.
+    journal : Journal
+        Opened for this keeper alone.
+    in_use : callable
+        Told the descriptor of a home and the inodes of what is to be moved: why it must stay, or an empty text.
+    step : callable
+        Told the name of each step before and after it; for tests, which end the process there.
+    now : callable
+        Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        journal: Journal,
+        in_use: Callable[[int, set[tuple[int, int]]], str],
+        step: Callable[[str], None] = lambda _: None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._journal, self._in_use, self._step, self._now = journal, in_use, step, now
+        try:
+            self._root = os.open(root, beneath.FOLDER & ~os.O_NOFOLLOW)
+            with suppress(FileExistsError):
+                os.mkdir(FOLDER, 0o700, dir_fd=self._root)
+            self._quarantine = beneath.open_folder(self._root, FOLDER)
+        except OSError as error:
+            message = f"The quarantine beside the homes in {root} cannot be used: {error.strerror}."
+            raise BadInputError(message, "Run this as who owns that folder, mostly root.") from error
+        facts = os.fstat(self._quarantine)
+        if facts.st_uid != os.geteuid() or stat.S_IMODE(facts.st_mode) & 0o077:
+            message = f"Others than the keeper get into {root / os.fsdecode(FOLDER)}."
+            raise CubeHubError(message, "Run this as its owner, and close it: chmod 700.")
+
+    def close(self) -> None:
+        """Let go of the folders."""
+        os.close(self._quarantine)
+        os.close(self._root)
+
+    # Into quarantine
+
+    def quarantine(self, run: int, entry: Entry) -> Outcome:
+        """Move one entry of a plan, if all that it says still holds."""
+        try:
+            return self._move_away(run, entry)
+        except SkippedError as skipped:
+            return Outcome(entry.home, entry.path, 0, str(skipped))
+        except OSError as error:
+            return Outcome(entry.home, entry.path, 0, _why(error))
+
+    def _move_away(self, run: int, entry: Entry) -> Outcome:
+        above, _, name = entry.path.rpartition(b"/")
+        with self._home(entry.home) as home, folder_in(home, above) as parent:
+            facts = beneath.look(parent, name)
+            if not stat.S_ISDIR(facts.mode) or facts.inode != entry.inode:
+                raise SkippedError("it is another folder than the one that was looked at")
+            with folder_in(parent, name) as item:
+                owner, of_home = os.fstat(item).st_uid, os.fstat(home).st_uid
+                if owner != of_home:
+                    raise SkippedError("it does not belong to the owner of the home")
+                found = look_through(item)
+            if found.newest >= entry.cutoff:
+                raise SkippedError("it was used since")
+            if found.unread:
+                raise SkippedError("not all of it can be looked into")
+            if why := self._in_use(home, found.inodes):
+                raise SkippedError(why)
+            made = self._journal.intend(
+                run, entry.home, entry.path, entry.kind, found.bytes, found.files, entry.inode, self._now()
+            )
+            self._step("intended")
+            slot = self._slot(made, create=True)
+            try:
+                self._step("slot")
+                move(parent, name, slot, ITEM)
+                self._step("moved")
+                # the name may have been given to another one between the look and the rename
+                if beneath.look(slot, ITEM).inode != entry.inode:
+                    move(slot, ITEM, parent, name)
+                    raise SkippedError("it was exchanged for another one meanwhile")  # noqa: TRY301 - undone below
+                os.fsync(slot)
+                os.fsync(parent)
+                self._step("synced")
+                self._journal.set(made, QUARANTINED, self._now())
+                self._step("quarantined")
+            except (OSError, SkippedError):
+                if not self._is_in(slot):
+                    self._journal.forget(made)
+                    self._leave(made)
+                raise
+            finally:
+                os.close(slot)
+        return Outcome(entry.home, entry.path, found.bytes, move=made)
+
+    # Back
+
+    def put_back(self, made: Move) -> Outcome:
+        """Put a folder back where it was; beside it under another name, where there is something by now."""
+        try:
+            with self._home(made.home) as home:
+                above, _, name = made.path.rpartition(b"/")
+                with self._made_again(home, above) as parent:
+                    slot = self._slot(made.id)
+                    try:
+                        return self._return(made, slot, parent, above, name)
+                    finally:
+                        os.close(slot)
+        except SkippedError as skipped:
+            return Outcome(made.home, made.path, 0, str(skipped), made.id)
+        except OSError as error:
+            return Outcome(made.home, made.path, 0, _why(error), made.id)
+
+    def _return(self, made: Move, slot: int, parent: int, above: bytes, name: bytes) -> Outcome:
+        for new in (name, *(name + b".restored-%d" % n for n in range(1, _MOST_NAMES))):
+            path = above + b"/" + new if above else new
+            self._journal.set(made.id, RETURNING, self._now(), path)
+            self._step("returning")
+            try:
+                move(slot, ITEM, parent, new)
+            except FileExistsError:
+                continue
+            except OSError:
+                self._journal.set(made.id, QUARANTINED, made.at)
+                raise
+            self._step("back")
+            os.fsync(parent)
+            os.fsync(slot)
+            self._journal.set(made.id, RETURNED, self._now(), path)
+            self._step("returned")
+            self._leave(made.id)
+            return Outcome(made.home, path, made.bytes, move=made.id)
+        self._journal.set(made.id, QUARANTINED, made.at)
+        raise SkippedError("there are too many of that name")
+
+    # Away for good
+
+    def purge(self, made: Move) -> Outcome:
+        """Remove a folder in quarantine. What a kill leaves of it is removed by the next purge."""
+        try:
+            self._journal.set(made.id, PURGING, self._now())
+            self._step("purging")
+            slot = self._slot(made.id)
+            try:
+                with os.scandir(b"/proc/self/fd/%d" % slot) as entries:
+                    names = [
+                        entry.name for entry in entries
+                    ]  # the folder, and what an earlier try brought up
+                for name in names:
+                    remove(slot, name)
+                self._step("removed")
+            finally:
+                os.close(slot)
+            self._leave(made.id)
+            self._journal.set(made.id, PURGED, self._now())
+            self._step("purged")
+        except FileNotFoundError:  # the slot has gone: all but the word was done
+            self._journal.set(made.id, PURGED, self._now())
+        except OSError as error:
+            return Outcome(made.home, made.path, 0, _why(error), made.id)
+        return Outcome(made.home, made.path, made.bytes, move=made.id)
+
+    # After a kill
+
+    def recover(self) -> list[Outcome]:
+        """Bring the journal to what is so: what was on its way when the keeper was ended, told by where the folder is."""
+        told = []
+        for made in self._journal.moves(INTENDED, RETURNING):
+            try:
+                slot = self._slot(made.id)
+            except FileNotFoundError:
+                slot = None
+            try:
+                is_in = slot is not None and self._is_in(slot)
+            finally:
+                if slot is not None:
+                    os.close(slot)
+            if is_in:
+                self._journal.set(made.id, QUARANTINED, made.at)
+                told.append(Outcome(made.home, made.path, made.bytes, "it is in quarantine", made.id))
+            elif made.state == RETURNING:
+                self._journal.set(made.id, RETURNED, self._now(), made.back)
+                self._leave(made.id)
+                told.append(
+                    Outcome(made.home, made.back or made.path, made.bytes, "it is back in the home", made.id)
+                )
+            else:
+                self._journal.forget(made.id)
+                self._leave(made.id)
+                told.append(Outcome(made.home, made.path, 0, "it was not moved", made.id))
+        for made in self._journal.moves(PURGING):
+            self.purge(made)
+        for made in self._journal.moves(QUARANTINED):
+            if not self._exists(made.id):
+                # by other hands than the keeper's: nothing is there to be put back
+                self._journal.set(made.id, GONE, self._now())
+                told.append(Outcome(made.home, made.path, 0, "it is not in quarantine any more", made.id))
+        self._sweep()
+        return told
+
+    def _sweep(self) -> None:
+        """Take away what is empty of earlier moves."""
+        with os.scandir(b"/proc/self/fd/%d" % self._quarantine) as entries:
+            names = [entry.name for entry in entries]
+        for name in names:
+            with suppress(OSError):
+                os.rmdir(name, dir_fd=self._quarantine)
+
+    def _exists(self, made: int) -> bool:
+        try:
+            slot = self._slot(made)
+        except FileNotFoundError:
+            return False
+        try:
+            return self._is_in(slot)
+        finally:
+            os.close(slot)
+
+    # Folders
+
+    @contextmanager
+    def _home(self, name: bytes) -> Iterator[int]:
+        try:
+            home = os.open(name, beneath.FOLDER, dir_fd=self._root)
+        except OSError as error:
+            raise SkippedError(f"the home cannot be opened: {error.strerror}") from error
+        try:
+            yield home
+        finally:
+            os.close(home)
+
+    def _slot(self, made: int, *, create: bool = False) -> int:
+        name = b"%d" % made
+        if create:
+            os.mkdir(name, 0o700, dir_fd=self._quarantine)
+            os.fsync(self._quarantine)
+        return beneath.open_folder(self._quarantine, name)
+
+    def _leave(self, made: int) -> None:
+        """Take an empty slot away."""
+        try:
+            os.rmdir(b"%d" % made, dir_fd=self._quarantine)
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, errno.ENOTEMPTY}:
+                raise
+
+    @staticmethod
+    def _is_in(slot: int) -> bool:
+        try:
+            beneath.look(slot, ITEM)
+        except FileNotFoundError:
+            return False
+        return True
+
+    @contextmanager
+    def _made_again(self, home: int, path: bytes) -> Iterator[int]:
+        """A folder of a home, made if it has gone; what is made belongs to who owns the home."""
+        owner = os.fstat(home)
+        at = os.dup(home)
+        try:
+            for part in path.split(b"/") if path else ():
+                try:
+                    below = beneath.open_folder(at, part)
+                except FileNotFoundError:
+                    os.mkdir(part, 0o700, dir_fd=at)
+                    below = beneath.open_folder(at, part)
+                    os.fchown(below, owner.st_uid, owner.st_gid)
+                os.close(at)
+                at = below
+            yield at
+        finally:
+            os.close(at)
+
+
+def _why(error: OSError) -> str:
+    return {
+        errno.ENOENT: "it is not there any more",
+        errno.ELOOP: "a link is on the way to it",
+        errno.ENOTDIR: "a file is on the way to it",
+        errno.EXDEV: "it is on another file system",
+        errno.EPERM: "it must not be changed (immutable?)",
+    }.get(error.errno or 0) or str(error.strerror)

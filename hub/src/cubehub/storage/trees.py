@@ -1,0 +1,174 @@
+"""Whole folders: looked through, removed and renamed, by descriptors."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cubehub.storage import beneath
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NOREPLACE = 1
+_DEEPEST = 200
+"""Folders in one another of which the keeper holds all open while it removes them; deeper ones are brought up first."""
+
+_renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+
+
+def move(at: int, name: bytes, to: int, new: bytes) -> None:
+    """Rename, and never over something that is there.
+
+    Raises
+    ------
+    FileExistsError
+        There is something.
+    OSError
+        It cannot be done; nothing was changed.
+    """
+    if _renameat2(at, name, to, new, _NOREPLACE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), name)
+
+
+@contextmanager
+def folder_in(at: int, path: bytes) -> Iterator[int]:
+    """A folder below an open one, for as long as it is needed; the open one itself if the path is empty."""
+    opened = beneath.open_folder(at, path or b".")
+    try:
+        yield opened
+    finally:
+        os.close(opened)
+
+
+@dataclass
+class Inside:
+    """What is in a folder and below."""
+
+    bytes: int = 0
+    files: int = 0
+    newest: int = 0
+    unread: int = 0
+
+    def __post_init__(self) -> None:
+        self.inodes: set[tuple[int, int]] = set()
+        """Device and inode of all of it."""
+
+
+def look_through(folder: int) -> Inside:
+    """Look at all that is below an open folder, as a scan does; one that is nested too deep and wide counts as unread."""
+    found = Inside()
+    device = os.fstat(folder).st_dev
+    frames = [(top := os.dup(folder), _look_in(found, device, top))]
+    try:
+        while frames:
+            at, below = frames[-1]
+            if not below:
+                os.close(frames.pop()[0])
+                continue
+            name = below.pop()
+            if len(frames) >= 2 * _DEEPEST:
+                found.unread += 1
+                continue
+            try:
+                inner = beneath.open_folder(at, name)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                found.unread += 1
+                continue
+            if not below:
+                # its last one: a chain of folders takes one descriptor, however long
+                os.close(frames.pop()[0])
+            frames.append((inner, _look_in(found, device, inner)))
+    finally:
+        for at, _ in frames:
+            os.close(at)
+    return found
+
+
+def _look_in(found: Inside, device: int, at: int) -> list[bytes]:
+    """Count what is in one folder; the folders in it."""
+    below = []
+    own = beneath.look(at, b".")
+    found.bytes += own.blocks * 512
+    found.inodes.add((device, own.inode))
+    with os.scandir(b"/proc/self/fd/%d" % at) as entries:
+        for entry in entries:
+            try:
+                facts = beneath.look(at, entry.name)
+            except FileNotFoundError:
+                continue
+            if stat.S_ISDIR(facts.mode):
+                below.append(entry.name)
+                continue
+            found.files += 1
+            found.bytes += facts.blocks * 512
+            found.inodes.add((device, facts.inode))
+            if stat.S_ISREG(facts.mode):
+                found.newest = max(found.newest, facts.read, facts.written)
+    return below
+
+
+def remove(at: int, name: bytes) -> None:
+    """Remove a file, or a folder with all that is in it; through no link, into no other mount.
+
+    Parameters
+    ----------
+    at : int
+        Folder of the keeper's own: what is nested very deep is brought up into it first.
+
+    Raises
+    ------
+    OSError
+        Some of it cannot be removed; what could is gone.
+    """
+    tops = [name]
+    while tops:
+        # not taken off the list before it is gone: what is brought up comes after it
+        _remove(at, tops[-1], tops)
+
+
+def _remove(at: int, name: bytes, tops: list[bytes]) -> None:
+    """Remove the last of some names; or bring up what is deep below it, as another name to be removed first."""
+    if not stat.S_ISDIR(beneath.look(at, name).mode):
+        os.unlink(name, dir_fd=at)
+        tops.pop()
+        return
+    # Each folder is opened by the one above it, whose descriptor is kept to take its name away afterwards
+    chain: list[tuple[int, bytes]] = [(os.dup(at), name)]
+    try:
+        while chain:
+            parent, current = chain[-1]
+            with folder_in(parent, current) as folder:
+                inner = _unlinked(folder)
+                if inner is not None and len(chain) >= _DEEPEST:
+                    up = b"deep-" + secrets.token_hex(8).encode()
+                    move(folder, inner, at, up)
+                    tops.append(up)
+                    return
+                if inner is not None:
+                    chain.append((os.dup(folder), inner))
+                    continue
+            os.rmdir(current, dir_fd=parent)
+            os.close(chain.pop()[0])
+    finally:
+        for parent, _ in chain:
+            os.close(parent)
+    tops.pop()
+
+
+def _unlinked(folder: int) -> bytes | None:
+    """Remove the files of a folder until there is a folder among them; its name, or None if there is none."""
+    with os.scandir(b"/proc/self/fd/%d" % folder) as entries:
+        for entry in entries:
+            if stat.S_ISDIR(beneath.look(folder, entry.name).mode):
+                return entry.name
+            os.unlink(entry.name, dir_fd=folder)
+    return None

@@ -1,0 +1,165 @@
+"""`cubehub storage plan|apply|…` as an administrator uses them, on real homes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner, Result
+from cubehub.cli import load_commands
+from cubehub.local.data_folder import DataFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY_S = 86400
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataFolder:
+    folder = DataFolder(tmp_path / "data")
+    folder.prepare()
+    old = time.time() - 200 * DAY_S
+    for home in ("ana", "ben"):
+        for path, size in (
+            (".cache/pip/http/wheel", 300_000),
+            ("work/data.bin", 2_000_000),
+            ("work/.ipynb_checkpoints/a.ipynb", 9000),
+        ):
+            file = folder.homes / home / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(bytes(size))
+            os.utime(file, (old, old))
+    (folder.root / "config").mkdir()
+    policy(folder, most_of_platform="90")
+    assert run(folder, "scan").exit_code == 0
+    return folder
+
+
+def policy(data: DataFolder, **more: str) -> None:
+    text = "".join(f"{key}: {value}\n" for key, value in more.items())
+    (data.root / "config" / "storage.yaml").write_text(text)
+
+
+def run(data: DataFolder, *words: str) -> Result:
+    return CliRunner().invoke(load_commands(), ["storage", *words, "--data", str(data.root)])
+
+
+def cache(data: DataFolder, home: str = "ana") -> Path:
+    return data.homes / home / ".cache" / "pip" / "http" / "wheel"
+
+
+def test_the_whole_way(data: DataFolder, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.csv"
+    ran = run(data, "plan", str(plan))
+    assert ran.exit_code == 0, ran.output
+    assert "4 folders" in ran.stdout
+    lines = plan.read_text().splitlines()
+    assert len([line for line in lines if line.startswith("#")]) == 3
+    # edited: ben's are left alone
+    plan.write_text("\n".join(line for line in lines if not line.startswith("ben")))
+    ran = run(data, "apply", str(plan), "--dry-run")
+    assert "2 folders" in ran.stdout
+    assert cache(data).exists()
+    ran = run(data, "apply", str(plan))
+    assert ran.exit_code == 0, ran.output
+    assert "2 folders moved into quarantine" in ran.stdout
+    assert not cache(data).exists()
+    assert cache(data, "ben").exists()
+    assert (data.homes / "ana" / "work" / "data.bin").exists()
+    listed = json.loads(run(data, "list", "--json").stdout)
+    assert {one["path"] for one in listed} == {".cache/pip", "work/.ipynb_checkpoints"}
+    ran = run(data, "purge", "--yes")
+    assert ran.exit_code == 2, "the hold is not over"
+    number = next(str(one["number"]) for one in listed if one["kind"] == "pip")
+    assert "1 folders put back" in run(data, "restore", number).stdout
+    assert cache(data).exists()
+    assert "1 folders put back" in run(data, "undo").stdout
+    assert (data.homes / "ana" / "work" / ".ipynb_checkpoints" / "a.ipynb").exists()
+    assert "Nothing is in quarantine" in run(data, "list").stdout
+    events = [json.loads(line) for line in (data.logs / "audit.jsonl").read_text().splitlines()]
+    assert [(e["event"], e["user"]) for e in events] == [("storage_quarantine", "ana")] + [
+        ("storage_restore", "ana")
+    ] * 2
+    assert CliRunner().invoke(load_commands(), ["audit", "show", "--data", str(data.root)]).exit_code == 0
+
+
+def test_after_the_hold_it_is_removed_and_written_down(data: DataFolder, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.csv"
+    run(data, "plan", str(plan))
+    run(data, "apply", str(plan))
+    policy(data, hold="1s")
+    time.sleep(1.1)
+    ran = run(data, "purge")
+    assert ran.exit_code != 0, "nobody said yes"
+    assert len(json.loads(run(data, "list", "--json").stdout)) == 4
+    ran = run(data, "purge", "--yes")
+    assert "4 folders removed" in ran.stdout
+    assert not list((data.homes / ".cubehub-quarantine").iterdir())
+    assert (data.homes / "ana" / "work" / "data.bin").exists()
+    assert '"storage_purge"' in (data.logs / "audit.jsonl").read_text()
+    assert run(data, "undo").exit_code == 2
+
+
+def test_what_would_be_by_a_date(data: DataFolder) -> None:
+    policy(data, caches="{pip: 300d, checkpoints: 300d}")
+    assert "Nothing would be moved" in run(data, "plan").stdout
+    later = time.strftime("%Y-%m-%d", time.localtime(time.time() + 150 * DAY_S))
+    assert "4 folders" in run(data, "plan", "--by", later).stdout
+    assert run(data, "plan", "--by", "2001-01-01").exit_code == 2
+    assert run(data, "plan", "--by", "soon").exit_code == 2
+
+
+def test_a_plan_that_moves_much_needs_a_word(data: DataFolder, tmp_path: Path) -> None:
+    policy(data, most_of_home="1")
+    plan = tmp_path / "plan.csv"
+    assert "a run may move 1 %" in run(data, "plan", str(plan)).stdout
+    ran = run(data, "apply", str(plan))
+    assert ran.exit_code == 2
+    assert "--yes-really" in ran.stderr
+    assert cache(data).exists()
+    assert "4 folders moved" in run(data, "apply", str(plan), "--yes-really").stdout
+
+
+def test_a_running_server_keeps_all_of_its_home(data: DataFolder, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.csv"
+    run(data, "plan", str(plan))
+    with subprocess.Popen(["sleep", "60"], cwd=data.homes / "ana") as process:
+        ran = run(data, "apply", str(plan))
+        process.kill()
+    assert "2 folders moved" in ran.stdout
+    assert "2 left alone" in ran.stdout
+    assert "ana/.cache/pip: a server or another program of this person runs" in ran.stdout
+    assert cache(data).exists()
+    assert not cache(data, "ben").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("restore",),
+        ("restore", "7"),
+        ("restore", "--home", "nobody"),
+        ("undo",),
+        ("apply", "none.csv"),
+        ("restore", "0"),
+    ],
+)
+def test_bad_input_is_told(data: DataFolder, words: tuple[str, ...]) -> None:
+    ran = run(data, *words)
+    assert ran.exit_code == 2, ran.output
+    assert "error:" in ran.stderr
+    assert "Traceback" not in ran.output
+
+
+def test_a_policy_that_cannot_be_read_stops_everything(data: DataFolder, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.csv"
+    run(data, "plan", str(plan))
+    policy(data, preset="harsh")
+    for words in (("plan",), ("apply", str(plan)), ("list",), ("purge", "--yes")):
+        assert run(data, *words).exit_code == 2
+    assert cache(data).exists()
