@@ -106,3 +106,14 @@ def test_a_file_that_cannot_be_used_is_told(data: DataFolder, damage: str) -> No
     assert ran.exit_code == 1
     assert "Traceback" not in ran.output
     assert "Move it away" in ran.stderr or "may be moved away" in ran.stderr
+
+
+def test_a_page_with_a_treemap(data: DataFolder) -> None:
+    run(data, "scan")
+    file = data.root / "homes.html"
+    assert run(data, "show", "--html", str(file)).exit_code == 0
+    told = file.read_text()
+    assert told.count("<rect") >= 5
+    assert "e%1Bve" in told
+    assert "\x1b" not in told
+    assert run(data, "show", "--html", str(data.root / "none" / "x.html")).exit_code == 2

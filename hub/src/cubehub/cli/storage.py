@@ -22,6 +22,7 @@ from cubehub.cli.common import data_option, existing, json_option
 from cubehub.errors import BadInputError
 from cubehub.storage import scan as scanning
 from cubehub.storage.caches import KINDS
+from cubehub.storage.page import page
 from cubehub.storage.results import Details, Home, Results, Summary, metrics
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _DAY_S = 86400
 _BAR = 24
 _SHOWN = 30
+_DRAWN = 60
 
 
 @click.group()
@@ -93,7 +95,7 @@ def scan(
     summary = next(s for s in results.scans() if s.id == number)
     there = results.homes(number)
     if metrics_file is not None:
-        _write(metrics_file, metrics(summary, there))
+        _replace(metrics_file, metrics(summary, there))
     if as_json:
         click.echo(json.dumps(_summary_json(summary, there)))
         return
@@ -104,14 +106,27 @@ def scan(
 @click.argument("name", required=False)
 @data_option
 @click.option("--all", "everything", is_flag=True, help=f"All homes, not the {_SHOWN} largest.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a page with a treemap of all homes instead, for a browser.",
+)
 @json_option
-def show(name: str | None, data: Path, *, everything: bool, as_json: bool) -> None:
+def show(name: str | None, data: Path, html: Path | None, *, everything: bool, as_json: bool) -> None:
     """Show what the last scan found: all homes, or with the NAME of one what fills it."""
     results = Results(existing(data).storage)
     scans = results.scans()
     if not scans:
         raise BadInputError("Nobody has looked at the homes yet.", "Run `cubehub storage scan`.")
     summary, there = scans[0], results.homes(scans[0].id)
+    if html is not None:
+        wanted = [home for home in there if name in {None, home.name}]
+        _replace(
+            html,
+            page(summary, wanted, {h.name: results.details(summary.id, h.name) for h in wanted[:_DRAWN]}),
+        )
+        click.echo(f"Written to {html}")
+        return
     if name is None:
         if as_json:
             click.echo(json.dumps(_summary_json(summary, there)))
@@ -131,15 +146,15 @@ def show(name: str | None, data: Path, *, everything: bool, as_json: bool) -> No
         _show_home(summary, home, details)
 
 
-def _write(path: Path, text: str) -> None:
+def _replace(path: Path, text: str) -> None:
     """Replace a file as a whole: it may be read at any time."""
     new = path.with_name(f".{path.name}.new")
     try:
-        new.write_text(text)
+        new.write_text(text, encoding="utf-8")
         new.replace(path)
     except OSError as error:
         raise BadInputError(
-            f"The metrics cannot be written to {path}: {error.strerror}.",
+            f"{path} cannot be written: {error.strerror}.",
             "Name a file in a folder that may be written to.",
         ) from error
 
