@@ -1,6 +1,7 @@
 """The real server: data right, guard on every route, publishing without a restart."""
 
 import io
+import re
 import shutil
 import signal
 import socket
@@ -247,6 +248,19 @@ def test_viewer_pages_and_base_map(server):
     assert land.mean(0)[0] >= land.mean(0)[2]
     assert server.get("/basemap/3/8/0.png").status_code == 404
     assert server.get("/viewer/..%2f..%2f..%2fcli.py").status_code in (403, 404)
+
+
+def test_what_is_text_goes_packed_to_those_who_unpack(server):
+    script = re.search(r'src="\./([^"]+\.js)"', server.get("/viewer/").text)
+    for path in ("/datasets?details=1", f"/viewer/{script[1]}"):
+        plain = server.get(path, headers={"Accept-Encoding": "identity"})
+        packed = server.get(path, headers={"Accept-Encoding": "gzip"})
+        assert "Content-Encoding" not in plain.headers
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert "Accept-Encoding" in packed.headers["Vary"]
+        assert packed.content == plain.content
+    tile = server.get(f"/s3/datasets/{DEMO}.zarr/zarr.json", headers={"Accept-Encoding": "gzip"})
+    assert "Content-Encoding" not in tile.headers
 
 
 def test_tokens_and_codes_stay_out_of_the_log(server, issuer):

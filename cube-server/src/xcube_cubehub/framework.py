@@ -192,7 +192,10 @@ class GuardedFramework(TornadoFramework):
     """Tornado with the guard; give it `Services` before the server is made."""
 
     def __init__(self, services: Services) -> None:
-        super().__init__(application=tornado.web.Application(log_function=log_request))
+        # What is text goes packed to those who unpack: the viewer's scripts are a third of their size
+        super().__init__(
+            application=tornado.web.Application(log_function=log_request, compress_response=True)
+        )
         self._services = services
 
     def add_routes(self, api_routes: Sequence[ApiRoute], url_prefix: str) -> None:
