@@ -28,6 +28,8 @@ _libc = ctypes.PyDLL(None, use_errno=True)
 statx = _libc.statx
 """``statx(2)`` as it is in the C library; `Place.look` gives its answer by name."""
 STATX_FLAGS = ctypes.c_int(_AT_SYMLINK_NOFOLLOW | _AT_NO_AUTOMOUNT | _AT_STATX_DONT_SYNC)
+"""For scans: of a network file system what is known already will do."""
+_STATX_FLAGS_NOW = ctypes.c_int(_AT_SYMLINK_NOFOLLOW | _AT_NO_AUTOMOUNT)
 STATX_MASK = ctypes.c_uint(_STATX_BASIC | _STATX_MNT_ID)
 
 
@@ -52,7 +54,7 @@ def look(folder: int, name: bytes) -> Facts:
         There is no such name, or it cannot be looked at.
     """
     answer = ctypes.create_string_buffer(STATX_BYTES)
-    if statx(ctypes.c_int(folder), name, STATX_FLAGS, STATX_MASK, answer):
+    if statx(ctypes.c_int(folder), name, _STATX_FLAGS_NOW, STATX_MASK, answer):
         raise _failure(name)
     return Facts(*STATX_FIELDS.unpack_from(answer))
 
