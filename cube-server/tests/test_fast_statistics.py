@@ -196,3 +196,12 @@ def test_many_points_cost_no_more_than_their_area(cubes):
         cube, "value", 0, statistics.area_of(cube, shapely.Point(6, 52).buffer(1, 64))
     )
     assert abs(many["count"] - few["count"]) < 0.01 * few["count"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_values_that_lie_closer_than_bins_can_be_cut(dtype):
+    low = np.array([17_000.05], dtype)
+    values = np.array([low[0], np.nextafter(low[0], np.inf), low[0]], dtype)
+    counts, edges = statistics._histogram(values, float(values.min()), float(values.max()))
+    assert counts.sum() == 3
+    assert (np.diff(edges) > 0).all()

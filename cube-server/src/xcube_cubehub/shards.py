@@ -86,7 +86,7 @@ class Layout:
         return shard, place
 
 
-def shard_path(array: Path, shard: tuple[int, ...]) -> Path:
+def shard_path(array: Path, shard: tuple[int | str, ...]) -> Path:
     """Where a shard is, by Zarr 3's default keys."""
     return array / "c" / "/".join(map(str, shard))
 
@@ -174,7 +174,7 @@ def flush(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_shard(array: Path, shard: tuple[int, ...], values: Array, layout: Layout) -> int:
+def write_shard(array: Path, shard: tuple[int | str, ...], values: Array, layout: Layout) -> int:
     """Write one shard, or take it away if it is all fill; the bytes written."""
     data, path = encode_shard(values, layout), shard_path(array, shard)
     if data is None:
@@ -203,6 +203,14 @@ class ShardReader:
     def __init__(self, array: Path, layout: Layout) -> None:
         self._prefix = f"{array}/c/"
         self.layout = layout
+
+    def mark(self, step: int) -> tuple[int, int] | None:
+        """What differs when another version of a time has taken its place: that has a folder of its own. None if there is none."""
+        try:
+            found = os.stat(f"{self._prefix}{step}")  # noqa: PTH116 - for each tile
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     def read(self, chunks: Sequence[tuple[int, ...]]) -> list[Array | None]:
         """Chunks in the order asked for, shape `Layout.chunk`; None for one that is absent.

@@ -2,6 +2,7 @@
 
 import math
 import secrets
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyproj
 
+from xcube_cubehub.exchange import put_in_place
 from xcube_cubehub.fast import kernels, tiles, warp
 from xcube_cubehub.fast.packs import pack_path, write_pack
 from xcube_cubehub.fast.warp import Place
@@ -151,7 +153,7 @@ class CubeWriter:
         self._commit(self._write(len(self.index.times), seconds, values))
 
     def replace(self, seconds: int, values: Mapping[str, Field]) -> None:
-        """Exchange what is there at a time; readers see the old or the new of each file until all are written.
+        """Exchange what is there at a time: of each variable and level at once, one after another.
 
         Raises
         ------
@@ -203,6 +205,7 @@ class CubeWriter:
             if np.shape(values[name]) != index.shape:
                 message = f"{name} has shape {np.shape(values[name])}, the cube {index.shape}"
                 raise ValueError(message)
+        replaced: list[tuple[Path, Path]] = []
         for name, variable in index.variables.items():
             field = np.ascontiguousarray(values[name], np.float32)
             totals = self._totals_of(name)
@@ -211,11 +214,16 @@ class CubeWriter:
                 if level:
                     field = halve(field, variable.aggregation)
                 array, stored = level_array(self.cube, level, name), pack(field, variable)
-                _write_field(array, step, stored, grown.layout(name, level))
+                place = str(step) if step == len(index.times) else _aside(array, step, replaced)
+                _write_field(array, place, stored, grown.layout(name, level))
                 if level == 0:
                     summary = summarise(unpack(stored, variable))
             write_summary(summary_path(self.cube, name, seconds), summary)
             totals.put(seconds, summary, before)
+        if self.durable and replaced:
+            flush(self.cube)
+        for new, there in replaced:
+            put_in_place(new, there)
         # Seen as readers will see it, but for the index: that comes last
         cube = tiles.Cube(self.cube, grown)
         for name in index.prepared:
@@ -364,12 +372,22 @@ def _row(latitude: float, across: int) -> int:
     return min(max(int(place), 0), across - 1)
 
 
-def _write_field(array: Path, step: int, stored: npt.NDArray[np.generic], layout: Layout) -> None:
+def _aside(array: Path, step: int, replaced: list[tuple[Path, Path]]) -> str:
+    """An empty folder for another version of a time, which is exchanged for it later: readers may have what is there open."""
+    name = f".{step}.new"
+    shutil.rmtree(array / "c" / name, ignore_errors=True)
+    (array / "c" / name).mkdir(parents=True)
+    replaced.append((array / "c" / name, array / "c" / str(step)))
+    return name
+
+
+def _write_field(array: Path, place: str, stored: npt.NDArray[np.generic], layout: Layout) -> None:
+    """Write a field into the folder of a time, or one that is to become it."""
     _, height, width = layout.shard
     counts = (math.ceil(n / s) for n, s in zip(stored.shape, (height, width), strict=True))
     for j, i in product(*map(range, counts)):
         part = stored[j * height : (j + 1) * height, i * width : (i + 1) * width]
-        write_shard(array, (step, j, i), part[np.newaxis], layout)
+        write_shard(array, (place, j, i), part[np.newaxis], layout)
 
 
 def _write_series(cube: Path, index: Index, name: str, layout: Layout, part: tuple[int, ...]) -> None:

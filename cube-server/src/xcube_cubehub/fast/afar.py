@@ -353,6 +353,10 @@ class AfarShards:
             layout,
         )
 
+    def mark(self, step: int) -> None:
+        """Nothing: what is read is of one state of each object, and the index's epoch tells of others."""
+        del step
+
     def read(self, chunks: Sequence[tuple[int, ...]]) -> list[Array | None]:
         """Chunks in the order asked for; None for one that is absent.
 

@@ -17,7 +17,7 @@ from shapely.ops import transform
 
 from xcube_cubehub.errors import RequestError
 from xcube_cubehub.fast import kernels
-from xcube_cubehub.fast.tiles import Cube
+from xcube_cubehub.fast.tiles import TRIES, Cube, changing
 from xcube_cubehub.fast.warp import is_geographic
 from xcube_cubehub.grid import TILE
 from xcube_cubehub.index import SERIES_EDGE, SERIES_STEPS
@@ -213,14 +213,30 @@ def _blocks(
                     if chunk is not None:
                         rows, columns, mask = part
                         yield begin - span.first, chunk[begin - base : end - base, rows, columns], mask
-    reader = cube.level_reader(name, 0)
     for step in range(max(span.first, stored), span.last):
+        for block_of_step, inside in _of_one_version(cube, name, area, step):
+            yield step - span.first, block_of_step, inside
+
+
+def _of_one_version(
+    cube: Cube, name: str, area: Area, step: int
+) -> list[tuple[Array, npt.NDArray[np.bool_]]]:
+    """Parts of the area at one time and their masks, all of one version: a time may be replaced meanwhile."""
+    reader, (height, width) = cube.level_reader(name, 0), area.mask.shape
+    for _ in range(TRIES):
+        mark = reader.mark(step)
+        found: list[tuple[Array, npt.NDArray[np.bool_]]] = []
         for places in rows_of_chunks(area, height, width, TILE):
-            keys = [(step, j, i) for j, i, _ in places]
-            for (_, _, part), chunk in zip(places, reader.read(keys), strict=True):
+            for (_, _, part), chunk in zip(
+                places, reader.read([(step, j, i) for j, i, _ in places]), strict=True
+            ):
                 if chunk is not None:
                     rows, columns, mask = part
-                    yield step - span.first, chunk[:, rows, columns], mask
+                    # a copy: of a chunk that little is needed of the rest is let go
+                    found.append((chunk[:, rows, columns].copy(), mask))
+        if reader.mark(step) == mark:
+            return found
+    raise changing(cube.folder)
 
 
 Part = tuple[slice, slice, npt.NDArray[np.bool_]]

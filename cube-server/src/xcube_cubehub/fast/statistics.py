@@ -1,7 +1,9 @@
 """What one time of a variable amounts to, at a point or within an area: xcube's ``/statistics`` from the pyramid."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ from xcube_cubehub import geojson
 from xcube_cubehub.errors import RequestError
 from xcube_cubehub.fast.asked import Statistics
 from xcube_cubehub.fast.series import Area, area_of, pixel_of, project, project_point, rows_of_chunks
-from xcube_cubehub.fast.tiles import Cube
+from xcube_cubehub.fast.tiles import TRIES, Cube, changing
 from xcube_cubehub.grid import TILE
 from xcube_cubehub.index import Variable
 from xcube_cubehub.routes import STATISTICS_ROUTE
@@ -103,6 +105,19 @@ def area_statistics(
     Read twice, for the bins are not known before the ends are, a row of chunks at a time: memory does not grow with
     the area.
     """
+    reader = cube.level_reader(name, 0)
+    for _ in range(TRIES):
+        # a time may be replaced meanwhile
+        mark = reader.mark(step)
+        found = _area_statistics(cube, name, step, area, gone)
+        if reader.mark(step) == mark:
+            return found
+    raise changing(cube.folder)
+
+
+def _area_statistics(
+    cube: Cube, name: str, step: int, area: Area, gone: Callable[[], bool]
+) -> dict[str, object] | None:
     count, low, high, shift, total, squares = 0, math.inf, -math.inf, 0.0, 0.0, 0.0
     for values in _values(cube, name, step, area):
         if gone():
@@ -120,11 +135,12 @@ def area_statistics(
     if not (math.isfinite(low) and math.isfinite(high)):
         return None
     mean = total / count
-    counts, edges = np.zeros(BINS, np.int64), np.empty(0)
+    counts = np.zeros(BINS, np.int64)
+    edges: npt.NDArray[np.floating[Any]] = np.empty(0)
     for values in _values(cube, name, step, area):
         if gone():
             return None
-        found, edges = np.histogram(values, BINS, range=(low, high))
+        found, edges = _histogram(values, low, high)
         counts += found
     densities = counts / np.diff(edges).astype(np.float64) / counts.sum()
     return {
@@ -132,6 +148,16 @@ def area_statistics(
         "deviation": math.sqrt(max(squares / count - mean**2, 0.0)),
         "histogram": {"values": densities.tolist(), "edges": [float(v) for v in edges]},
     }  # fmt: skip
+
+
+def _histogram(
+    values: Values, low: float, high: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.floating[Any]]]:
+    """Counts and edges; of values that lie closer together than their type can cut, by finer numbers or in one unit."""
+    for given, ends in ((values, (low, high)), (values.astype(np.float64), (low, high))):
+        with contextlib.suppress(ValueError):
+            return np.histogram(given, BINS, range=ends)
+    return np.histogram(values.astype(np.float64), BINS, range=(low - 0.5, high + 0.5))
 
 
 def _values(cube: Cube, name: str, step: int, area: Area) -> Iterator[Values]:

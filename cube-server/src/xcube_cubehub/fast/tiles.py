@@ -3,6 +3,7 @@
 import os
 from bisect import bisect_left
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from xcube_cubehub.errors import CubeError
+from xcube_cubehub.errors import BusyError, CubeError
 from xcube_cubehub.fast import kernels, png, warp
 from xcube_cubehub.fast.afar import Afar, AfarPacks, AfarShards, level_shards, series_shards
 from xcube_cubehub.fast.colours import Scale, scale_of
@@ -24,6 +25,8 @@ CACHED_CHUNKS = 128
 """Decoded chunks that a process keeps, a quarter of a MiB each for float32: neighbouring tiles share some."""
 PREPARED_COLOURS = 256
 """Of the colour maps for which tiles are made beforehand; another number of colours has other thresholds."""
+TRIES = 8
+"""How often a time is read anew that is replaced meanwhile."""
 CLEAR = 255
 """The number that says "no value" unless a pixel has this colour; then another, which no pixel has."""
 
@@ -46,7 +49,8 @@ class Painted:
 
 __all__ = ["NOT_PREPARED", "Cube", "Painted", "image", "paint"]
 EMPTY = Painted(b"", -1)
-_chunks: OrderedDict[tuple[int, str, int, int, int, int], Array | None] = OrderedDict()
+Mark = tuple[int, int] | None
+_chunks: OrderedDict[tuple[int, str, int, int, Mark, int, int], Array | None] = OrderedDict()
 _numbers_of_cubes = count()
 
 
@@ -62,6 +66,11 @@ def _identity(folder: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return found.st_dev, found.st_ino
+
+
+def changing(folder: Path) -> BusyError:
+    """The error where a time is replaced again and again while it is read."""
+    return BusyError(f"{folder} changes while it is read", "try again in a moment")
 
 
 class Cube:
@@ -139,6 +148,30 @@ class Cube:
         grid = (index.crs, index.west, index.north, index.dx * factor, index.dy * factor)
         return level, warp.footprint(*grid, index.level_shape(level), place)
 
+    def _chunks_of(
+        self, name: str, level: int, step: int, places: Sequence[tuple[int, int]]
+    ) -> list[Array | None]:
+        """Chunks by row and column, all of one version of the time: it may be replaced meanwhile."""
+        reader = self._readers.get((name, level))
+        if reader is None:
+            reader = self._readers[name, level] = self.level_reader(name, level)
+        cache = _chunks
+        for _ in range(TRIES):
+            mark = reader.mark(step)
+            keys = [(self._number, name, level, step, mark, j, i) for j, i in places]
+            missing = [key for key in keys if key not in cache]
+            if missing:
+                found = reader.read([(step, *key[5:]) for key in missing])
+                if reader.mark(step) != mark:
+                    continue
+                for key, chunk in zip(missing, found, strict=True):
+                    cache[key] = None if chunk is None else chunk[0]
+            chunks = [cache[key] for key in keys]
+            while len(cache) > CACHED_CHUNKS:
+                cache.popitem(last=False)
+            return chunks
+        raise changing(self.folder)
+
     def window(
         self, name: str, level: int, step: int, box: tuple[int, int, int, int]
     ) -> tuple[Array, int, int] | None:
@@ -148,26 +181,15 @@ class Cube:
             range(left // TILE, (right - 1) // TILE + 1),
             range(top // TILE, (bottom - 1) // TILE + 1),
         )
-        keys = [(self._number, name, level, step, j, i) for j in down for i in across]
-        cache = _chunks
-        missing = [key for key in keys if key not in cache]
-        if missing:
-            reader = self._readers.get((name, level))
-            if reader is None:
-                reader = self.level_reader(name, level)
-                self._readers[name, level] = reader
-            for key, chunk in zip(missing, reader.read([key[3:] for key in missing]), strict=True):
-                cache[key] = None if chunk is None else chunk[0]
-        chunks = [cache[key] for key in keys]
-        while len(cache) > CACHED_CHUNKS:
-            cache.popitem(last=False)
+        places = [(j, i) for j in down for i in across]
+        chunks = self._chunks_of(name, level, step, places)
         if len(chunks) == 1:
             return None if chunks[0] is None else (chunks[0], top // TILE * TILE, left // TILE * TILE)
         if all(chunk is None for chunk in chunks):
             return None
         layout = self.index.variables[name]
         out = np.empty((bottom - top, right - left), np.dtype(layout.dtype))
-        for (*_, j, i), chunk in zip(keys, chunks, strict=True):
+        for (j, i), chunk in zip(places, chunks, strict=True):
             y, x = j * TILE, i * TILE
             rows = slice(max(y, top), min(y + TILE, bottom))
             columns = slice(max(x, left), min(x + TILE, right))
