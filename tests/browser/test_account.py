@@ -35,7 +35,9 @@ ASKED = re.compile(r"/cubehub/account/status(\?.*)?$")
 def used_mib(window: Window) -> float:
     """Read the use off the item."""
     item = window.page.locator(ITEM)
-    expect(item).to_contain_text(re.compile(r"RAM [\d.]+"))  # on a busy machine the first figure takes a moment
+    expect(item).to_contain_text(
+        re.compile(r"RAM [\d.]+")
+    )  # on a busy machine the first figure takes a moment
     text = item.inner_text()
     found = re.search(r"RAM ([\d.]+)", text)
     assert found, text
