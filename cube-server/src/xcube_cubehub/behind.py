@@ -1,7 +1,6 @@
 """xcube's server, guarded, in a process of its own behind those that people reach."""
 
 import contextlib
-import ctypes
 import json
 import logging
 import signal
@@ -22,14 +21,6 @@ log = logging.getLogger(__name__)
 LOOK_AGAIN_MS = 1000
 TRIES = 5
 """How often a cube that cannot be opened is tried again; after that, when something changes."""
-_M_ARENA_MAX = -8
-
-
-def save_memory() -> None:
-    """Two malloc arenas instead of eight per core: threads that compute tiles otherwise keep what they once used."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 2)
 
 
 def compile_late() -> None:

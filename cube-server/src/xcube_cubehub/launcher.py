@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TextIO
 
 from xcube_cubehub.beats import FIRST_WORKER, HUNG_S, PUBLISHING, SUPERVISOR, Beats
-from xcube_cubehub.behind import CubeServer, save_memory
+from xcube_cubehub.behind import CubeServer
 from xcube_cubehub.bucket import read_environment
 from xcube_cubehub.config import ServerSettings, read_cubes, read_settings
 from xcube_cubehub.errors import BadInputError, CubeError
 from xcube_cubehub.fast.published import PALETTES, PUBLISHED, PUBLISHING_SOCKET, SOCKET
 from xcube_cubehub.following import LOOKED, follow
+from xcube_cubehub.memory import save_memory
 
 log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1

@@ -228,6 +228,7 @@ class CubeWriter:
         cube = tiles.Cube(self.cube, grown)
         for name in index.prepared:
             self._prepare(cube, name, step, seconds)
+        cube.forget()
         return grown
 
     def _prepare(self, cube: tiles.Cube, name: str, step: int, seconds: int) -> None:

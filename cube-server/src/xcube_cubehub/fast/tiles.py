@@ -118,6 +118,11 @@ class Cube:
             message = f"{self.folder} was exchanged while it was read"
             raise MovedError(message, "ask again")
 
+    def forget(self) -> None:
+        """Let go of what was kept of its chunks: nobody will ask for them again."""
+        for key in [key for key in _chunks if key[0] == self._number]:
+            del _chunks[key]
+
     def nearest(self, seconds: int) -> int:
         """Position of the time nearest to one; the earlier of two."""
         times = self.index.times

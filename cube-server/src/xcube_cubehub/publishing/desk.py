@@ -12,6 +12,7 @@ import numpy as np
 
 from xcube_cubehub.config import ServerSettings
 from xcube_cubehub.fast.published import PALETTES
+from xcube_cubehub.memory import give_back
 from xcube_cubehub.publishing import records, rules
 from xcube_cubehub.publishing.judging import judge
 from xcube_cubehub.publishing.model import PublishError, Record, Wish, id_of
@@ -331,6 +332,7 @@ class Desk:
             return record
         finally:
             upload.finishing = None
+            give_back()
         return None
 
     # From time to time
