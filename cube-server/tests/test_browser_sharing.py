@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from playwright.sync_api import expect
 
 from support import CHROMIUM, start
 from xcube_cubehub.build import near_empty_of
@@ -168,3 +169,15 @@ def _compare(visit, chlorophyll, hidden, tmp_path):
         told = {datetime.fromisoformat(row["time"][:19]) for row in rows if row["placeId"] == place}
         assert listed <= told
     assert checked > 200
+
+
+@pytest.mark.parametrize("more", ["", "&time=2024-06-05", "&place=27.45,58.8&zoom=8"])
+def test_a_link_to_a_cube_that_is_not_for_the_visitor_says_so(running, browser, more):
+    server = running[0][0]
+    visit = Visit(browser, server)
+    visit.open(f"{server.base}/viewer/?dataset=somebody--secret{more}")
+    expect(visit.page.get_by_role("alert").filter(has_text="not there, or not for you")).to_be_visible()
+    there = Visit(browser, server)
+    there.open(f"{server.base}/viewer/?dataset={DEMO}{more}")
+    there.page.wait_for_timeout(1500)
+    expect(there.page.get_by_role("alert").filter(has_text="not there")).to_have_count(0)

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -37,8 +39,8 @@ def test_the_shipped_file_publishes_every_recipe_and_its_places_exist():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda d: d["cubes"][0].update(acces="public"), "cubes.0.acces"),
-        (lambda d: d["cubes"][0].pop("access"), "cubes.0.access"),
+        (lambda d: d["cubes"][0].update(acces="public"), "cubes.olci-water-quality-demo.acces"),
+        (lambda d: d["cubes"][0].pop("access"), "cubes.olci-water-quality-demo.access"),
         (lambda d: d["cubes"][0].update(access="everybody"), "access"),
         (lambda d: d["cubes"][0].update(access="owner"), "takes owner: the Keycloak id or user name"),
         (lambda d: d["cubes"][0].update(access="owner", owner="a b"), "owner"),
@@ -51,7 +53,7 @@ def test_the_shipped_file_publishes_every_recipe_and_its_places_exist():
         (lambda d: d["cubes"][0]["variables"][0].update(range=[2, 1]), "is not below"),
         (lambda d: d["cubes"].append(d["cubes"][0]), "listed twice"),
         (lambda d: d["cubes"][0].update(places=["nowhere"]), "unknown place group"),
-        (lambda d: d["cubes"][0].update(id="../x"), "cubes.0.id"),
+        (lambda d: d["cubes"][0].update(id="../x"), "cubes.number 1.id"),
         (lambda d: d.update(default="nothing"), "unknown cube"),
     ],
 )
@@ -241,3 +243,30 @@ def test_parts_are_kept_within_a_limit_and_the_last_used_longest(tmp_path):
     blocked = Disk(tmp_path / "parts" / "00" / "00")  # a file, where a folder should be
     blocked.write("x", b"1")
     assert blocked.read("x") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("cubes: [{id: lake, title: L, access: public, variables: [{name: v, range: [0, 1]}]}]", "cubes.lake.attribution: Field required"),
+        ("cubes: [{title: L}]", "cubes.number 1.id: Field required"),
+        (
+            "cubes: [{id: lake, title: L, access: public, attribution: a, variables: [{name: v, range: [0]}]}]",
+            "cubes.lake.variables.v.range",
+        ),
+        ("cubes: [", "not valid"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_the_list_is_named_as_people_find_it(tmp_path, text, said):
+    file = tmp_path / "cubes.yaml"
+    file.write_text(text)
+    ran = subprocess.run(
+        [sys.executable, "-m", "xcube_cubehub.check", str(file)], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, said in ran.stderr) == (2, True), ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_the_shipped_list_is_right():
+    command = [sys.executable, "-m", "xcube_cubehub.check", str(CUBES_YAML)]
+    assert subprocess.run(command, check=False).returncode == 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
 
 import pytest
-from cubehub.cube_list import cube_rows, public_items
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from cubehub.cube_list import check_cubes, cube_rows, public_items
+from cubehub.errors import BadInputError
 
 
 @pytest.mark.parametrize(
@@ -27,3 +26,22 @@ def test_a_list_that_cannot_be_read_opens_nothing(tmp_path: Path) -> None:
     assert public_items(listed, tmp_path) == []
     listed.write_text("cubes: [")
     assert public_items(listed, tmp_path) == []
+
+
+def test_what_the_cubes_own_reader_says_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader itself is tested with the cube server; here it is a stand-in that speaks as it does."""
+    package = tmp_path / "xcube_cubehub"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "check.py").write_text(
+        "import sys\nbad = 'bad' in open(sys.argv[1]).read()\n"
+        "sys.stderr.write('cubes.lake.access: wrong\\ncorrect the file\\n' if bad else '')\nsys.exit(2 if bad else 0)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    listed = tmp_path / "cubes.yaml"
+    listed.write_text("good")
+    check_cubes(Path(sys.executable), listed)
+    listed.write_text("bad")
+    with pytest.raises(BadInputError, match=r"cubes\.lake\.access: wrong") as told:
+        check_cubes(Path(sys.executable), listed)
+    assert told.value.hint == "correct the file"

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -170,6 +170,7 @@ def run_list(args: argparse.Namespace) -> int:
             row["built"] = bool(stamp)
             row["bytes"] = size_of(args.output / recipe.name) if stamp else 0
         rows.append(row)
+    rows += _others(args, stamped)
     if args.json:
         _say({"cubes": rows})
         return 0
@@ -185,6 +186,35 @@ def run_list(args: argparse.Namespace) -> int:
         table.add_row(str(row["name"]), str(row["title"]), state)
     _out.print(table)
     return 0
+
+
+def _others(args: argparse.Namespace, stamped: Collection[str] | None) -> list[dict[str, object]]:
+    """Cubes that were built from scenes, under names of their own."""
+    rows: list[dict[str, object]] = []
+    if stamped is not None:
+        ending = stamp_key("")
+        for name in sorted(key.removesuffix(ending) for key in stamped if key.endswith(ending)):
+            if name in RECIPES:
+                continue
+            size = sum(size for _, size in args.bucket.below(f"{name}/"))
+            rows.append({"name": name, "title": "", "synthetic": False, "built": True, "bytes": size})
+        return rows
+    if args.output is None or not args.output.is_dir():
+        return rows
+    for folder in sorted(args.output.iterdir()):
+        stamp = None if folder.name in RECIPES or folder.name.startswith(".") else stamp_of(folder)
+        if stamp:
+            title = str(stamp.get("title") or "")
+            rows.append(
+                {
+                    "name": folder.name,
+                    "title": title,
+                    "synthetic": False,
+                    "built": True,
+                    "bytes": size_of(folder),
+                }
+            )
+    return rows
 
 
 def place(args: argparse.Namespace) -> None:

@@ -24,7 +24,8 @@ from xcube_cubehub.bucket import split
 from xcube_cubehub.errors import BadInputError, ConfigError
 from xcube_cubehub.publishing.settings import Publishing
 
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+ID = r"[a-z0-9][a-z0-9-]{0,62}"
+Id = Annotated[str, StringConstraints(pattern=f"^{ID}$")]
 Model = TypeVar("Model", bound=BaseModel)
 Owner = Annotated[str, StringConstraints(pattern=r"^\S{1,255}$")]
 Site = Annotated[
@@ -267,6 +268,21 @@ def _validated(model: type[Model], path: Path, data: object) -> Model:
         return model.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        where = ".".join(_named(first["loc"], data)) or "the file"
         message = f"{path}, {where}: {first['msg'].removeprefix('Value error, ')}"
         raise ConfigError(message, "correct the file") from error
+
+
+def _named(places: tuple[int | str, ...], data: object) -> list[str]:
+    """The way to a place in a file; of a list the id of the entry, or its number as people count."""
+    way = []
+    for place in places:
+        entry = None
+        if isinstance(data, dict):
+            data = data.get(place)
+        elif isinstance(data, list) and isinstance(place, int) and place < len(data):
+            data = entry = data[place]
+        name = entry.get("id") or entry.get("name") if isinstance(entry, dict) else None
+        is_name = isinstance(name, str) and re.fullmatch(ID, name) is not None
+        way.append(str(name) if is_name else f"number {place + 1}" if isinstance(place, int) else place)
+    return way

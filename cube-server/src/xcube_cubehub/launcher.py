@@ -1,7 +1,6 @@
 """``cubehub-cube-server``: xcube's server behind, and in front of it processes that answer tiles and series."""
 
 import argparse
-import ctypes
 import fcntl
 import logging
 import os
@@ -24,9 +23,9 @@ from xcube_cubehub.errors import BadInputError, CubeError
 from xcube_cubehub.fast.published import PALETTES, PUBLISHED, PUBLISHING_SOCKET, SOCKET
 from xcube_cubehub.following import LOOKED, follow
 from xcube_cubehub.memory import save_memory
+from xcube_cubehub.processes import die_with_parent
 
 log = logging.getLogger(__name__)
-_PR_SET_PDEATHSIG = 1
 RESTART_S = 1.0
 """How long it takes at least until something that ended is started again."""
 STOP_S = 8.0
@@ -34,11 +33,6 @@ FIRST_LOOK_S = 8.0
 """How long the start waits for a bucket; what comes later is published when it comes."""
 BAD_INPUT = 2
 LOCK = ".lock"
-
-
-def die_with_parent() -> None:
-    """Have the kernel send us SIGTERM when the process that started us ends; Linux only."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Supervisor:

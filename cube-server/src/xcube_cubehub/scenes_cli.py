@@ -3,8 +3,9 @@
 import argparse
 import contextlib
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,12 +16,15 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from xcube_cubehub.config import ID
 from xcube_cubehub.errors import BadInputError
 from xcube_cubehub.growing import Grown, grow, only_builder_of
+from xcube_cubehub.index import INDEX
 from xcube_cubehub.making import FileRecipe, load_recipe
 from xcube_cubehub.origin import Origin
+from xcube_cubehub.processes import die_with_parent
 from xcube_cubehub.sources import open_source
-from xcube_cubehub.steps import Area, TimeRange
+from xcube_cubehub.steps import Area, ReportLine, TimeRange
 
 SHOWN_LINES = 20
 """Of the report; the whole of it is in the cube's folder."""
@@ -130,7 +134,10 @@ def where(args: argparse.Namespace) -> Iterator[tuple[Executor, int]]:
         return
     workers = args.workers or len(os.sched_getaffinity(0))
     # Not forked: the libraries that read scenes have threads, which a fork does not take along
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
+    spawned = get_context("spawn")
+    with ProcessPoolExecutor(
+        workers, mp_context=spawned, initializer=die_with_parent, initargs=(os.getpid(),)
+    ) as executor:
         yield executor, 2 * workers
 
 
@@ -153,7 +160,7 @@ def run(args: argparse.Namespace, out: Console, say: Any) -> int:
     recipe = on_grid(load_recipe(args.names[0]), args.grid)
     area, span = area_of(args.area), time_of(args.time)
     now = np.datetime64(datetime.now(UTC).replace(tzinfo=None), "s")
-    name = args.name or recipe.name
+    name = cube_name(args.name or recipe.name)
     cube = args.output / name
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
@@ -164,7 +171,15 @@ def run(args: argparse.Namespace, out: Console, say: Any) -> int:
         if origin is not None:
             origin.begin()
         task = bar.add_task(f"{name}: looking for scenes", total=None)
-        plan = recipe.plan(open_source(str(args.source), buckets=args.buckets), area, span, now)
+        source = open_source(str(args.source), buckets=args.buckets)
+        plan = recipe.plan(source, area, span, now)
+        is_new = not (cube / INDEX).exists()
+        if is_new and not plan.steps:
+            tell_scenes(plan.report, args, out, say)
+            message = f"{name} was not built: {source.title} has no scene in this area and time that the recipe can use"
+            raise BadInputError(
+                message, "look at --area, --time and --source; the scenes that were found are told above"
+            )
 
         def progress(what: str, done: int, total: int) -> None:
             if args.json:
@@ -176,7 +191,25 @@ def run(args: argparse.Namespace, out: Console, say: Any) -> int:
     if origin is not None:
         grown.address = origin.address
     tell(grown, name, args, out, say)
+    if is_new and not args.json:
+        out.print(f"It is shown once cubes.yaml lists it, with the id {name}.", highlight=False)
     return 0
+
+
+def cube_name(text: str) -> str:
+    """The name of a cube: of its folder, and its id in ``cubes.yaml``.
+
+    Raises
+    ------
+    BadInputError
+        It cannot be one.
+    """
+    if not re.fullmatch(ID, text, re.ASCII):
+        message = f"{text[:80]!r} cannot be the name of a cube"
+        raise BadInputError(
+            message, "take --name with up to 63 small letters, digits and -, such as north-sea"
+        )
+    return text
 
 
 def tell(grown: Grown, name: str, args: argparse.Namespace, out: Console, say: Any) -> None:
@@ -200,16 +233,25 @@ def tell(grown: Grown, name: str, args: argparse.Namespace, out: Console, say: A
         return
     if grown.address:
         out.print(f"{name} lies at {grown.address}", highlight=False)
-    out.print(f"{name}: " + ", ".join(f"{count} {what}" for what, count in counts.items()), highlight=False)
-    outcomes = Counter(line.outcome for line in grown.report)
-    skipped = [line for line in grown.report if line.outcome != "used"]
+    steps = ", ".join(f"{count} {what}" for what, count in counts.items())
+    out.print(f"{name}: steps in time: {steps}", highlight=False)
+    tell_scenes(grown.report, args, out, say, where=str(grown.address or grown.path))
+
+
+def tell_scenes(
+    report: Sequence[ReportLine], args: argparse.Namespace, out: Console, say: Any, where: str = ""
+) -> None:
+    """Say what became of the scenes, and of those that were not used why."""
+    if args.json:
+        say({"event": "scenes", "report": [asdict(line) for line in report]})
+        return
+    outcomes = Counter(line.outcome for line in report)
+    skipped = [line for line in report if line.outcome != "used"]
     out.print(
         f"scenes: {', '.join(f'{n} {what}' for what, n in outcomes.items()) or 'none'}", highlight=False
     )
     for line in skipped[:SHOWN_LINES]:
         out.print(f"  {line.outcome} {line.scene}: {line.reason}", highlight=False, markup=False)
     if len(skipped) > SHOWN_LINES:
-        out.print(
-            f"  and {len(skipped) - SHOWN_LINES} more, in {grown.address or grown.path}/report.json",
-            highlight=False,
-        )
+        more = f", in {where}/report.json" if where else ""
+        out.print(f"  and {len(skipped) - SHOWN_LINES} more{more}", highlight=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from cubehub_spawner.profiles import load_profiles
 from traitlets.config import PyFileConfigLoader
 
 from cubehub.accounts.people import written
+from cubehub.cube_list import check_cubes
+from cubehub.errors import BadInputError
 from cubehub.findings import Finding
 from cubehub.keycloak.realm import ACCOUNTS_CLIENT, ACCOUNTS_SECRET, DIRECTORY_CLIENT, DIRECTORY_SECRET, REALM
 from cubehub.local.data_folder import read_json, typed
@@ -42,6 +45,7 @@ def check_up(data: DataFolder, status: dict[str, Any]) -> list[Finding]:
     found.append(enforcer(data.servers))
     found.append(isolation())
     found.append(profiles(_config(data).path("profiles.yaml")))
+    found.append(cubes(data))
     found += settings(data)
     return found
 
@@ -140,6 +144,24 @@ def profiles(file: Path) -> Finding:
         message = f"The profiles can't be read, so no server starts, and people are suspended but not moved: {error.message}"
         return Finding("problem", "profile_file", message, error.hint)
     return Finding("ok", "profiles", f"The profiles can be read: {', '.join(found.profiles)}.")
+
+
+def cubes(data: DataFolder) -> Finding:
+    """Tell whether the list of cubes can be read, and if not what is wrong."""
+    python = data.envs / "cubes" / "bin" / "python"
+    try:
+        check_cubes(python, _config(data).path("cubes.yaml"))
+    except BadInputError as error:
+        message = f"The list of cubes can't be read, so its last changes are not shown, and the next start fails: {error.message}"
+        return Finding("problem", "cubes_file", message, error.hint)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding(
+            "note",
+            "cubes_file",
+            f"The list of cubes could not be looked at: {error}",
+            "Run `cubehub up` once.",
+        )
+    return Finding("ok", "cubes", "The list of cubes can be read.")
 
 
 def _config(data: DataFolder) -> ConfigFolder:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import yaml
 
+from cubehub.errors import BadInputError
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_PATIENCE_S, _BAD = 60, 2
 
 
 def cube_rows(path: Path) -> list[dict[str, str]]:
@@ -31,6 +37,26 @@ def cube_rows(path: Path) -> list[dict[str, str]]:
         }
         for name, cube in cubes
     ]
+
+
+def check_cubes(python: Path, path: Path) -> None:
+    """Have the cube server's own reader look at the list, before the server or after somebody has changed it.
+
+    Parameters
+    ----------
+    python
+        Of the cubes' environment.
+
+    Raises
+    ------
+    BadInputError
+        It is wrong; names file, cube and key.
+    """
+    command = [str(python), "-m", "xcube_cubehub.check", str(path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_S)
+    if ran.returncode == _BAD:
+        message, _, hint = ran.stderr.strip().partition("\n")
+        raise BadInputError(message, hint, code="cubes_file")
 
 
 def public_items(cubes_yaml: Path, folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from xcube_cubehub.cubegrid import Area, CubeGrid
 from xcube_cubehub.errors import CubeError, RecipeError, SceneBrokenError
@@ -91,8 +92,10 @@ class FileRecipe:
         try:
             grid = GridSpec(crs=crs, resolution=resolution, zones=self.spec.grid.zones)
         except ValueError as error:
+            why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise RecipeError(
-                f"no grid of {resolution} in {crs[:80]}: {error}", "use EPSG:n or utm"
+                f"there is no grid {crs[:80]}@{resolution:g}: {why}",
+                "write CRS@STEP with EPSG:n or utm, and a step above 0 in the CRS's unit, such as EPSG:32633@20",
             ) from error
         return FileRecipe(self.spec.model_copy(update={"grid": grid}))
 

@@ -99,7 +99,8 @@ def read_raster(handle: SceneHandle, recipe: RecipeFile, grid: CubeGrid) -> Iter
         TypeError,
         MemoryError,
     ) as error:
-        raise SceneBrokenError(f"it cannot be read: {error}") from error
+        # GDAL's own words are in the cause, if there is one
+        raise SceneBrokenError(f"it cannot be read: {error.__cause__ or error}") from error
 
 
 @lru_cache(maxsize=64)

@@ -78,5 +78,6 @@ class Recipe:
                 return source / name
         message = f"{self.name}: neither {' nor '.join(self.inputs)} in {source}"
         raise SourceMissingError(
-            message, "give --source DIR, the folder with the sample crops or the full data"
+            message,
+            "for a cube from scenes say --area too; else give --source the folder with the sample crops or the full data",
         )

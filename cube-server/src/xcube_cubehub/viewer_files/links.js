@@ -96,6 +96,7 @@
       return { ...dataset, variables: [...variables, ...made] };
     });
 
+  const MISSING = "The cube of this link is not there, or not for you: sign in if it is yours. You may see another one now.";
   const say = (words) => {
     const box = document.createElement("div");
     box.setAttribute("role", "alert");
@@ -126,9 +127,22 @@
     const old = state.dataState.datasets;
     state.dataState.datasets = Array.isArray(old) ? today(datasets, old) : datasets;
     const there = datasets.some((one) => one.id === state.controlState.selectedDatasetId);
-    if (shared !== null && !there) say("The cube of this link is not there, or not for you: sign in if it is yours.");
+    const named = shared !== null || datasets.some((one) => one.id === asked.get("dataset"));
+    if (!there || !named) say(MISSING);
     return new Response(JSON.stringify({ apiUrl: api, state }), { headers: { "Content-Type": "application/json" } });
   };
+
+  // A link to a cube alone is the viewer's own kind, which shows another cube without a word
+  if (asked.has("dataset") && !isPlain && !asked.has("stateKey")) {
+    window.addEventListener("load", async () => {
+      try {
+        const { datasets } = await list({});
+        if (!datasets.some((one) => one.id === asked.get("dataset"))) say(MISSING);
+      } catch {
+        // The server is restarting, and the viewer says so
+      }
+    });
+  }
 
   window.fetch = (input, init) => {
     const url = new URL(input instanceof Request ? input.url : input, location.href);

@@ -85,7 +85,7 @@ def _style(given: tuple[str, ...]) -> dict[str, Any] | None:
 
 def _shown(cube: publishing.Published) -> str:
     state = f"  ({cube.state})" if cube.state else ""
-    return f"{cube.name}  {cube.owner}  {cube.access_text}  until {cube.expires:%Y-%m-%d}  {cube.size_bytes / 2**20:.1f} MiB{state}\n    {cube.url}"
+    return f"{cube.name}  ({cube.id})  {cube.owner}  {cube.access_text}  until {cube.expires:%Y-%m-%d}  {cube.size_bytes / 2**20:.1f} MiB{state}\n    {cube.url}"
 
 
 def _tell(cube: publishing.Published, *, as_json: bool) -> None:

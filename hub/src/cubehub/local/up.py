@@ -20,6 +20,7 @@ from cubehub_spawner.isolation import Isolation, probe_isolation, uid_reaches
 from cubehub_spawner.uids import FIRST, let_pass
 
 from cubehub import __version__
+from cubehub.cube_list import check_cubes
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.keycloak.fetch import VERSION
 from cubehub.keycloak.provision import provision
@@ -127,6 +128,7 @@ def get_ready(request: Request, progress: Progress) -> Ready:
         check_room(data.root, first=_is_first(data))
         platform = choose_platform(data.run / "ports.json", request.host, port)
         prepare(data, make_keycloak(data, platform), progress)
+        check_cubes(data.envs / "cubes" / "bin" / "python", config.path("cubes.yaml"))
         _refuse_open(isolation_of(data), request.host)
         # that may have taken minutes, in which another program took a port
         platform = choose_platform(data.run / "ports.json", request.host, port)

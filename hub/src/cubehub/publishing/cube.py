@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
+from cubehub.publishing.errors import PublishingError
+
 
 @dataclass(frozen=True)
 class Published:
@@ -66,8 +68,21 @@ class Published:
 
     @property
     def embed(self) -> str:
-        """HTML that shows the viewer in another page; people see there what they may see."""
-        return f'<iframe src="{escape(self.url)}" title="{escape(self.title)}" width="100%" height="600" style="border:0"></iframe>'
+        """HTML that shows a public cube in another page, of a site that the platform lets do so.
+
+        Raises
+        ------
+        PublishingError
+            The cube is not for everybody: nobody is signed in to this platform on another one's page.
+        """
+        if self.access != "public":
+            raise PublishingError(
+                f"{self.name} is for {self.access_text}, and other pages show public cubes only.",
+                'Publish it with access="public", or link to its address: made.url.',
+                code="not_public",
+            )
+        address = f"{self.url.partition('/viewer/')[0]}/embed/{self.id}"
+        return f'<iframe src="{escape(address)}" title="{escape(self.title)}" width="500" height="560" loading="lazy"></iframe>'
 
     @property
     def access_text(self) -> str:

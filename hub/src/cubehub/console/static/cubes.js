@@ -34,7 +34,7 @@
       src: new URL(base + cube.embed, location.href).href,
       title: cube.title,
       width: "500",
-      height: "480",
+      height: "560",
       loading: "lazy",
     });
     const text = make("textarea", "", { readonly: "", rows: "4", "aria-label": `HTML that embeds ${cube.title}` });
