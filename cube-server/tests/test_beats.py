@@ -111,4 +111,4 @@ def test_connections_are_shared_out():
         client.close()
     listening.close()
     assert sum(counts) == 16
-    assert min(counts) >= 6, counts
+    assert min(counts) >= 3, counts
