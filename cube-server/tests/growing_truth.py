@@ -44,16 +44,20 @@ class Truth:
         """Versions that an answer may show which was asked for at one time and came at another."""
         return {
             v.number
-            for v in self.days.get(day, ())
+            for v in tuple(self.days.get(day, ()))
             if v.begun <= until and (v.gone is None or v.gone >= since)
         }
 
     def settled(self, since: float) -> set[int]:
-        """Days that whoever asks at that time has to see."""
+        """Days that whoever asks at that time has to see.
+
+        The builder's own thread adds days meanwhile, so it is copies that are gone through: ``list`` and
+        ``tuple`` take a dictionary and a list in one step.
+        """
         return {
             day
-            for day, all_ in self.days.items()
-            if any(v.done is not None and v.done <= since for v in all_)
+            for day, all_ in list(self.days.items())
+            if any(v.done is not None and v.done <= since for v in tuple(all_))
         }
 
 
