@@ -77,7 +77,7 @@ def keys(
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             found += keys(inner, shipped.get(name, {}), f"{prefix}{name}.")  # type: ignore[arg-type]
         else:
-            found.append((prefix + name, field.description or "", shipped.get(name)))
+            found.append((prefix + name, " ".join((field.description or "").split()), shipped.get(name)))
     return found
 
 
@@ -114,9 +114,9 @@ def settings_page() -> str:
         )
     lines += ["", "## storage.yaml", "", "| key | meaning | default |", "|---|---|---|"]
     shipped = yaml.safe_load(resource("config", "storage.yaml").read_text())
-    for key, field in Policy.model_fields.items():
-        meaning = str(field.description).removesuffix("; seconds.").removesuffix(".")
-        lines.append(f"| `{key}` | {meaning}. | `{shipped.get(key, {})}` |")
+    for key, meaning, value in keys(Policy, shipped):
+        default = "off, or the preset" if value is None else yaml.safe_dump(value).splitlines()[0]
+        lines.append(f"| `{key}` | {meaning.removesuffix('; seconds.').removesuffix('.')}. | `{default}` |")
     return "\n".join(lines) + "\n"
 
 

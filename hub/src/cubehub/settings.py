@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from cubehub.errors import BadInputError
+from cubehub.mail.settings import MailSettings
 from cubehub.resources import resource
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class OperatorSettings(_Strict):
     """When unused servers are stopped."""
     entitlement: EntitlementSettings = EntitlementSettings()
     """When changes of group reach running servers."""
+    mail: MailSettings = MailSettings()
+    """How people are written to."""
     spawn_timeout: Duration = Field(default=120)
     """How long a server may take to start; seconds."""
 

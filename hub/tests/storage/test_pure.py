@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cubehub.storage.caches import KINDS, kind_of
+from cubehub.storage.kinds import KINDS, kind_of
 from cubehub.storage.names import original, readable
 from cubehub.storage.tally import MOST_FOLDERS, MOST_LARGE, HomeTally, Share, biggest, linked_bytes, totals
 from hypothesis import given
@@ -81,7 +81,7 @@ def test_parts_add_up_in_any_order(parts: list[dict[bytes, int]]) -> None:
             tally = HomeTally()
             for path, size in part.items():
                 tally.count(path, "pip" if path == b"a" else None, Share(size, 1, size))
-                tally.count_large(size, 0, path)
+                tally.count_large(size, 0, path, 1)
             whole.add(tally)
         return whole.own, whole.folders, whole.caches, whole.places, sorted(whole.large)
 
@@ -92,7 +92,7 @@ def test_a_home_of_very_many_folders_stays_small() -> None:
     tally = HomeTally()
     for number in range(MOST_FOLDERS + 5000):
         tally.count(b"a/%d" % number, None, Share(1, 1, 1))
-        tally.count_large(number, 0, b"%d" % number)
+        tally.count_large(number, 0, b"%d" % number, number)
     assert len(tally.places) <= MOST_FOLDERS + 1
     assert totals(tally.places)[b""].bytes == MOST_FOLDERS + 5000
     assert len(tally.large) == MOST_LARGE

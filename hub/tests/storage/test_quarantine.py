@@ -213,7 +213,7 @@ def test_another_folder_of_the_name_stays(place: Place) -> None:
     planned = entry(place.ana, ".cache/pip")
     (place.ana / ".cache" / "pip").rename(place.ana / "kept")
     fill(place.ana / ".cache" / "pip")
-    assert "another folder" in place.away(planned)[0].why
+    assert "another one" in place.away(planned)[0].why
 
 
 @pytest.mark.parametrize("way", ["cache", "pip", "home"])
@@ -434,3 +434,77 @@ TestLife = Life.TestCase
 TestLife.settings = settings(
     max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+# Files, whole homes, and what is kept
+
+
+def test_a_large_file_goes_and_comes_back(place: Place) -> None:
+    (place.ana / "work").mkdir()
+    file = place.ana / "work" / "big.nc"
+    file.write_text("data")
+    os.utime(file, (OLD, OLD))
+    before = content(place.ana)
+    planned = entry(place.ana, "work/big.nc", kind="large")
+    assert "another one" in place.away(entry(place.ana, "work/big.nc"))[0].why, "a cache is a folder"
+    os.link(file, place.ana / "second")
+    assert "other names" in place.away(planned)[0].why
+    (place.ana / "second").unlink()
+    assert place.away(planned)[0].why == ""
+    assert not file.exists()
+    assert place.back()[0].why == ""
+    assert content(place.ana) == before
+
+
+@pytest.mark.parametrize("kind", ["idle", "workshop"])
+def test_a_whole_home_goes_and_comes_back(place: Place, kind: str) -> None:
+    fill(place.ana / "work")
+    before = content(place.ana)
+    planned = entry(place.homes, "ana", kind=kind, home=b"ana", path=b"")
+    assert place.away(planned)[0].why == ""
+    assert not place.ana.exists()
+    assert place.back()[0].why == ""
+    assert content(place.ana) == before
+    assert place.states() == [RETURNED]
+
+
+def test_a_home_comes_back_into_the_one_that_its_owner_has_by_now(place: Place) -> None:
+    fill(place.ana / "work")
+    place.away(entry(place.homes, "ana", kind="idle", home=b"ana", path=b""))
+    place.ana.mkdir()
+    (place.ana / "new").write_text("mine")
+    (done,) = place.back()
+    assert (done.why, done.path) == ("", b"restored-home")
+    assert text(place.ana / "restored-home" / "work" / "a") == "x"
+    assert text(place.ana / "new") == "mine"
+
+
+@pytest.mark.parametrize("step", ["moved", "quarantined"])
+def test_a_whole_home_is_in_one_place_after_a_kill(place: Place, step: str) -> None:
+    fill(place.ana / "work")
+    killed_at(place, "away", step, entry(place.homes, "ana", kind="idle", home=b"ana", path=b""))
+    place.recover()
+    assert place.states() == [QUARANTINED]
+    killed_at(place, "back", "back")
+    place.recover()
+    assert place.states() == [RETURNED]
+    assert text(place.ana / "work" / "a") == "x"
+
+
+@pytest.mark.parametrize("where", [".", ".cache", ".cache/pip", ".cache/pip/deep"])
+def test_what_its_owner_keeps_stays(place: Place, where: str) -> None:
+    fill(place.ana / ".cache" / "pip")
+    (place.ana / where / ".cubehub-keep").touch()
+    os.utime(place.ana / where / ".cubehub-keep", (OLD, OLD))
+    assert "keeps it" in place.away(entry(place.ana, ".cache/pip"))[0].why
+    (place.ana / where / ".cubehub-keep").unlink()
+    assert place.away(entry(place.ana, ".cache/pip"))[0].why == ""
+
+
+@pytest.mark.needs("root")
+def test_a_file_of_somebody_else_in_a_home_stays(place: Place) -> None:
+    file = place.ana / "big.nc"
+    file.write_text("data")
+    os.utime(file, (OLD, OLD))
+    os.chown(file, 12345, 12345)
+    assert "does not belong" in place.away(entry(place.ana, "big.nc", kind="large"))[0].why

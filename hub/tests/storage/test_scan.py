@@ -78,7 +78,7 @@ def test_large_files_are_told_by_name(homes: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(scanning, "LARGE_BYTES", 12_000)
     worker = here(homes)
     worker.do(0, b"")
-    assert {path for _, _, path in worker.tallies[0].large} >= {b".cache/pip/http/wheel", b"a5/b2/299.dat"}
+    assert {path for _, _, path, _ in worker.tallies[0].large} >= {b".cache/pip/http/wheel", b"a5/b2/299.dat"}
 
 
 class _Here:

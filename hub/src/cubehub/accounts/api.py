@@ -183,6 +183,7 @@ def describe(person: Person, rules: Rules) -> dict[str, Any]:
         "id": person.id,
         "email": person.email,
         "full_name": person.full_name,
+        "language": person.language,
         "enabled": person.enabled,
         "suspended": person.suspended,
         "administrator": person.administrator,

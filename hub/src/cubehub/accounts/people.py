@@ -36,6 +36,8 @@ class Person:
     """Paths of groups that are named as if they were one that counts, and grant nothing."""
     until_profile: str | None = None
     """Name of the profile to go back to then; None for none."""
+    language: str = ""
+    """That the person chose in Keycloak, such as ``et``; empty for none."""
 
     @property
     def administrator(self) -> bool:
@@ -67,6 +69,7 @@ def person(representation: Mapping[str, Any], groups: frozenset[str]) -> Person:
         suspended=first_value(representation, SUSPENDED),
         until=read_moment(first_value(representation, UNTIL)),
         until_profile=first_value(representation, UNTIL_PROFILE),
+        language=first_value(representation, "locale") or "",
     )
 
 

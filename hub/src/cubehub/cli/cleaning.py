@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from cubehub_spawner import audit
 from cubehub_spawner.entitlement import format_bytes
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -21,22 +18,16 @@ from rich.table import Table
 from rich.text import Text
 
 from cubehub.cli.common import data_option, existing, json_option
-from cubehub.errors import BadInputError, CubeHubError
-from cubehub.local.data_folder import read_json
-from cubehub.settings import ConfigFolder
+from cubehub.errors import BadInputError
 from cubehub.storage import journal, planning
 from cubehub.storage.journal import QUARANTINED, Move
-from cubehub.storage.names import original, readable
-from cubehub.storage.policies import FILE, Policy, read_policy
-from cubehub.storage.processes import Users
-from cubehub.storage.quarantine import Keeper, Outcome
-from cubehub.storage.results import Results
+from cubehub.storage.keeping import Keeping
+from cubehub.storage.names import readable
+from cubehub.storage.quarantine import Outcome
+from cubehub.storage.settings import settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from cubehub.local.data_folder import DataFolder
-    from cubehub.storage.results import Home, Summary
+    from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
 _DAY_S = 86400
@@ -48,22 +39,6 @@ homes_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the homes.  [default: that of this CubeHub]",
 )
-
-
-def _policy(folder: DataFolder) -> Policy:
-    """The policy in the folder of settings that the platform was started with, else in DATA/config, else as shipped."""
-    started_with = (read_json(folder.run / "hub.json") or {}).get("config")
-    return read_policy(
-        ConfigFolder(Path(started_with) if started_with else folder.root / "config").path(FILE)
-    )
-
-
-def _last_scan(folder: DataFolder) -> tuple[Summary, list[Home]]:
-    results = Results(folder.storage)
-    scans = results.scans()
-    if not scans:
-        raise BadInputError("Nobody has looked at the homes yet.", "Run `cubehub storage scan`.")
-    return scans[0], results.homes(scans[0].id)
 
 
 @click.command()
@@ -80,34 +55,39 @@ def plan(plan: Path | None, data: Path, by: str | None, *, as_json: bool) -> Non
 
     The file is a table (CSV). Sort it, take lines out, and give it to `cubehub storage apply`.
     """
-    folder = existing(data)
-    policy = _policy(folder)
-    summary, homes = _last_scan(folder)
+    keeping = Keeping(settings_of(existing(data)))
     now = time.time()
-    at = _date(by, now)
-    if now - summary.ended > _OLD_SCAN_S:
+    made = keeping.plan(_date(by, now))
+    entries, scanned = made.entries, made.known.summary.ended
+    if now - scanned > _OLD_SCAN_S:
         click.echo(
-            f"The last scan is {int((now - summary.ended) // _DAY_S)} days old: scan first for a plan of today.",
+            f"The last scan is {int((now - scanned) // _DAY_S)} days old: scan first for a plan of today.",
             err=True,
         )
-    entries = planning.decide(Results(folder.storage).units(summary.id), policy, at, summary.started)
-    sizes = {original(home.name): home.bytes for home in homes}
+    if made.known.people:
+        click.echo(f"Caches and trash only. {made.known.people}", err=True)
     about = [
-        f"CubeHub: caches and trash to be moved into quarantine; made {_moment(now)} from the scan of {_moment(summary.ended)}",
-        f"as of {_moment(at)}, by the policy {policy.preset}; {len(entries)} folders, {format_bytes(sum(e.bytes for e in entries))}",
-        "Lines may be sorted and taken out. What was used since, or is another folder by now, is left alone.",
+        f"CubeHub: what is to be moved into quarantine; made {_moment(now)} from the scan of {_moment(scanned)}",
+        f"as of {_moment(made.at)}, by the policy {keeping.policy.preset}; {len(entries)} entries, {format_bytes(sum(e.bytes for e in entries))}",
+        "Lines may be sorted and taken out. What was used since, or is another one by now, is left alone.",
     ]
     if plan is not None:
         _write(plan, planning.write(entries, about))
-    over = planning.excess(entries, sizes, policy)
+    waiting = keeping.waiting(entries)
     if as_json:
-        told = [asdict(e) | {"home": readable(e.home), "path": readable(e.path)} for e in entries]
+        told = [
+            asdict(e)
+            | {"home": readable(e.home), "path": readable(e.path), "waits": waiting.get((e.home, e.path), "")}
+            for e in entries
+        ]
         click.echo(
-            json.dumps({"entries": told, "excess": [asdict(x) | {"home": readable(x.home)} for x in over]})
+            json.dumps(
+                {"entries": told, "excess": [asdict(x) | {"home": readable(x.home)} for x in made.excess]}
+            )
         )
         return
     _show_plan(entries)
-    for line in _over(over):
+    for line in [*_over(made.excess), *_waits(waiting)]:
         click.echo(line)
     if plan is not None and entries:
         click.echo(f"Written to {plan}. Look at it, then: cubehub storage apply {plan}")
@@ -131,15 +111,14 @@ def apply(
 
     Nothing is deleted: `cubehub storage undo` takes the run back, `restore` one thing; `purge` frees the room after the hold.
     """
-    folder = existing(data)
-    policy = _policy(folder)
+    keeping = Keeping(settings_of(existing(data), homes))
     text = _read(plan)
     entries = planning.read(text, str(plan))
-    _, found = _last_scan(folder)
-    over = planning.excess(entries, {original(home.name): home.bytes for home in found}, policy)
+    over = planning.excess(entries, keeping.known().sizes, keeping.policy)
+    waiting = keeping.waiting(entries)
     if dry_run:
         _show_plan(entries)
-        for line in _over(over):
+        for line in [*_over(over), *_waits(waiting)]:
             click.echo(line)
         return
     if over and not yes_really:
@@ -147,13 +126,13 @@ def apply(
             f"The plan moves more than one run may. {' '.join(_over(over))}",
             "Take lines out; or say --yes-really if you have looked at it.", code="too_much",
         )  # fmt: skip
-    with _keeper(folder, homes, as_json=as_json) as (keeper, made):
-        run = made.begin_run(str(homes or folder.homes), text, time.time())
-        done = _each(entries, lambda entry: keeper.quarantine(run, entry), "moving", as_json=as_json)
-    _note(folder, "quarantine", done)
+    with keeping.keeper(_tell_earlier(as_json=as_json)) as (keeper, made):
+        run = made.begin_run(str(keeping.settings.homes), text, time.time())
+        done = _each(entries, lambda e: keeping.move(keeper, run, e, waiting), "moving", as_json=as_json)
+    keeping.note("quarantine", done)
     _tell(done, "moved into quarantine", as_json=as_json)
     if not as_json and any(not o.why for o in done):
-        days = policy.hold / _DAY_S
+        days = keeping.policy.hold / _DAY_S
         click.echo(
             f"Back with: cubehub storage undo. The room is free after: cubehub storage purge (from {days:g} days on)"
         )
@@ -165,9 +144,9 @@ def apply(
 @json_option
 def list_(data: Path, home: str | None, *, as_json: bool) -> None:
     """List what is in quarantine, the oldest first."""
-    folder = existing(data)
-    hold = _policy(folder).hold
-    with journal.opened(folder.storage) as made:
+    settings = settings_of(existing(data))
+    hold = settings.policy().hold
+    with journal.opened(settings.state) as made:
         moves = [m for m in made.moves(QUARANTINED) if home is None or readable(m.home) == home]
     if as_json:
         click.echo(json.dumps([_move_json(m, hold) for m in moves]))
@@ -210,8 +189,8 @@ def restore(
         raise BadInputError(
             "It is not said what is to come back.", "Give numbers of `cubehub storage list`, or --home NAME."
         )
-    folder = existing(data)
-    with _keeper(folder, homes, as_json=as_json) as (keeper, made):
+    keeping = Keeping(settings_of(existing(data), homes))
+    with keeping.keeper(_tell_earlier(as_json=as_json)) as (keeper, made):
         there = made.moves(QUARANTINED)
         wanted = [m for m in there if m.id in numbers or (home is not None and readable(m.home) == home)]
         missing = sorted(set(numbers) - {m.id for m in wanted})
@@ -219,7 +198,7 @@ def restore(
             what = f"number {missing[0]}" if missing else f"of the home {home!r}"
             raise BadInputError(f"There is nothing {what} in quarantine.", "See `cubehub storage list`.")
         done = _each(wanted, keeper.put_back, "putting back", as_json=as_json)
-    _note(folder, "restore", done)
+    keeping.note("restore", done)
     _tell(done, "put back", as_json=as_json)
 
 
@@ -229,8 +208,8 @@ def restore(
 @json_option
 def undo(data: Path, homes: Path | None, *, as_json: bool) -> None:
     """Take the last run of `apply` back: all that it moved and that is still in quarantine."""
-    folder = existing(data)
-    with _keeper(folder, homes, as_json=as_json) as (keeper, made):
+    keeping = Keeping(settings_of(existing(data), homes))
+    with keeping.keeper(_tell_earlier(as_json=as_json)) as (keeper, made):
         run = made.last_run()
         wanted = [] if run is None else [m for m in made.of_run(run) if m.state == QUARANTINED]
         if not wanted:
@@ -239,7 +218,7 @@ def undo(data: Path, homes: Path | None, *, as_json: bool) -> None:
                 "See `cubehub storage list` for what earlier ones have.",
             )
         done = _each(wanted[::-1], keeper.put_back, "putting back", as_json=as_json)
-    _note(folder, "restore", done)
+    keeping.note("restore", done)
     _tell(done, "put back", as_json=as_json)
 
 
@@ -250,9 +229,9 @@ def undo(data: Path, homes: Path | None, *, as_json: bool) -> None:
 @json_option
 def purge(data: Path, homes: Path | None, *, yes: bool, as_json: bool) -> None:
     """Remove for good what has been in quarantine for longer than the hold. There is no way back from this."""
-    folder = existing(data)
-    hold = _policy(folder).hold
-    with _keeper(folder, homes, as_json=as_json) as (keeper, made):
+    keeping = Keeping(settings_of(existing(data), homes))
+    hold = keeping.policy.hold
+    with keeping.keeper(_tell_earlier(as_json=as_json)) as (keeper, made):
         over = [m for m in made.moves(QUARANTINED) if time.time() - m.at >= hold]
         if not over:
             raise BadInputError(
@@ -262,25 +241,19 @@ def purge(data: Path, homes: Path | None, *, yes: bool, as_json: bool) -> None:
         if not yes and not click.confirm(f"Remove {len(over)} folders with {size} for good?", err=True):
             raise click.Abort
         # written down before, for nobody can look at it afterwards
-        _note(folder, "purge", [Outcome(m.home, m.path, m.bytes, move=m.id) for m in over])
+        keeping.note("purge", [Outcome(m.home, m.path, m.bytes, move=m.id) for m in over])
         done = _each(over, keeper.purge, "removing", as_json=as_json)
     _tell(done, "removed", as_json=as_json)
 
 
-@contextmanager
-def _keeper(
-    folder: DataFolder, homes: Path | None, *, as_json: bool
-) -> Iterator[tuple[Keeper, journal.Journal]]:
-    """The keeper, after what an earlier one left undone was brought in order."""
-    with journal.opened(folder.storage) as made:
-        keeper = Keeper(homes or folder.homes, made, Users())
-        try:
-            for outcome in keeper.recover():
-                if not as_json:
-                    click.echo(f"An earlier run was ended: {_place(outcome)}: {outcome.why}.", err=True)
-            yield keeper, made
-        finally:
-            keeper.close()
+def _tell_earlier(*, as_json: bool) -> Callable[[Outcome], None]:
+    """Tells what was found of a run that was ended."""
+
+    def tell(outcome: Outcome) -> None:
+        if not as_json:
+            click.echo(f"An earlier run was ended: {_place(outcome)}: {outcome.why}.", err=True)
+
+    return tell
 
 
 def _each(items: Sequence[T], act: Callable[[T], Outcome], what: str, *, as_json: bool) -> list[Outcome]:
@@ -295,23 +268,6 @@ def _each(items: Sequence[T], act: Callable[[T], Outcome], what: str, *, as_json
     )
     with bar:
         return [act(item) for item in bar.track(items)]
-
-
-def _note(folder: DataFolder, what: str, done: list[Outcome]) -> None:
-    """One line of the audit log for each home."""
-    homes = Counter(o.home for o in done if not o.why)
-    for home, count in sorted(homes.items()):
-        line = {
-            "time": datetime.now(UTC).isoformat(), "event": f"storage_{what}", "user": readable(home), "asked_by": f"uid {os.getuid()}",
-            "outcome": "done", "folders": count, "bytes": sum(o.bytes for o in done if o.home == home and not o.why),
-        }  # fmt: skip
-        try:
-            audit.append(folder.logs / "audit.jsonl", line)
-        except OSError as error:
-            raise CubeHubError(
-                f"It cannot be written down in {folder.logs / 'audit.jsonl'}: {error.strerror}.",
-                "Make room on the disk, then try again.",
-            ) from error
 
 
 def _tell(done: list[Outcome], what: str, *, as_json: bool) -> None:
@@ -332,7 +288,7 @@ def _tell(done: list[Outcome], what: str, *, as_json: bool) -> None:
 
 
 def _place(outcome: Outcome) -> str:
-    return f"{readable(outcome.home)}/{readable(outcome.path)}"
+    return f"{readable(outcome.home)}/{readable(outcome.path)}".removesuffix("/")
 
 
 def _show_plan(entries: list[planning.Entry]) -> None:
@@ -355,6 +311,11 @@ def _show_plan(entries: list[planning.Entry]) -> None:
         if len(sizes) > _SHOWN:
             console.print(f"and {len(sizes) - _SHOWN} more", style="dim")
     console.print(f"{len(entries):,} folders, {format_bytes(sum(e.bytes for e in entries))}")
+
+
+def _waits(waiting: dict[tuple[bytes, bytes], str]) -> list[str]:
+    reasons = Counter(waiting.values())
+    return [f"{count} of them will not be moved yet: {why}." for why, count in reasons.most_common()]
 
 
 def _over(over: list[planning.Excess]) -> list[str]:

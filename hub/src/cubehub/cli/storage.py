@@ -21,9 +21,10 @@ from cubehub.cli.cleaning import COMMANDS, homes_option
 from cubehub.cli.common import data_option, existing, json_option
 from cubehub.errors import BadInputError
 from cubehub.storage import scan as scanning
-from cubehub.storage.caches import KINDS
+from cubehub.storage.kinds import KINDS
 from cubehub.storage.page import page
 from cubehub.storage.results import Details, Home, Results, Summary, metrics
+from cubehub.storage.settings import settings_of
 
 if TYPE_CHECKING:
     from cubehub.storage.tally import Share
@@ -75,8 +76,8 @@ def scan(
 
     Nothing is changed. No link is followed and no other file system entered. What is not yours to read needs root.
     """
-    folder = existing(data)
-    root = homes or folder.homes
+    settings = settings_of(existing(data), homes)
+    root = settings.homes
     out = Console(stderr=True)
     bar = Progress(
         TextColumn("looking at homes"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[names]:,} files and folders"),
@@ -88,9 +89,10 @@ def scan(
             root,
             processes=processes or min(8, len(os.sched_getaffinity(0))),
             iops=iops or 0,
+            scratch=[os.fsencode(path) for path in settings.policy().scratch_folders],
             progress=lambda at: bar.update(task, completed=at.homes, names=at.names),
         )
-    results = Results(folder.storage)
+    results = Results(settings.state)
     number = results.add(found)
     summary = next(s for s in results.scans() if s.id == number)
     there = results.homes(number)

@@ -19,6 +19,8 @@ _AT_SYMLINK_NOFOLLOW, _AT_NO_AUTOMOUNT, _AT_STATX_DONT_SYNC = 0x100, 0x800, 0x40
 _STATX_BASIC, _STATX_MNT_ID = 0x7FF, 0x1000
 STATX_BYTES = 256
 STATX_FIELDS = struct.Struct("=16xI4x4xHxxQQQ8xq40xq")
+_OWNER = struct.Struct("=I")
+_OWNER_AT = 20
 """Of ``struct statx``: links, mode, inode, size, blocks of 512 bytes, last read and last written in whole seconds."""
 _DEVICE, _MOUNT = struct.Struct("=II"), struct.Struct("=Q")
 _DEVICE_AT, _MOUNT_AT = 136, 144
@@ -43,6 +45,7 @@ class Facts(NamedTuple):
     blocks: int
     read: int
     written: int
+    owner: int
 
 
 def look(folder: int, name: bytes) -> Facts:
@@ -56,7 +59,7 @@ def look(folder: int, name: bytes) -> Facts:
     answer = ctypes.create_string_buffer(STATX_BYTES)
     if statx(ctypes.c_int(folder), name, _STATX_FLAGS_NOW, STATX_MASK, answer):
         raise _failure(name)
-    return Facts(*STATX_FIELDS.unpack_from(answer))
+    return Facts(*STATX_FIELDS.unpack_from(answer), *_OWNER.unpack_from(answer, _OWNER_AT))
 
 
 def open_folder(at: int, path: bytes) -> int:

@@ -9,34 +9,37 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cubehub.errors import BadInputError
-from cubehub.storage.caches import KINDS
+from cubehub.storage.kinds import ASKED, KINDS
 from cubehub.storage.names import original, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cubehub.storage.policies import Policy
-    from cubehub.storage.results import FoundUnit
 
 COLUMNS = ("home", "path", "kind", "bytes", "files", "last_used", "unused_since", "inode")
 MOST_LINES = 1_000_000
+WHOLE = "."
+"""How a home as a whole is written where a path is expected."""
+OF_HOMES = frozenset({"idle", "workshop"})
+"""Kinds of which an entry is a home as a whole."""
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A folder that is to be moved.
+    """A folder, file or home that is to be moved.
 
     Attributes
     ----------
     home, path : bytes
-        Name of the home, and path from it.
+        Name of the home, and path from it; an empty path for the home itself.
     newest : int
         When something in it was last used, in seconds since 1970; 0 if it is empty.
     cutoff : int
         It is only moved if nothing in it was used since then.
     inode : int
-        Of the folder: another one of that name is not meant.
+        Of it: another one of that name is not meant.
     """
 
     home: bytes
@@ -49,36 +52,6 @@ class Entry:
     inode: int
 
 
-def decide(units: Iterable[FoundUnit], policy: Policy, at: float, scanned: float) -> list[Entry]:
-    """What a policy would have moved at a date.
-
-    Parameters
-    ----------
-    at : float
-        The date, seconds since 1970; in the future for what is to be expected if nobody uses any of it.
-    scanned : float
-        When the units were looked at: what was used since is not known.
-
-    Returns
-    -------
-    list of Entry
-        The largest first. The cutoff is never later than the scan.
-    """
-    entries = []
-    for unit in units:
-        age = policy.age(unit.kind)
-        if age is None:
-            continue
-        cutoff = int(min(at - age, scanned))
-        if unit.newest < cutoff and (unit.files or unit.bytes):
-            entries.append(
-                Entry(
-                    original(unit.home), original(unit.path), unit.kind, unit.bytes, unit.files, unit.newest, cutoff, unit.inode
-                )
-            )  # fmt: skip
-    return sorted(entries, key=lambda e: (-e.bytes, e.home, e.path))
-
-
 def write(entries: Iterable[Entry], about: Iterable[str]) -> str:
     """The plan as text: what it is about as lines with ``#``, then a table."""
     out = io.StringIO()
@@ -88,7 +61,7 @@ def write(entries: Iterable[Entry], about: Iterable[str]) -> str:
     table.writerow(COLUMNS)
     for e in entries:
         table.writerow(
-            (_cell(e.home), _cell(e.path), e.kind, e.bytes, e.files, _moment(e.newest) if e.newest else "never", _moment(e.cutoff), e.inode)
+            (_cell(e.home), _cell(e.path) if e.path else WHOLE, e.kind, e.bytes, e.files, _moment(e.newest) if e.newest else "never", _moment(e.cutoff), e.inode)
         )  # fmt: skip
     return out.getvalue()
 
@@ -145,7 +118,13 @@ def _entry(cells: list[str]) -> Entry:
     name, way = original(home.removeprefix("'")), original(path.removeprefix("'"))
     if not name or b"/" in name or b"\0" in name or name.startswith(b"."):
         raise ValueError(f"{home[:80]!r} is no home")
-    parts = way.split(b"/")
+    if kind in ASKED:
+        raise ValueError(f"{kind!r} is not done by a plan")
+    if (path == WHOLE) != (kind in OF_HOMES):
+        raise ValueError(f"{path[:80]!r} does not go with the kind {kind}")
+    if path == WHOLE:
+        way = b""
+    parts = way.split(b"/") if path != WHOLE else []
     if b"\0" in way or any(part in {b"", b".", b".."} for part in parts):
         raise ValueError(f"{path[:80]!r} is no path below a home")
     return Entry(
@@ -195,12 +174,16 @@ def excess(entries: Iterable[Entry], sizes: dict[bytes, int], policy: Policy) ->
         Bytes of each home, as scanned.
     """
     moved: dict[bytes, int] = {}
+    everything = 0
     for entry in entries:
-        moved[entry.home] = moved.get(entry.home, 0) + entry.bytes
+        everything += entry.bytes
+        if entry.path:
+            # a home as a whole is all of it, and meant so
+            moved[entry.home] = moved.get(entry.home, 0) + entry.bytes
     found = []
     whole = sum(sizes.values())
-    if whole and 100 * sum(moved.values()) / whole > policy.most_of_platform:
-        found.append(Excess(b"", 100 * sum(moved.values()) / whole, policy.most_of_platform))
+    if whole and 100 * everything / whole > policy.most_of_platform:
+        found.append(Excess(b"", 100 * everything / whole, policy.most_of_platform))
     for home, size in sorted(moved.items()):
         per_cent = 100 * size / sizes[home] if sizes.get(home) else 100.0
         if per_cent > policy.most_of_home:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+import re
+from datetime import date  # noqa: TC003 - pydantic needs it at run time
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from cubehub_spawner.profiles import parse_bytes
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from cubehub.errors import BadInputError
 from cubehub.settings import Duration, read_seconds
@@ -15,7 +19,8 @@ if TYPE_CHECKING:
 
 FILE = "storage.yaml"
 DAY_S = 86400
-Kind = Literal["pip", "conda", "uv", "checkpoints", "trash", "other"]
+CacheKind = Literal["pip", "conda", "uv", "checkpoints", "trash", "other"]
+Preset = Literal["gentle", "university", "workshop", "off"]
 
 
 def _age(value: object) -> object:
@@ -24,7 +29,9 @@ def _age(value: object) -> object:
 
 
 Age = Annotated[int | None, BeforeValidator(_age)]
-PRESETS: dict[str, dict[Kind, int | None]] = {
+Size = Annotated[int, BeforeValidator(parse_bytes)]
+_GIB = 2**30
+_CACHES: dict[str, dict[str, int | None]] = {
     "gentle": {
         "pip": 90 * DAY_S, "conda": 90 * DAY_S, "uv": 90 * DAY_S, "checkpoints": 60 * DAY_S, "trash": 60 * DAY_S, "other": None,
     },
@@ -34,29 +41,146 @@ PRESETS: dict[str, dict[Kind, int | None]] = {
     "workshop": dict.fromkeys(("pip", "conda", "uv", "checkpoints", "trash", "other"), 3 * DAY_S),
     "off": dict.fromkeys(("pip", "conda", "uv", "checkpoints", "trash", "other")),
 }  # fmt: skip
+_OTHERS: dict[str, dict[str, int | None]] = {
+    "gentle": dict.fromkeys(("scratch", "large", "idle", "over_quota")),
+    "university": {
+        "scratch": 60 * DAY_S,
+        "large": 365 * DAY_S,
+        "idle": 365 * DAY_S,
+        "over_quota": 14 * DAY_S,
+    },
+    "workshop": {"scratch": 7 * DAY_S, "large": None, "idle": 60 * DAY_S, "over_quota": 3 * DAY_S},
+    "off": dict.fromkeys(("scratch", "large", "idle", "over_quota")),
+}
+PRESETS: dict[str, dict[str, int | None]] = {name: _CACHES[name] | _OTHERS[name] for name in _CACHES}
+"""Ages in seconds, by preset and kind; None for never."""
+OVER_QUOTA_AGE_S = DAY_S
+"""Caches that a home has which is over its quota go after so long without use."""
 
 
-class Policy(BaseModel):
-    """The content of `storage.yaml`."""
-
+class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    preset: Literal["gentle", "university", "workshop", "off"] = "gentle"
-    """Ages of all kinds, to which `caches` has exceptions."""
-    caches: dict[Kind, Age] = {}
+
+class Rules(_Strict):
+    """After how long without use something may be moved; of all homes, or of those of a profile."""
+
+    preset: Preset = "gentle"
+    """Ages of all kinds, to which the rest has exceptions."""
+    caches: dict[CacheKind, Age] = {}
     """By kind, after how long without use; ``off`` for never."""
+    scratch: Age = None
+    """Files and folders in a folder for scratch."""
+    large: Age = None
+    """Files of at least `large_from`."""
+    idle: Age = None
+    """Homes of whom did not log in, ran no server and used no file for so long."""
+    over_quota: Age = None
+    """For so long a home may be over the storage of its profile; then its caches go after a day without use."""
+
+    def age_of(self, kind: str) -> tuple[int | None] | None:
+        """What these rules say of a kind, in a tuple; None if they say nothing."""
+        caches: dict[str, int | None] = dict(self.caches.items())
+        if kind in caches:
+            return (caches[kind],)
+        if kind in self.model_fields_set and kind in _OTHERS["off"]:
+            return (getattr(self, kind),)
+        if "preset" in self.model_fields_set:
+            return (PRESETS[self.preset].get(kind),)
+        return None
+
+
+class Workshop(_Strict):
+    """Homes that are needed until a day."""
+
+    homes: str = Field(min_length=1, max_length=100)
+    """Names of the homes, such as ``summer-*``."""
+    ends: date
+    """The last day, in UTC."""
+
+    def has(self, home: str) -> bool:
+        """Whether a home is one of them."""
+        return fnmatchcase(home, self.homes)
+
+
+class NoticeSettings(_Strict):
+    """When people are told before something that they made is moved."""
+
+    first: Duration = Field(default=14 * DAY_S)
+    """How long before."""
+    second: Duration = Field(default=3 * DAY_S)
+    """How long before they are told again."""
+
+
+class ArchiveSettings(_Strict):
+    """Where and how long what people made is kept once it is out of quarantine."""
+
+    to: str = ""
+    """A folder, or ``s3://BUCKET/PREFIX``; without one nothing that people made is removed from quarantine."""
+    keep: Age = None
+    """How long an archive is kept; ``off`` for ever."""
+
+
+class Policy(Rules):
+    """The content of `storage.yaml`."""
+
+    profiles: dict[str, Rules] = {}
+    """Other rules for the homes of a profile, by its name."""
+    scratch_folders: list[str] = ["scratch"]
+    """Folders of a home that are for scratch, as paths from it."""
+    large_from: Size = 10 * _GIB
+    """What a large file is; bytes."""
+    workshops: list[Workshop] = []
+    """Workshops and when they end."""
+    notices: NoticeSettings = NoticeSettings()
+    """When people are told."""
+    archive: ArchiveSettings = ArchiveSettings()
+    """Where what people made is kept."""
     hold: Duration = Field(default=14 * DAY_S)
     """How long a thing is kept in quarantine at least; seconds."""
     most_of_home: float = Field(default=50, gt=0, le=100)
-    """Per cent of a home that one run may move."""
+    """Per cent of a home that one run may move; an idle home as a whole is not counted here."""
     most_of_platform: float = Field(default=10, gt=0, le=100)
     """Per cent of all homes that one run may move."""
+    automatic: bool = False
+    """Whether a round applies its plan itself, archives and purges; else it scans, plans and tells people only."""
+    every: Duration = Field(default=DAY_S)
+    """How often the platform makes a round; seconds."""
 
-    def age(self, kind: str) -> int | None:
-        """Seconds without use after which a kind is cleaned up; None for never."""
-        ages: dict[str, int | None] = dict(PRESETS[self.preset].items())
-        ages.update(self.caches.items())
-        return ages.get(kind)
+    @field_validator("scratch_folders")
+    @classmethod
+    def _folders(cls, value: list[str]) -> list[str]:
+        for path in value:
+            if not path or path.startswith("/") or any(p in {"", ".", ".."} for p in path.split("/")):
+                raise ValueError(f"{path!r} is no path from a home, such as scratch or work/tmp")
+            if re.search(r"[\0\n]", path):
+                raise ValueError(f"{path!r} is no path")
+        return value
+
+    def age(self, kind: str, profile: str | None = None) -> int | None:
+        """Seconds without use after which a kind is cleaned up; None for never.
+
+        Parameters
+        ----------
+        profile : str or None
+            Of the home's owner: what is said for it comes first.
+        """
+        for rules in (self.profiles.get(profile or ""), self):
+            said = rules.age_of(kind) if rules is not None else None
+            if said is not None:
+                return said[0]
+        return PRESETS[self.preset].get(kind)
+
+    def needs_people(self) -> bool:
+        """Whether anything is moved that people made, or by profile: who has which home must be known then."""
+        every: list[Rules] = [self, *self.profiles.values()]
+        kinds = ("scratch", "large", "idle", "over_quota")
+        made = any(self._says(rules, kind) for rules in every for kind in kinds)
+        return bool(made or self.profiles or self.workshops)
+
+    def _says(self, rules: Rules, kind: str) -> bool:
+        said: Any = rules.age_of(kind)
+        return (said[0] if said is not None else PRESETS[self.preset].get(kind)) is not None
 
 
 def read_policy(path: Path) -> Policy:

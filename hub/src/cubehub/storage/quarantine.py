@@ -27,7 +27,8 @@ from cubehub.storage.journal import (
     Journal,
     Move,
 )
-from cubehub.storage.trees import folder_in, look_through, move, remove
+from cubehub.storage.kinds import ASKED, KEEP
+from cubehub.storage.trees import Inside, folder_in, look_through, move, remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +36,13 @@ if TYPE_CHECKING:
 
     from cubehub.storage.planning import Entry
 
+_FILES = frozenset({"large", "scratch"})
+"""Kinds that may be a file."""
+_KEPT = "its owner keeps it"
+_NOT_OWN = "it does not belong to the owner of the home"
 FOLDER, ITEM = b".cubehub-quarantine", b"item"
+WHOLE_HOME = b"restored-home"
+"""Folder of a home in which an earlier home of its owner comes back."""
 _MOST_NAMES = 100
 """Tries for a free name beside what is in the way."""
 
@@ -111,22 +118,8 @@ class Keeper:
             return Outcome(entry.home, entry.path, 0, _why(error))
 
     def _move_away(self, run: int, entry: Entry) -> Outcome:
-        above, _, name = entry.path.rpartition(b"/")
-        with self._home(entry.home) as home, folder_in(home, above) as parent:
-            facts = beneath.look(parent, name)
-            if not stat.S_ISDIR(facts.mode) or facts.inode != entry.inode:
-                raise SkippedError("it is another folder than the one that was looked at")
-            with folder_in(parent, name) as item:
-                owner, of_home = os.fstat(item).st_uid, os.fstat(home).st_uid
-                if owner != of_home:
-                    raise SkippedError("it does not belong to the owner of the home")
-                found = look_through(item)
-            if found.newest >= entry.cutoff:
-                raise SkippedError("it was used since")
-            if found.unread:
-                raise SkippedError("not all of it can be looked into")
-            if why := self._in_use(home, found.inodes):
-                raise SkippedError(why)
+        with self._home(entry.home) as home, self._above(home, entry) as (parent, name):
+            found = self._checked(home, parent, name, entry)
             made = self._journal.intend(
                 run, entry.home, entry.path, entry.kind, found.bytes, found.files, entry.inode, self._now()
             )
@@ -154,27 +147,92 @@ class Keeper:
                 os.close(slot)
         return Outcome(entry.home, entry.path, found.bytes, move=made)
 
+    @contextmanager
+    def _above(self, home: int, entry: Entry) -> Iterator[tuple[int, bytes]]:
+        """The folder that an entry is in, and its name there; no folder on the way may say that it is to be kept."""
+        if not entry.path:
+            yield self._root, entry.home
+            return
+        above, _, name = entry.path.rpartition(b"/")
+        parts = above.split(b"/") if above else []
+        for depth in range(len(parts) + 1):
+            with folder_in(home, b"/".join(parts[:depth])) as way:
+                if entry.kind not in ASKED and _has(way, KEEP):
+                    raise SkippedError(_KEPT)
+        with folder_in(home, above) as parent:
+            yield parent, name
+
+    def _checked(self, home: int, parent: int, name: bytes, entry: Entry) -> Inside:
+        """What is in an entry, if all that the plan says of it still holds."""
+        facts = beneath.look(parent, name)
+        is_file = stat.S_ISREG(facts.mode) and entry.kind in _FILES
+        if facts.inode != entry.inode or not (is_file or stat.S_ISDIR(facts.mode)):
+            raise SkippedError("it is another one than what was looked at")
+        if is_file:
+            found = self._file(home, facts)
+        elif entry.path:
+            with folder_in(parent, name) as item:
+                if os.fstat(item).st_uid != os.fstat(home).st_uid:
+                    raise SkippedError(_NOT_OWN)
+                found = look_through(item)
+        else:
+            found = look_through(home)
+        if found.kept and entry.kind not in ASKED:
+            raise SkippedError(_KEPT)
+        if found.newest >= entry.cutoff:
+            raise SkippedError("it was used since")
+        if found.unread:
+            raise SkippedError("not all of it can be looked into")
+        if why := self._in_use(home, found.inodes):
+            raise SkippedError(why)
+        return found
+
+    @staticmethod
+    def _file(home: int, facts: beneath.Facts) -> Inside:
+        of_home = os.fstat(home)
+        if facts.owner != of_home.st_uid:
+            raise SkippedError(_NOT_OWN)
+        if facts.links > 1:
+            raise SkippedError("the file has other names, so that nothing would be freed")
+        found = Inside(facts.blocks * 512, 1, max(facts.read, facts.written))
+        found.inodes.add((of_home.st_dev, facts.inode))
+        return found
+
     # Back
 
     def put_back(self, made: Move) -> Outcome:
-        """Put a folder back where it was; beside it under another name, where there is something by now."""
+        """Put something back where it was; beside it under another name, where there is something by now.
+
+        Notes
+        -----
+        A home as a whole comes back as it was; where its owner has another one by now, as a folder in that.
+        """
         try:
+            if not made.path and not _has(self._root, made.home):
+                return self._with_slot(made, self._root, b"", made.home)
             with self._home(made.home) as home:
                 above, _, name = made.path.rpartition(b"/")
                 with self._made_again(home, above) as parent:
-                    slot = self._slot(made.id)
-                    try:
-                        return self._return(made, slot, parent, above, name)
-                    finally:
-                        os.close(slot)
+                    return self._with_slot(made, parent, above, name or WHOLE_HOME)
         except SkippedError as skipped:
             return Outcome(made.home, made.path, 0, str(skipped), made.id)
         except OSError as error:
             return Outcome(made.home, made.path, 0, _why(error), made.id)
 
+    def _with_slot(self, made: Move, parent: int, above: bytes, name: bytes) -> Outcome:
+        slot = self._slot(made.id)
+        try:
+            return self._return(made, slot, parent, above, name)
+        finally:
+            os.close(slot)
+
     def _return(self, made: Move, slot: int, parent: int, above: bytes, name: bytes) -> Outcome:
-        for new in (name, *(name + b".restored-%d" % n for n in range(1, _MOST_NAMES))):
-            path = above + b"/" + new if above else new
+        home_itself = parent == self._root
+        names = (
+            [name] if home_itself else [name, *(name + b".restored-%d" % n for n in range(1, _MOST_NAMES))]
+        )
+        for new in names:
+            path = b"" if home_itself else above + b"/" + new if above else new
             self._journal.set(made.id, RETURNING, self._now(), path)
             self._step("returning")
             try:
@@ -243,7 +301,13 @@ class Keeper:
                 self._journal.set(made.id, RETURNED, self._now(), made.back)
                 self._leave(made.id)
                 told.append(
-                    Outcome(made.home, made.back or made.path, made.bytes, "it is back in the home", made.id)
+                    Outcome(
+                        made.home,
+                        made.path if made.back is None else made.back,
+                        made.bytes,
+                        "it is back in the home",
+                        made.id,
+                    )
                 )
             else:
                 self._journal.forget(made.id)
@@ -331,6 +395,14 @@ class Keeper:
             yield at
         finally:
             os.close(at)
+
+
+def _has(folder: int, name: bytes) -> bool:
+    try:
+        beneath.look(folder, name)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _why(error: OSError) -> str:

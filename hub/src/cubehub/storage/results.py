@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from cubehub.storage.scan import Scan
 
 FILE = "storage.sqlite"
-VERSION = 1
+VERSION = 2
 KEPT_WHOLE = 3
 """Scans of which all is kept; of earlier ones only how much each home had."""
 _TABLES = """
 CREATE TABLE scans (id INTEGER PRIMARY KEY, root TEXT, started REAL, ended REAL, homes INTEGER, files INTEGER, bytes INTEGER);
 CREATE TABLE homes (scan INTEGER REFERENCES scans ON DELETE CASCADE, name TEXT, bytes INTEGER, files INTEGER, folders INTEGER,
-  newest INTEGER, unread INTEGER, PRIMARY KEY (scan, name)) WITHOUT ROWID;
+  newest INTEGER, unread INTEGER, inode INTEGER, PRIMARY KEY (scan, name)) WITHOUT ROWID;
 CREATE TABLE caches (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, kind TEXT, bytes INTEGER, files INTEGER,
   newest INTEGER, PRIMARY KEY (scan, home, kind)) WITHOUT ROWID;
 CREATE TABLE places (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, path TEXT, bytes INTEGER, files INTEGER,
@@ -33,10 +33,19 @@ CREATE TABLE places (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT,
 CREATE TABLE units (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, path TEXT, kind TEXT, inode INTEGER,
   bytes INTEGER, files INTEGER, newest INTEGER, PRIMARY KEY (scan, home, path)) WITHOUT ROWID;
 CREATE TABLE large (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, path TEXT, bytes INTEGER, newest INTEGER,
-  PRIMARY KEY (scan, home, path)) WITHOUT ROWID;
+  inode INTEGER, PRIMARY KEY (scan, home, path)) WITHOUT ROWID;
 CREATE TABLE unread (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, path TEXT, why TEXT,
   PRIMARY KEY (scan, home, path)) WITHOUT ROWID;
+CREATE TABLE kept (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, path TEXT,
+  PRIMARY KEY (scan, home, path)) WITHOUT ROWID;
 """
+_FROM_1 = """
+ALTER TABLE homes ADD COLUMN inode INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE large ADD COLUMN inode INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE kept (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, path TEXT,
+  PRIMARY KEY (scan, home, path)) WITHOUT ROWID;
+"""
+"""From version 1 on: what has no inode is in no plan until the next scan."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,8 @@ class Home:
         Places that could not be looked into.
     caches : dict of str to Share
         By kind.
+    inode : int
+        Of its folder; 0 if that is not known.
     """
 
     name: str
@@ -62,11 +73,23 @@ class Home:
     newest: int
     unread: int
     caches: dict[str, Share]
+    inode: int = 0
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A large file; home and path as `readable` writes them."""
+
+    home: str
+    path: str
+    inode: int
+    bytes: int
+    newest: int
 
 
 @dataclass(frozen=True)
 class FoundUnit:
-    """A folder that is cleaned up as a whole; home and path as `readable` writes them."""
+    """A folder or file that is cleaned up as a whole; home and path as `readable` writes them."""
 
     home: str
     path: str
@@ -140,6 +163,8 @@ class Results:
         (version,) = made.execute("PRAGMA user_version").fetchone()
         if version == 0:
             made.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif version == 1:
+            made.executescript(f"BEGIN IMMEDIATE; {_FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
         elif version != VERSION:
             message = f"{self._file} was written by another version of CubeHub."
             raise CubeHubError(message, "Move it away: the next scan makes it anew.")
@@ -162,7 +187,7 @@ class Results:
                     "SELECT id FROM scans ORDER BY id DESC LIMIT -1 OFFSET ?", (KEPT_WHOLE,)
                 )
             ]
-            for table in ("caches", "places", "units", "large", "unread"):
+            for table in ("caches", "places", "units", "large", "unread", "kept"):
                 made.executemany(f"DELETE FROM {table} WHERE scan = ?", [(n,) for n in old])  # noqa: S608 - as above
         return number or 0
 
@@ -185,10 +210,10 @@ class Results:
             ):
                 caches.setdefault(home, {})[kind] = Share(size, files, newest)
             rows = made.execute(
-                "SELECT name, bytes, files, folders, newest, unread FROM homes WHERE scan = ? ORDER BY bytes DESC, name",
+                "SELECT name, bytes, files, folders, newest, unread, inode FROM homes WHERE scan = ? ORDER BY bytes DESC, name",
                 (scan,),
             )
-            return [Home(name, *numbers, caches.get(name, {})) for name, *numbers in rows]  # type: ignore[call-arg]
+            return [Home(name, *rest, caches.get(name, {}), inode) for name, *rest, inode in rows]  # type: ignore[call-arg]
 
     def units(self, scan: int) -> list[FoundUnit]:
         """Caches and trash of a scan by folder, by home and path."""
@@ -197,6 +222,30 @@ class Results:
                 "SELECT home, path, kind, inode, bytes, files, newest FROM units WHERE scan = ? ORDER BY home, path", (scan,)
             )  # fmt: skip
             return [FoundUnit(*row) for row in rows]
+
+    def large(self, scan: int) -> list[FoundFile]:
+        """Large files of a scan, by home and path."""
+        with self._open() as made:
+            rows = made.execute(
+                "SELECT home, path, inode, bytes, newest FROM large WHERE scan = ? ORDER BY home, path",
+                (scan,),
+            )
+            return [FoundFile(*row) for row in rows]
+
+    def kept(self, scan: int) -> list[tuple[str, str]]:
+        """Home and path of each folder that its owner keeps by a file in it."""
+        with self._open() as made:
+            return list(made.execute("SELECT home, path FROM kept WHERE scan = ?", (scan,)))
+
+    def fill(self) -> list[tuple[float, str, int]]:
+        """Of each scan that is kept and each home: when it ended, the home and its bytes; the oldest first."""
+        if not self._file.exists():
+            return []
+        with self._open() as made:
+            rows = made.execute(
+                "SELECT scans.ended, homes.name, homes.bytes FROM homes JOIN scans ON scans.id = homes.scan ORDER BY scans.id"
+            )
+            return list(rows)
 
     def details(self, scan: int, home: str) -> Details:
         """What fills a home; of scans that are not kept whole nothing."""
@@ -215,7 +264,7 @@ class Results:
             )  # fmt: skip
 
 
-_WIDTHS = {"homes": 7, "caches": 6, "places": 6, "units": 8, "large": 5, "unread": 4}
+_WIDTHS = {"homes": 8, "caches": 6, "places": 6, "units": 8, "large": 6, "unread": 4, "kept": 3}
 
 
 def _rows(number: int, scan: Scan) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
@@ -233,6 +282,7 @@ def _rows(number: int, scan: Scan) -> Iterator[tuple[str, list[tuple[Any, ...]]]
                     tally.folders,
                     tally.own.newest,
                     tally.unread_count,
+                    tally.inode,
                 )
             ],
         )
@@ -249,7 +299,14 @@ def _rows(number: int, scan: Scan) -> Iterator[tuple[str, list[tuple[Any, ...]]]
                 if u.inode
             ],
         )
-        yield "large", [(number, home, readable(path), size, newest) for size, newest, path in tally.large]
+        yield (
+            "large",
+            [
+                (number, home, readable(path), size, newest, inode)
+                for size, newest, path, inode in tally.large
+            ],
+        )
+        yield "kept", [(number, home, readable(path)) for path in set(tally.kept)]
         yield "unread", [(number, home, readable(path), why) for path, why in dict(tally.unread).items()]
 
 

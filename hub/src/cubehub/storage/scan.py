@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import beneath
-from cubehub.storage.caches import begins, kind_of
-from cubehub.storage.tally import FOLDER_DEPTH, LARGE_BYTES, HomeTally, Share, linked_bytes
+from cubehub.storage.kinds import KEEP, SCRATCH, begins, kind_of
+from cubehub.storage.tally import FOLDER_DEPTH, LARGE_BYTES, MOST_KEPT, HomeTally, Share, linked_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from multiprocessing.connection import Connection
     from pathlib import Path
 
@@ -90,6 +90,7 @@ def scan(
     *,
     processes: int = 2,
     iops: float = 0,
+    scratch: Collection[bytes] = (),
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Scan:
     """Look at all homes once.
@@ -102,6 +103,8 @@ def scan(
         That share the work; of one large home, too.
     iops : float
         Names and folders that may be looked at in a second by all of them; 0 for no bound.
+    scratch : collection of bytes
+        Paths from a home of the folders that are for scratch; what is in them is told one by one.
     progress : callable
         Told now and then how far it is.
 
@@ -122,7 +125,7 @@ def scan(
         for number in range(processes):
             receiving, sending = context.Pipe(duplex=False)
             worker = context.Process(
-                target=_work, args=(os.fspath(root), names, number, iops / processes, queue, shared, sending), daemon=True,
+                target=_work, args=(os.fspath(root), names, number, iops / processes, frozenset(scratch), queue, shared, sending), daemon=True,
             )  # fmt: skip
             worker.start()
             sending.close()
@@ -202,12 +205,15 @@ def _work(
     names: list[bytes],
     number: int,
     rate: float,
+    scratch: frozenset[bytes],
     queue: Any,
     shared: _Shared,
     sending: Connection[Any, Any],
 ) -> None:
     """Take tasks until there are none; then tell what was found."""
-    worker = Worker(os.open(root, beneath.FOLDER & ~os.O_NOFOLLOW), names, number, rate, queue, shared)
+    worker = Worker(
+        os.open(root, beneath.FOLDER & ~os.O_NOFOLLOW), names, number, rate, queue, shared, scratch
+    )
     while True:
         with shared.idle.get_lock():
             shared.idle.value += 1
@@ -225,15 +231,15 @@ def _work(
 
 @dataclass(frozen=True)
 class _Where:
-    """What a folder belongs to: the kind of cache and the unit (`caches.begins`), None for what people made."""
+    """What a folder belongs to: the kind and the unit (`kinds.begins`), None for what people made."""
 
     kind: str | None = None
     unit: bytes | None = None
 
-    def below(self, path: bytes) -> _Where:
+    def below(self, path: bytes, scratch: frozenset[bytes]) -> _Where:
         """The same of a folder in it, whose path from the home that is."""
-        kind = kind_of(path, path.rpartition(b"/")[2], self.kind)
-        return _Where(kind, path if begins(path, kind, self.kind) else self.unit if kind else None)
+        kind = kind_of(path, path.rpartition(b"/")[2], self.kind, scratch)
+        return _Where(kind, path if begins(path, kind, self.kind, scratch) else self.unit if kind else None)
 
 
 @dataclass
@@ -256,8 +262,16 @@ class Worker:
     """
 
     def __init__(
-        self, root: int, names: list[bytes], number: int, rate: float, queue: Any, shared: Any
+        self,
+        root: int,
+        names: list[bytes],
+        number: int,
+        rate: float,
+        queue: Any,
+        shared: Any,
+        scratch: frozenset[bytes] = frozenset(),
     ) -> None:
+        self._scratch = scratch
         self._root, self._names, self._number = root, names, number
         self._queue, self._shared = queue, shared
         self._idle = shared.idle.get_obj()  # read for each folder: without its lock
@@ -278,7 +292,7 @@ class Worker:
             tally.count_unread(b"", _reason(error))
             return
         try:
-            self._enter(tally, frames, top, path, _on_the_way(path))
+            self._enter(tally, frames, top, path, _on_the_way(path, self._scratch))
             while frames:
                 frame = frames[-1]
                 if not frame.below:
@@ -287,7 +301,7 @@ class Worker:
                 self._share(home, frames)
                 name = frame.below.pop()
                 way = frame.path + b"/" + name if frame.path else name
-                where = frame.where.below(way)
+                where = frame.where.below(way, self._scratch)
                 if not frame.below:
                     # Its last one: a chain of folders, however long, takes one descriptor
                     frames.pop()
@@ -322,13 +336,17 @@ class Worker:
         else:
             os.close(folder)
 
-    def _count(self, tally: HomeTally, folder: int, path: bytes, where: _Where) -> list[bytes]:
+    def _count(  # noqa: C901 - for each file, and a call costs more
+        self, tally: HomeTally, folder: int, path: bytes, where: _Where
+    ) -> list[bytes]:
         """Count what is in a folder itself; the folders in it."""
         answer = ctypes.create_string_buffer(beneath.STATX_BYTES)
         at, flags, mask = ctypes.c_int(folder), beneath.STATX_FLAGS, beneath.STATX_MASK
         statx, unpack = beneath.statx, beneath.STATX_FIELDS.unpack_from
         below: list[bytes] = []
         linked = tally.linked
+        # in a folder for scratch, each file is a unit of its own
+        singly = where.kind == SCRATCH and path in self._scratch
         blocks_in = files = newest = seen = linked_here = 0
         # Listed by the descriptor: by /proc, for then names come as bytes
         with os.scandir(b"/proc/self/fd/%d" % folder) as entries:
@@ -339,11 +357,13 @@ class Worker:
                     self._pace(_BATCH)
                 if statx(at, name, flags, mask, answer):
                     continue  # deleted meanwhile
-                links, mode, inode, size, blocks, read, written = unpack(answer)
+                links, mode, inode, _, blocks, read, written = unpack(answer)
                 if mode >> 12 == 4:
                     below.append(name)
                     continue
                 files += 1
+                if name == KEEP and len(tally.kept) < MOST_KEPT:
+                    tally.kept.append(path)
                 if links > 1:
                     linked.extend((inode, blocks * 512, links))
                     linked_here += blocks * 512
@@ -354,10 +374,13 @@ class Worker:
                 used = read if read > written else written  # noqa: FURB136 - for each file, and a call costs more
                 if used > newest:  # noqa: PLR1730 - as above
                     newest = used
-                if blocks * 512 >= LARGE_BYTES and size:
-                    tally.count_large(blocks * 512, used, path + b"/" + name if path else name)
+                if singly or blocks >= LARGE_BYTES // 512:
+                    way = path + b"/" + name if path else name
+                    _tell_alone(tally, way, answer, singly=singly)
         self._pace(seen % _BATCH + 2)
         own = beneath.look(folder, b".")
+        if not path:
+            tally.inode = own.inode
         place = b"/".join(path.split(b"/", FOLDER_DEPTH)[:FOLDER_DEPTH]) if path else b""
         share = Share((blocks_in + own.blocks) * 512, files, newest)
         tally.count(place, where.kind, share)
@@ -391,12 +414,22 @@ class Worker:
                 return
 
 
-def _on_the_way(path: bytes) -> _Where:
+def _tell_alone(tally: HomeTally, path: bytes, answer: Any, *, singly: bool) -> None:
+    """Remember a file by name: a large one, or one that is a unit of its own."""
+    links, _, inode, size, blocks, read, written = beneath.STATX_FIELDS.unpack_from(answer)
+    used = max(read, written)
+    if blocks * 512 >= LARGE_BYTES and size:
+        tally.count_large(blocks * 512, used, path, inode)
+    if singly and links == 1:
+        tally.count_unit(path, SCRATCH, inode, Share(blocks * 512, 1, used))
+
+
+def _on_the_way(path: bytes, scratch: frozenset[bytes]) -> _Where:
     """What a folder belongs to, by all that it is in."""
     where, way = _Where(), b""
     for name in path.split(b"/") if path else ():
         way = way + b"/" + name if way else name
-        where = where.below(way)
+        where = where.below(way, scratch)
     return where
 
 

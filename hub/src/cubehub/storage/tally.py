@@ -7,6 +7,8 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 
+from cubehub.storage.kinds import SCRATCH
+
 FOLDER_DEPTH = 4
 """Folders so deep below a home are told by name; what lies deeper counts in the one above it."""
 MOST_FOLDERS = 20_000
@@ -15,6 +17,8 @@ LARGE_BYTES = 64 * 2**20
 """Files of this size are told by name."""
 MOST_LARGE = 200
 MOST_UNREAD = 50
+MOST_KEPT = 1000
+"""That a scan remembers; the keeper looks itself before it moves anything."""
 MOST_UNITS = 5_000
 
 
@@ -35,7 +39,7 @@ class Share:
 
 @dataclass
 class Unit:
-    """A folder that is cleaned up as a whole: its kind, its inode (0: not seen by this process) and what is in it."""
+    """A folder or file that is cleaned up as a whole: its kind, its inode (0: not seen by this process) and what is in it."""
 
     kind: str
     inode: int = 0
@@ -63,22 +67,28 @@ class HomeTally:
     places : dict of bytes to Share
         By folder, from the home, down to `FOLDER_DEPTH`: what is in it and not in one that has an entry of its own.
     units : dict of bytes to Unit
-        Caches and trash by folder, from the home. Bytes of files with several names are in it each time.
+        Caches, trash and scratch by folder or file, from the home. Bytes of files with several names are in it each time.
     large : list of tuple
-        The largest files: bytes, newest use, path from the home.
+        The largest files: bytes, newest use, path from the home, inode.
+    inode : int
+        Of the home itself; 0 where this process did not look at it.
     linked : array of int
         Of files with several names: inode, bytes and how many names, one after another, once for each name that was met.
+    kept : list of bytes
+        Folders that their owner keeps by a file in them, the first few.
     unread : list of tuple
         What could not be looked into: path from the home, and why; the first few of ``unread_count``.
     """
 
     own: Share = field(default_factory=Share)
     folders: int = 0
+    inode: int = 0
     caches: dict[str, Share] = field(default_factory=dict)
     places: dict[bytes, Share] = field(default_factory=dict)
     units: dict[bytes, Unit] = field(default_factory=dict)
-    large: list[tuple[int, int, bytes]] = field(default_factory=list)
+    large: list[tuple[int, int, bytes, int]] = field(default_factory=list)
     linked: array[int] = field(default_factory=lambda: array("Q"))
+    kept: list[bytes] = field(default_factory=list)
     unread: list[tuple[bytes, str]] = field(default_factory=list)
     unread_count: int = 0
 
@@ -86,7 +96,7 @@ class HomeTally:
         """Count what one folder has in it."""
         self.own.add(share)
         self.folders += 1
-        if kind is not None:
+        if kind is not None and kind != SCRATCH:
             self.caches.setdefault(kind, Share()).add(share)
         while place and place not in self.places and len(self.places) >= MOST_FOLDERS:
             place = place.rpartition(b"/")[0]
@@ -101,12 +111,12 @@ class HomeTally:
             unit = self.units[path] = Unit(kind)
         unit.add(Unit(kind, inode, share))
 
-    def count_large(self, size: int, newest: int, path: bytes) -> None:
+    def count_large(self, size: int, newest: int, path: bytes, inode: int) -> None:
         """Remember a large file, if it is among the largest."""
         if len(self.large) < MOST_LARGE:
-            heapq.heappush(self.large, (size, newest, path))
+            heapq.heappush(self.large, (size, newest, path, inode))
         else:
-            heapq.heappushpop(self.large, (size, newest, path))
+            heapq.heappushpop(self.large, (size, newest, path, inode))
 
     def count_unread(self, path: bytes, why: str) -> None:
         """Remember that something could not be looked into."""
@@ -118,15 +128,17 @@ class HomeTally:
         """Count in what another process has counted of the same home."""
         self.own.add(other.own)
         self.folders += other.folders
+        self.inode = self.inode or other.inode
         for kind, share in other.caches.items():
             self.caches.setdefault(kind, Share()).add(share)
         for path, share in other.places.items():
             self.places.setdefault(path, Share()).add(share)
         for path, unit in other.units.items():
             self.units.setdefault(path, Unit(unit.kind)).add(unit)
-        for size, newest, path in other.large:
-            self.count_large(size, newest, path)
+        for file in other.large:
+            self.count_large(*file)
         self.linked.extend(other.linked)
+        self.kept = [*self.kept, *other.kept][:MOST_KEPT]
         self.unread_count += other.unread_count
         self.unread = sorted({*self.unread, *other.unread})[:MOST_UNREAD]
 

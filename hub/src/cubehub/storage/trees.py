@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cubehub.storage import beneath
+from cubehub.storage.kinds import KEEP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +56,8 @@ class Inside:
     files: int = 0
     newest: int = 0
     unread: int = 0
+    kept: bool = False
+    """Whether a file in it says that something of it is to stay."""
 
     def __post_init__(self) -> None:
         self.inodes: set[tuple[int, int]] = set()
@@ -109,6 +112,7 @@ def _look_in(found: Inside, device: int, at: int) -> list[bytes]:
                 below.append(entry.name)
                 continue
             found.files += 1
+            found.kept = found.kept or entry.name == KEEP
             found.bytes += facts.blocks * 512
             found.inodes.add((device, facts.inode))
             if stat.S_ISREG(facts.mode):

@@ -1,0 +1,251 @@
+"""The keeper's work from end to end: what is known, what is planned, who is told, what is moved."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from cubehub_spawner import audit
+
+from cubehub.errors import BadInputError, CubeHubError
+from cubehub.mail.sending import Told, send_due
+from cubehub.storage import journal, planning
+from cubehub.storage.deciding import Found, Kept, decide, over_since
+from cubehub.storage.kinds import MADE
+from cubehub.storage.names import original, readable
+from cubehub.storage.notices import record, telling
+from cubehub.storage.processes import Users
+from cubehub.storage.quarantine import Keeper, Outcome
+from cubehub.storage.results import Results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from cubehub.storage.deciding import Owner
+    from cubehub.storage.planning import Entry, Excess
+    from cubehub.storage.policies import Policy
+    from cubehub.storage.results import Summary
+    from cubehub.storage.settings import StorageSettings
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known at a moment.
+
+    Attributes
+    ----------
+    people : str
+        Why nobody could be asked whose the homes are; empty if they are known, or nobody needs to.
+    """
+
+    summary: Summary
+    found: Found
+    people: str = ""
+
+    @property
+    def sizes(self) -> dict[bytes, int]:
+        """Bytes of each home."""
+        return {original(home.name): home.bytes for home in self.found.homes}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be moved at a date."""
+
+    at: float
+    entries: list[Entry]
+    excess: list[Excess]
+    known: Known
+
+
+class Keeping:
+    """The keeper's work.
+
+    Parameters
+    ----------
+    settings : StorageSettings
+        Where, and whom to ask.
+    now : callable
+        Seconds since 1970; for tests, which cannot wait for weeks.
+    who : str
+        Who asks, for the audit log.
+    """
+
+    def __init__(
+        self, settings: StorageSettings, *, now: Callable[[], float] = time.time, who: str | None = None
+    ) -> None:
+        self.settings, self.now = settings, now
+        self.policy: Policy = settings.policy()
+        self.who = who or f"uid {os.getuid()}"
+
+    # What is known
+
+    def owners(self) -> dict[str, Owner] | None:
+        """Everybody, by home.
+
+        Raises
+        ------
+        CubeHubError
+            They could not be asked.
+        """
+        people = self.settings.people()
+        return people.owners(self.settings.storage_of_profiles()) if people else None
+
+    def known(self) -> Known:
+        """What the last scan found, and what is known of the people.
+
+        Raises
+        ------
+        BadInputError
+            There was no scan.
+        """
+        results = Results(self.settings.state)
+        scans = results.scans()
+        if not scans:
+            raise BadInputError("Nobody has looked at the homes yet.", "Run `cubehub storage scan`.")
+        last = scans[0]
+        owners, why = None, ""
+        try:
+            owners = self.owners()
+            if owners is None:
+                why = "The platform was never started, so nobody knows whose the homes are."
+        except CubeHubError as error:
+            why = error.message
+        with record.opened(self.settings.state) as told:
+            kept = told.kept(self.now())
+        kept += [Kept(original(home), original(path), None, "file") for home, path in results.kept(last.id)]
+        found = Found(
+            scanned=last.started,
+            homes=results.homes(last.id),
+            units=results.units(last.id),
+            large=results.large(last.id),
+            over_since=over_since(results.fill(), owners) if owners is not None else {},
+            owners=owners,
+            kept=kept,
+        )
+        return Known(last, found, why if self.policy.needs_people() else "")
+
+    def plan(self, at: float | None = None) -> Plan:
+        """What the policy would have moved at a date; today if none is given."""
+        known = self.known()
+        when = self.now() if at is None else at
+        entries = decide(known.found, self.policy, when)
+        return Plan(when, entries, planning.excess(entries, known.sizes, self.policy), known)
+
+    # Who is told
+
+    def tell(self, known: Known | None = None) -> int:
+        """Write to the owners of what will be moved; how many mails were written.
+
+        Notes
+        -----
+        Nothing is told, and nothing that was told is taken back, while nobody knows whose the homes are.
+        """
+        known = known or self.known()
+        owners = known.found.owners
+        if owners is None:
+            return 0
+        notices = self.policy.notices
+        entries = decide(known.found, self.policy, self.now(), lead=notices.first)
+        with record.opened(self.settings.state) as told:
+            found = telling.steps(entries, told.open_ones(), notices, self.now())
+            return telling.tell(
+                told,
+                found,
+                owners,
+                notices,
+                self.settings.mail(),
+                self.settings.links().keep,
+                self.settings.title(),
+                self.now(),
+            )
+
+    async def send(self) -> Told:
+        """Send the mails that wait."""
+        with record.opened(self.settings.state) as told:
+            return await send_due(told.outbox, self.settings.mail(), self.now)
+
+    # What is moved
+
+    def waiting(self, entries: Iterable[Entry]) -> dict[tuple[bytes, bytes], str]:
+        """Entries that must not be moved yet, by home and path, and why."""
+        made = [e for e in entries if e.kind in MADE]
+        if not made:
+            return {}
+        with record.opened(self.settings.state) as told:
+            known = told.open_ones()
+            kept = told.kept(self.now())
+        by_home: dict[bytes, list[record.Noticed]] = {}
+        for one in known:
+            by_home.setdefault(one.home, []).append(one)
+        reasons = {}
+        for entry in made:
+            why = telling.why_not(entry, by_home.get(entry.home, ()), self.policy.notices, self.now())
+            if any(one.covers(entry.home, entry.path, self.now()) for one in kept):
+                why = "its owner keeps it"
+            if why:
+                reasons[entry.home, entry.path] = why
+        return reasons
+
+    @contextmanager
+    def keeper(
+        self, told: Callable[[Outcome], None] = lambda _: None
+    ) -> Iterator[tuple[Keeper, journal.Journal]]:
+        """The keeper, after what an earlier one left undone was brought in order.
+
+        Parameters
+        ----------
+        told : callable
+            Given what was found of an earlier run.
+        """
+        with journal.opened(self.settings.state) as made:
+            keeper = Keeper(self.settings.homes, made, Users(), now=self.now)
+            try:
+                for outcome in keeper.recover():
+                    told(outcome)
+                yield keeper, made
+            finally:
+                keeper.close()
+
+    def move(
+        self, keeper: Keeper, run: int, entry: Entry, reasons: dict[tuple[bytes, bytes], str]
+    ) -> Outcome:
+        """Move one entry of a plan into quarantine, if its owner was told and all that it says still holds."""
+        why = reasons.get((entry.home, entry.path))
+        if why:
+            return Outcome(entry.home, entry.path, 0, why)
+        done = keeper.quarantine(run, entry)
+        if not done.why and entry.kind in MADE:
+            with record.opened(self.settings.state) as told, told.transaction:
+                for one in told.open_ones(entry.home):
+                    if one.is_about(entry):
+                        told.end(one.id, self.now(), "moved")
+        return done
+
+    def note(self, what: str, done: list[Outcome]) -> None:
+        """Write one line for each home into the audit log.
+
+        Raises
+        ------
+        CubeHubError
+            It cannot be written.
+        """
+        homes = Counter(o.home for o in done if not o.why)
+        log = self.settings.audit_log
+        for home, count in sorted(homes.items()):
+            line = {
+                "time": datetime.now(UTC).isoformat(), "event": f"storage_{what}", "user": readable(home), "asked_by": self.who,
+                "outcome": "done", "folders": count, "bytes": sum(o.bytes for o in done if o.home == home and not o.why),
+            }  # fmt: skip
+            try:
+                audit.append(log, line)
+            except OSError as error:
+                raise CubeHubError(
+                    f"It cannot be written down in {log}: {error.strerror}.",
+                    "Make room on the disk, then try again.",
+                ) from error

@@ -1,0 +1,1 @@
+"""What people are told before something that they made is moved, and what they keep."""

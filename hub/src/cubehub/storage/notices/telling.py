@@ -1,0 +1,150 @@
+"""Whom to tell what, and whether somebody was told often enough. Pure, but for writing it down."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cubehub.mail.outbox import WAITING
+from cubehub.storage.kinds import MADE
+from cubehub.storage.names import readable
+from cubehub.storage.notices.texts import Item, Letter, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from cubehub.mail.settings import MailSettings
+    from cubehub.storage.deciding import Owner
+    from cubehub.storage.notices.record import Noticed, Record
+    from cubehub.storage.planning import Entry
+    from cubehub.storage.policies import NoticeSettings
+
+FIRST, SECOND = "storage-first", "storage-second"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is to be done about something that may be moved: one of the three."""
+
+    entry: Entry | None = None
+    """It is new: tell its owner for the first time."""
+    again: Noticed | None = None
+    """Tell its owner for the second time."""
+    over: Noticed | None = None
+    """It was used, kept or removed meanwhile."""
+
+
+def steps(
+    entries: Iterable[Entry], known: Iterable[Noticed], settings: NoticeSettings, now: float
+) -> list[Step]:
+    """What is to be done. Pure.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+        What the policy would move at the time of the first notice's end, `settings.first` from now.
+    known : iterable of Noticed
+        What people are told about.
+
+    Notes
+    -----
+    Times count from when a mail has gone out, not from when it was written: a mail server that is down for a day gives
+    people a day more.
+    """
+    wanted = {(e.home, e.path, e.kind, e.inode): e for e in entries if e.kind in MADE}
+    found = []
+    for one in known:
+        entry = wanted.pop((one.home, one.path, one.kind, one.inode), None)
+        if entry is None:
+            found.append(Step(over=one))
+        elif one.first is None:
+            found.append(Step(entry=entry, again=one))
+        elif (
+            one.second is None
+            and one.first_sent is not None
+            and now >= one.first_sent + settings.first - settings.second
+        ):
+            found.append(Step(again=one))
+    found += [Step(entry=entry) for entry in wanted.values()]
+    return found
+
+
+def why_not(entry: Entry, known: Iterable[Noticed], settings: NoticeSettings, now: float) -> str:
+    """Why an entry of a plan must not be moved yet; empty if it may be. Pure."""
+    if entry.kind not in MADE:
+        return ""
+    one = next((n for n in known if n.ended is None and n.is_about(entry)), None)
+    if one is None:
+        return "its owner was not told of it"
+    if one.first_sent is None:
+        return "its owner was not told of it: the mail did not go out"
+    if one.second_sent is None:
+        return "its owner was told once only"
+    if now < max(one.first_sent + settings.first, one.second_sent + settings.second):
+        return "its owner has time left to keep it"
+    return ""
+
+
+def tell(
+    record: Record,
+    found: list[Step],
+    owners: Mapping[str, Owner],
+    settings: NoticeSettings,
+    mail: MailSettings,
+    link: Callable[[int], str],
+    title: str,
+    now: float,
+) -> int:
+    """Write down what is told, and the mails: all of it or nothing. How many mails were written.
+
+    Parameters
+    ----------
+    link : callable
+        Gives the address at which whoever has a mail keeps what it is about.
+    title : str
+        Name of the platform.
+
+    Notes
+    -----
+    What nobody can be told of, since its owner has no address and no operator is named, is remembered without a mail;
+    it is not moved.
+    """
+    mails: dict[tuple[str, bytes], list[Step]] = defaultdict(list)
+    with record.transaction:
+        for step in found:
+            if step.over is not None:
+                record.end(step.over.id, now, "used, kept or removed")
+            elif step.entry is not None:
+                mails[FIRST, step.entry.home].append(step)
+            elif step.again is not None:
+                mails[SECOND, step.again.home].append(step)
+        written = 0
+        for (topic, home), about in mails.items():
+            owner = owners.get(readable(home))
+            address = (owner.email if owner else None) or mail.operator
+            lead = settings.first if topic == FIRST else settings.second
+            number = None
+            if address:
+                language = owner.language if owner and owner.email and owner.language else mail.language
+                name = owner.username if owner else readable(home)
+                number = record.outbox.put(topic, name, address, language, now, state=WAITING)
+                letter = Letter(topic, title, name, now + lead, [_item(s) for s in about], link(number))
+                record.outbox.fill(number, *write(letter, language), unsubscribe="")
+                written += 1
+            for step in about:
+                _note(record, step, number, now, now + lead)
+    return written
+
+
+def _note(record: Record, step: Step, mail: int | None, now: float, due: float) -> None:
+    if step.again is None and step.entry is not None:
+        record.begin(step.entry, now, due, mail)
+    elif mail is not None and step.again is not None:
+        (record.first if step.entry is not None else record.second)(step.again.id, mail, due)
+
+
+def _item(step: Step) -> Item:
+    about = step.again or step.entry
+    assert about is not None  # noqa: S101 - one of the two is there, see `steps`
+    return Item(readable(about.path), about.kind, about.bytes, about.newest)

@@ -1,0 +1,105 @@
+"""Where the keeper works and whom it asks: what `cubehub up` writes for it, or an operator on Kubernetes."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - pydantic needs it at run time
+from typing import TYPE_CHECKING
+
+from cubehub_spawner.profiles import load_profiles
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from cubehub.errors import BadInputError
+from cubehub.local.data_folder import read_json
+from cubehub.settings import ConfigFolder
+from cubehub.storage.links import Links
+from cubehub.storage.people import People
+from cubehub.storage.policies import FILE, Policy, read_policy
+
+if TYPE_CHECKING:
+    from cubehub.local.data_folder import DataFolder
+    from cubehub.mail.settings import MailSettings
+
+RUN_FILE = "storage.json"
+
+
+class StorageSettings(BaseModel):
+    """The content of the keeper's configuration file (0600, since it holds two secrets)."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    data: Path
+    """The data folder, for commands."""
+    homes: Path
+    state: Path
+    """The keeper's own folder."""
+    audit_log: Path
+    config: Path | None
+    """The operator's own settings, over the shipped ones."""
+    address: str = ""
+    port: int = 0
+    prefix: str = "/services/storage"
+    public_url: str = ""
+    """Of the platform, as browsers reach it."""
+    hub_api_url: str = ""
+    hub_api_token: SecretStr = SecretStr("")
+    accounts_url: str = ""
+    links_secret: SecretStr = SecretStr("")
+
+    @property
+    def files(self) -> ConfigFolder:
+        """The settings of the operator."""
+        return ConfigFolder(self.config)
+
+    def policy(self) -> Policy:
+        """Read `storage.yaml`."""
+        return read_policy(self.files.path(FILE))
+
+    def mail(self) -> MailSettings:
+        """Read how people are written to."""
+        return self.files.operator_settings().mail
+
+    def title(self) -> str:
+        """Name of the platform."""
+        return self.files.operator_settings().title
+
+    def storage_of_profiles(self) -> dict[str, int]:
+        """Bytes that each profile gives to a home."""
+        profiles = load_profiles(self.files.path("profiles.yaml")).profiles
+        return {name: profile.storage for name, profile in profiles.items()}
+
+    def people(self) -> People | None:
+        """Whom to ask about people; None where nobody was named."""
+        token = self.hub_api_token.get_secret_value()
+        if not (self.hub_api_url and self.accounts_url and token):
+            return None
+        return People(self.hub_api_url, self.accounts_url, token)
+
+    def links(self) -> Links:
+        """For addresses in mails."""
+        return Links(f"{self.public_url}{self.prefix}", self.links_secret.get_secret_value())
+
+
+def settings_of(folder: DataFolder, homes: Path | None = None) -> StorageSettings:
+    """The settings by which the platform was started last; of one that never was, as far as they go without.
+
+    Raises
+    ------
+    BadInputError
+        What `cubehub up` wrote is not to be read.
+    """
+    content = read_json(folder.run / RUN_FILE)
+    if content is None:
+        started_with = (read_json(folder.run / "hub.json") or {}).get("config")
+        content = {
+            "data": folder.root,
+            "homes": folder.homes,
+            "state": folder.storage,
+            "audit_log": folder.logs / "audit.jsonl",
+            "config": started_with or folder.root / "config",
+        }
+    try:
+        made = StorageSettings.model_validate(content)
+    except ValueError as error:
+        message = f"{folder.run / RUN_FILE} is not as `cubehub up` writes it."
+        raise BadInputError(message, "Stop the platform and start it again.") from error
+    return made if homes is None else made.model_copy(update={"homes": homes})
