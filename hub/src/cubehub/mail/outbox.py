@@ -127,26 +127,32 @@ class Outbox:
     def begin(self, mail: Mail) -> None:
         """Write down that a mail is about to be sent."""
         with self._made as made:
-            made.execute("UPDATE outbox SET state = ?, tries = tries + 1 WHERE id = ?", (SENDING, mail.id))
+            made.execute("UPDATE outbox SET state = ? WHERE id = ?", (SENDING, mail.id))
 
     def sent(self, mail: Mail, at: float) -> None:
         """Write down that the mail server has taken a mail."""
         with self._made as made:
-            made.execute("UPDATE outbox SET state = ?, sent = ?, said = '' WHERE id = ?", (SENT, at, mail.id))
+            made.execute(
+                "UPDATE outbox SET state = ?, sent = ?, said = '', tries = tries + 1 WHERE id = ?",
+                (SENT, at, mail.id),
+            )
 
     def put_off(self, mail: Mail, at: float, said: str) -> None:
         """Write down that it did not go now: it is tried again, less and less often, at least each hour."""
         pause = min(_FIRST_PAUSE_S * 2 ** min(mail.tries, 10), _LONGEST_PAUSE_S)
         with self._made as made:
             made.execute(
-                "UPDATE outbox SET state = ?, next = ?, said = ? WHERE id = ?",
+                "UPDATE outbox SET state = ?, next = ?, said = ?, tries = tries + 1 WHERE id = ?",
                 (WAITING, at + pause, said[:500], mail.id),
             )
 
     def refuse(self, mail: Mail, said: str) -> None:
         """Write down that the mail server will never take it."""
         with self._made as made:
-            made.execute("UPDATE outbox SET state = ?, said = ? WHERE id = ?", (REFUSED, said[:500], mail.id))
+            made.execute(
+                "UPDATE outbox SET state = ?, said = ?, tries = tries + 1 WHERE id = ?",
+                (REFUSED, said[:500], mail.id),
+            )
 
     def again(self, at: float) -> int:
         """Have all that wait or were refused tried again at once; how many."""

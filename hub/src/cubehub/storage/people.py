@@ -57,13 +57,12 @@ class People:
         ) as client:
             try:
                 accounts = self._everybody(client)
-                seen = self._activity(client)
+                return merge(accounts, self._activity(client), storage)
             except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
                 message = "Nobody can tell whose the homes are: Keycloak or the Hub does not answer."
                 raise CubeHubError(
                     message, "`cubehub status` shows what runs. Try again then.", code="people_unknown"
                 ) from error
-        return merge(accounts, seen, storage)
 
     def _everybody(self, client: httpx.Client) -> list[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = []
