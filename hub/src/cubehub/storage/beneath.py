@@ -14,6 +14,7 @@ _NO_XDEV, _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x01, 0x02, 0x04, 0x08
 _RESOLVE = _NO_XDEV | _NO_MAGICLINKS | _NO_SYMLINKS | _BENEATH
 _HOW = struct.Struct("=QQQ")
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 _AT_SYMLINK_NOFOLLOW, _AT_NO_AUTOMOUNT, _AT_STATX_DONT_SYNC = 0x100, 0x800, 0x4000
 _STATX_BASIC, _STATX_MNT_ID = 0x7FF, 0x1000
@@ -88,6 +89,19 @@ def open_folder(at: int, path: bytes) -> int:
         if error.errno != errno.EPERM:
             raise
         return _open_folder(at, path, FOLDER)
+
+
+def open_file(at: int, path: bytes) -> int:
+    """Open a file below an open folder for reading; the way there, limits and errors are those of `open_folder`.
+
+    A pipe does not wait for its other end. A caller looks whether it is a file, before and after.
+    """
+    try:
+        return _open_folder(at, path, _FILE | os.O_NOATIME)
+    except PermissionError as error:
+        if error.errno != errno.EPERM:
+            raise
+        return _open_folder(at, path, _FILE)
 
 
 def _open_folder(at: int, path: bytes, flags: int) -> int:

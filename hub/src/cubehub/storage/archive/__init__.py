@@ -1,0 +1,12 @@
+"""Archives of what is cleaned out of homes: packed, kept, read back, and unpacked again."""
+
+from cubehub.storage.archive.errors import ArchiveError, ChangedError, DamagedError, StoreError
+from cubehub.storage.archive.manifest import Seal
+from cubehub.storage.archive.packing import Packed, pack
+from cubehub.storage.archive.unpacking import Unpacked, sweep, unpack
+from cubehub.storage.archive.verifying import Verified, unchanged, verify
+
+__all__ = [
+    "ArchiveError", "ChangedError", "DamagedError", "Packed", "Seal", "StoreError", "Unpacked", "Verified", "pack", "sweep",
+    "unchanged", "unpack", "verify",
+]  # fmt: skip
