@@ -3,10 +3,12 @@
 from cubehub.storage.archive.errors import ArchiveError, ChangedError, DamagedError, StoreError
 from cubehub.storage.archive.manifest import Seal
 from cubehub.storage.archive.packing import Packed, pack
+from cubehub.storage.archive.stores import Store, Stored, opened
 from cubehub.storage.archive.unpacking import Unpacked, sweep, unpack
 from cubehub.storage.archive.verifying import Verified, unchanged, verify
 
 __all__ = [
-    "ArchiveError", "ChangedError", "DamagedError", "Packed", "Seal", "StoreError", "Unpacked", "Verified", "pack", "sweep",
+    "ArchiveError", "ChangedError", "DamagedError", "Packed", "Seal", "Store", "StoreError", "Stored",
+    "Unpacked", "Verified", "opened", "pack", "sweep",
     "unchanged", "unpack", "verify",
 ]  # fmt: skip
