@@ -57,17 +57,17 @@ def test_the_whole_way(data: DataFolder, tmp_path: Path) -> None:
     plan = tmp_path / "plan.csv"
     ran = run(data, "plan", str(plan))
     assert ran.exit_code == 0, ran.output
-    assert "4 folders" in ran.stdout
+    assert "4 entries" in ran.stdout
     lines = plan.read_text().splitlines()
     assert len([line for line in lines if line.startswith("#")]) == 3
     # edited: ben's are left alone
     plan.write_text("\n".join(line for line in lines if not line.startswith("ben")))
     ran = run(data, "apply", str(plan), "--dry-run")
-    assert "2 folders" in ran.stdout
+    assert "2 entries" in ran.stdout
     assert cache(data).exists()
     ran = run(data, "apply", str(plan))
     assert ran.exit_code == 0, ran.output
-    assert "2 folders moved into quarantine" in ran.stdout
+    assert "2 entries moved into quarantine" in ran.stdout
     assert not cache(data).exists()
     assert cache(data, "ben").exists()
     assert (data.homes / "ana" / "work" / "data.bin").exists()
@@ -76,9 +76,9 @@ def test_the_whole_way(data: DataFolder, tmp_path: Path) -> None:
     ran = run(data, "purge", "--yes")
     assert ran.exit_code == 2, "the hold is not over"
     number = next(str(one["number"]) for one in listed if one["kind"] == "pip")
-    assert "1 folders put back" in run(data, "restore", number).stdout
+    assert "1 entry put back" in run(data, "restore", number).stdout
     assert cache(data).exists()
-    assert "1 folders put back" in run(data, "undo").stdout
+    assert "1 entry put back" in run(data, "undo").stdout
     assert (data.homes / "ana" / "work" / ".ipynb_checkpoints" / "a.ipynb").exists()
     assert "Nothing is in quarantine" in run(data, "list").stdout
     events = [json.loads(line) for line in (data.logs / "audit.jsonl").read_text().splitlines()]
@@ -98,7 +98,7 @@ def test_after_the_hold_it_is_removed_and_written_down(data: DataFolder, tmp_pat
     assert ran.exit_code != 0, "nobody said yes"
     assert len(json.loads(run(data, "list", "--json").stdout)) == 4
     ran = run(data, "purge", "--yes")
-    assert "4 folders removed" in ran.stdout
+    assert "4 entries removed" in ran.stdout
     assert not list((data.homes / ".cubehub-quarantine").iterdir())
     assert (data.homes / "ana" / "work" / "data.bin").exists()
     assert '"storage_purge"' in (data.logs / "audit.jsonl").read_text()
@@ -109,7 +109,7 @@ def test_what_would_be_by_a_date(data: DataFolder) -> None:
     policy(data, caches="{pip: 300d, checkpoints: 300d}")
     assert "Nothing would be moved" in run(data, "plan").stdout
     later = time.strftime("%Y-%m-%d", time.localtime(time.time() + 150 * DAY_S))
-    assert "4 folders" in run(data, "plan", "--by", later).stdout
+    assert "4 entries" in run(data, "plan", "--by", later).stdout
     assert run(data, "plan", "--by", "2001-01-01").exit_code == 2
     assert run(data, "plan", "--by", "soon").exit_code == 2
 
@@ -122,7 +122,7 @@ def test_a_plan_that_moves_much_needs_a_word(data: DataFolder, tmp_path: Path) -
     assert ran.exit_code == 2
     assert "--yes-really" in ran.stderr
     assert cache(data).exists()
-    assert "4 folders moved" in run(data, "apply", str(plan), "--yes-really").stdout
+    assert "4 entries moved" in run(data, "apply", str(plan), "--yes-really").stdout
 
 
 def test_a_running_server_keeps_all_of_its_home(data: DataFolder, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_running_server_keeps_all_of_its_home(data: DataFolder, tmp_path: Path
     with subprocess.Popen(["sleep", "60"], cwd=data.homes / "ana") as process:
         ran = run(data, "apply", str(plan))
         process.kill()
-    assert "2 folders moved" in ran.stdout
+    assert "2 entries moved" in ran.stdout
     assert "2 left alone" in ran.stdout
     assert "ana/.cache/pip: a server or another program of this person runs" in ran.stdout
     assert cache(data).exists()

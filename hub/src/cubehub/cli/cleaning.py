@@ -1,4 +1,4 @@
-"""`cubehub storage plan|apply|list|restore|undo|purge`: caches and trash that nobody used, out of the homes and back."""
+"""`cubehub storage plan|apply|list|restore|undo|archive|purge`: what nobody used, out of the homes and back."""
 
 from __future__ import annotations
 
@@ -17,28 +17,25 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from cubehub.cli.common import data_option, existing, json_option
+from cubehub.cli.common import data_option, json_option
+from cubehub.cli.storage_settings import homes_option, settings_for
 from cubehub.errors import BadInputError
 from cubehub.storage import journal, planning
-from cubehub.storage.journal import QUARANTINED, Move
+from cubehub.storage.journal import PURGED, Move
 from cubehub.storage.keeping import Keeping
-from cubehub.storage.names import readable
+from cubehub.storage.kinds import MADE
+from cubehub.storage.names import original, readable
 from cubehub.storage.quarantine import Outcome
-from cubehub.storage.settings import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from cubehub.storage.policies import Policy
 
 T = TypeVar("T")
 _DAY_S = 86400
 _OLD_SCAN_S = 2 * _DAY_S
 _SHOWN = 10
-
-homes_option = click.option(
-    "--homes",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the homes.  [default: that of this CubeHub]",
-)
 
 
 @click.command()
@@ -55,7 +52,7 @@ def plan(plan: Path | None, data: Path, by: str | None, *, as_json: bool) -> Non
 
     The file is a table (CSV). Sort it, take lines out, and give it to `cubehub storage apply`.
     """
-    keeping = Keeping(settings_of(existing(data)))
+    keeping = Keeping(settings_for(data))
     now = time.time()
     made = keeping.plan(_date(by, now))
     entries, scanned = made.entries, made.known.summary.ended
@@ -111,7 +108,7 @@ def apply(
 
     Nothing is deleted: `cubehub storage undo` takes the run back, `restore` one thing; `purge` frees the room after the hold.
     """
-    keeping = Keeping(settings_of(existing(data), homes))
+    keeping = Keeping(settings_for(data, homes))
     text = _read(plan)
     entries = planning.read(text, str(plan))
     over = planning.excess(entries, keeping.known().sizes, keeping.policy)
@@ -143,16 +140,15 @@ def apply(
 @click.option("--home", help="Of this home only.")
 @json_option
 def list_(data: Path, home: str | None, *, as_json: bool) -> None:
-    """List what is in quarantine, the oldest first."""
-    settings = settings_of(existing(data))
-    hold = settings.policy().hold
-    with journal.opened(settings.state) as made:
-        moves = [m for m in made.moves(QUARANTINED) if home is None or readable(m.home) == home]
+    """List what is in quarantine or in an archive and can be brought back, the oldest first."""
+    keeping = Keeping(settings_for(data))
+    there = journal.read(keeping.settings.state, *journal.IN_QUARANTINE, PURGED)
+    moves = [m for m in there if m.restorable and home in {None, readable(m.home)}]
     if as_json:
-        click.echo(json.dumps([_move_json(m, hold) for m in moves]))
+        click.echo(json.dumps([_move_json(m, keeping.policy) for m in moves]))
         return
     if not moves:
-        click.echo("Nothing is in quarantine.")
+        click.echo("Nothing is in quarantine or in an archive.")
         return
     table = Table(box=None, pad_edge=False)
     for column, justify in (
@@ -161,15 +157,31 @@ def list_(data: Path, home: str | None, *, as_json: bool) -> None:
         ("path", "left"),
         ("size", "right"),
         ("since", "left"),
+        ("where", "left"),
         ("kept until", "left"),
     ):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for one in moves:
+        until = _kept_until(one, keeping.policy)
         table.add_row(
-            str(one.id), Text(readable(one.home)), Text(readable(one.path)), format_bytes(one.bytes), _day(one.at), _day(one.at + hold)
+            str(one.id), Text(readable(one.home)), Text(readable(one.path) or "."), format_bytes(one.bytes), _day(one.at),
+            _where(one), "for ever" if until is None else _day(until),
         )  # fmt: skip
     Console(highlight=False).print(table)
-    click.echo(f"{len(moves)} folders, {format_bytes(sum(m.bytes for m in moves))}")
+    click.echo(f"{_entries(len(moves))}, {format_bytes(sum(m.bytes for m in moves))}")
+
+
+def _where(one: Move) -> str:
+    if one.state == PURGED:
+        return "archive"
+    return "quarantine, archive" if one.seal else "quarantine"
+
+
+def _kept_until(one: Move, policy: Policy) -> float | None:
+    """When it goes for good at the earliest; None for never."""
+    if one.kind in MADE:
+        return None if policy.archive.keep is None else one.at + policy.hold + policy.archive.keep
+    return one.at + policy.hold
 
 
 @click.command()
@@ -177,11 +189,20 @@ def list_(data: Path, home: str | None, *, as_json: bool) -> None:
 @data_option
 @homes_option
 @click.option("--home", help="All of this home.")
+@click.option(
+    "--only", metavar="PATH", help="Of a single number, one file or folder in it; the rest stays away."
+)
 @json_option
 def restore(
-    numbers: tuple[int, ...], data: Path, homes: Path | None, home: str | None, *, as_json: bool
+    numbers: tuple[int, ...],
+    data: Path,
+    homes: Path | None,
+    home: str | None,
+    only: str | None,
+    *,
+    as_json: bool,
 ) -> None:
-    """Put things in quarantine back where they were, by their NUMBERS (`cubehub storage list`) or all of a --home.
+    """Put things back where they were, by their NUMBERS (`cubehub storage list`) or all of a --home.
 
     Nothing is put over what is there by now: then it comes back beside it, as NAME.restored-1.
     """
@@ -189,15 +210,22 @@ def restore(
         raise BadInputError(
             "It is not said what is to come back.", "Give numbers of `cubehub storage list`, or --home NAME."
         )
-    keeping = Keeping(settings_of(existing(data), homes))
+    if only is not None and len(numbers) != 1:
+        raise BadInputError("--only is about one number.", "Give the number that the file is in.")
+    part = original(only.strip("/")) if only else None
+    if part is not None and any(p in {b"", b".", b".."} for p in part.split(b"/")):
+        raise BadInputError(f"--only {only!r} is no path.", "Give it from what was moved, such as a/b.ipynb.")
+    keeping = Keeping(settings_for(data, homes))
     with keeping.keeper(_tell_earlier(as_json=as_json)) as (keeper, made):
-        there = made.moves(QUARANTINED)
+        there = [m for m in made.moves(*journal.IN_QUARANTINE, PURGED) if m.restorable]
         wanted = [m for m in there if m.id in numbers or (home is not None and readable(m.home) == home)]
         missing = sorted(set(numbers) - {m.id for m in wanted})
         if missing or not wanted:
             what = f"number {missing[0]}" if missing else f"of the home {home!r}"
-            raise BadInputError(f"There is nothing {what} in quarantine.", "See `cubehub storage list`.")
-        done = _each(wanted, keeper.put_back, "putting back", as_json=as_json)
+            raise BadInputError(f"There is nothing {what} to bring back.", "See `cubehub storage list`.")
+        done = _each(
+            wanted, lambda m: keeping.bring_back(keeper, made, m, part), "putting back", as_json=as_json
+        )
     keeping.note("restore", done)
     _tell(done, "put back", as_json=as_json)
 
@@ -206,18 +234,41 @@ def restore(
 @data_option
 @homes_option
 @json_option
+def archive(data: Path, homes: Path | None, *, as_json: bool) -> None:
+    """Write what people made and that is in quarantine into the archive (archive.to in storage.yaml), and read it back."""
+    keeping = Keeping(settings_for(data, homes))
+    if not keeping.policy.archive.to:
+        raise BadInputError("No place for archives is set.", "Name one in storage.yaml: archive.to.")
+    with (
+        keeping.keeper(_tell_earlier(as_json=as_json)) as (keeper, made),
+        keeping.archivist(keeper, made) as archivist,
+    ):
+        wanted = keeping.to_archive(made)
+        if not wanted:
+            raise BadInputError("Nothing waits for the archive.", "See `cubehub storage list`.")
+        done = _each(wanted, archivist.archive, "archiving", as_json=as_json)
+    keeping.note("archive", done)
+    _tell(done, "archived and read back", as_json=as_json)
+
+
+@click.command()
+@data_option
+@homes_option
+@json_option
 def undo(data: Path, homes: Path | None, *, as_json: bool) -> None:
-    """Take the last run of `apply` back: all that it moved and that is still in quarantine."""
-    keeping = Keeping(settings_of(existing(data), homes))
+    """Take the last run of `apply` back: all that it moved and that can still be had."""
+    keeping = Keeping(settings_for(data, homes))
     with keeping.keeper(_tell_earlier(as_json=as_json)) as (keeper, made):
         run = made.last_run()
-        wanted = [] if run is None else [m for m in made.of_run(run) if m.state == QUARANTINED]
+        wanted = [] if run is None else [m for m in made.of_run(run) if m.restorable]
         if not wanted:
             raise BadInputError(
-                "The last run has nothing in quarantine.",
+                "The last run has nothing that can be put back.",
                 "See `cubehub storage list` for what earlier ones have.",
             )
-        done = _each(wanted[::-1], keeper.put_back, "putting back", as_json=as_json)
+        done = _each(
+            wanted[::-1], lambda m: keeping.bring_back(keeper, made, m), "putting back", as_json=as_json
+        )
     keeping.note("restore", done)
     _tell(done, "put back", as_json=as_json)
 
@@ -228,21 +279,31 @@ def undo(data: Path, homes: Path | None, *, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def purge(data: Path, homes: Path | None, *, yes: bool, as_json: bool) -> None:
-    """Remove for good what has been in quarantine for longer than the hold. There is no way back from this."""
-    keeping = Keeping(settings_of(existing(data), homes))
+    """Remove for good what has been in quarantine for longer than the hold, and archives whose time is over.
+
+    There is no way back from this for caches and trash. What people made is removed only if it is in an archive.
+    """
+    keeping = Keeping(settings_for(data, homes))
     hold = keeping.policy.hold
-    with keeping.keeper(_tell_earlier(as_json=as_json)) as (keeper, made):
-        over = [m for m in made.moves(QUARANTINED) if time.time() - m.at >= hold]
-        if not over:
+    with (
+        keeping.keeper(_tell_earlier(as_json=as_json)) as (keeper, made),
+        keeping.archivist(keeper, made) as archivist,
+    ):
+        over, expired = keeping.to_purge(made), keeping.to_expire(made)
+        if not over and not expired:
             raise BadInputError(
-                f"Nothing has been in quarantine for {hold / _DAY_S:g} days.", "See `cubehub storage list`."
+                f"Nothing that may be removed has been in quarantine for {hold / _DAY_S:g} days.",
+                "See `cubehub storage list`. What people made must be archived first: `cubehub storage archive`.",
             )
-        size = format_bytes(sum(m.bytes for m in over))
-        if not yes and not click.confirm(f"Remove {len(over)} folders with {size} for good?", err=True):
+        size = format_bytes(sum(m.bytes for m in over) + sum(m.archive_bytes or 0 for m in expired))
+        what = _entries(len(over)) + (f" and {len(expired)} archives" if expired else "")
+        if not yes and not click.confirm(f"Remove {what} with {size} for good?", err=True):
             raise click.Abort
         # written down before, for nobody can look at it afterwards
         keeping.note("purge", [Outcome(m.home, m.path, m.bytes, move=m.id) for m in over])
-        done = _each(over, keeper.purge, "removing", as_json=as_json)
+        keeping.note("expire", [Outcome(m.home, m.path, m.archive_bytes or 0, move=m.id) for m in expired])
+        done = _each(over, archivist.purge, "removing", as_json=as_json)
+        done += _each(expired, archivist.expire, "removing archives", as_json=as_json)
     _tell(done, "removed", as_json=as_json)
 
 
@@ -277,7 +338,7 @@ def _tell(done: list[Outcome], what: str, *, as_json: bool) -> None:
         )
         return
     fine = [o for o in done if not o.why]
-    click.echo(f"{len(fine)} folders {what}, {format_bytes(sum(o.bytes for o in fine))}.")
+    click.echo(f"{_entries(len(fine))} {what}, {format_bytes(sum(o.bytes for o in fine))}.")
     left = [o for o in done if o.why]
     if left:
         click.echo(f"{len(left)} left alone:")
@@ -285,6 +346,10 @@ def _tell(done: list[Outcome], what: str, *, as_json: bool) -> None:
             click.echo(f"  {_place(outcome)}: {outcome.why}")
         if len(left) > _SHOWN:
             click.echo(f"  and {len(left) - _SHOWN} more: --json tells all")
+
+
+def _entries(count: int) -> str:
+    return f"{count:,} {'entry' if count == 1 else 'entries'}"
 
 
 def _place(outcome: Outcome) -> str:
@@ -310,7 +375,7 @@ def _show_plan(entries: list[planning.Entry]) -> None:
         console.print(table)
         if len(sizes) > _SHOWN:
             console.print(f"and {len(sizes) - _SHOWN} more", style="dim")
-    console.print(f"{len(entries):,} folders, {format_bytes(sum(e.bytes for e in entries))}")
+    console.print(f"{_entries(len(entries))}, {format_bytes(sum(e.bytes for e in entries))}")
 
 
 def _waits(waiting: dict[tuple[bytes, bytes], str]) -> list[str]:
@@ -325,10 +390,12 @@ def _over(over: list[planning.Excess]) -> list[str]:
     ]
 
 
-def _move_json(move: Move, hold: float) -> dict[str, Any]:
+def _move_json(move: Move, policy: Policy) -> dict[str, Any]:
+    until = _kept_until(move, policy)
     return {
         "number": move.id, "run": move.run, "home": readable(move.home), "path": readable(move.path), "kind": move.kind, "bytes": move.bytes,
-        "files": move.files, "since": _moment(move.at), "kept_until": _moment(move.at + hold),
+        "files": move.files, "state": move.state, "archived": move.seal is not None, "since": _moment(move.at),
+        "kept_until": None if until is None else _moment(until),
     }  # fmt: skip
 
 
@@ -374,4 +441,4 @@ def _read(path: Path) -> str:
         ) from error
 
 
-COMMANDS = (plan, apply, list_, restore, undo, purge)
+COMMANDS = (plan, apply, list_, restore, undo, archive, purge)

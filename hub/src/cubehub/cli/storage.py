@@ -17,14 +17,14 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from cubehub.cli.cleaning import COMMANDS, homes_option
-from cubehub.cli.common import data_option, existing, json_option
+from cubehub.cli import cleaning, keeping_rounds
+from cubehub.cli.common import data_option, json_option
+from cubehub.cli.storage_settings import homes_option, settings_for
 from cubehub.errors import BadInputError
 from cubehub.storage import scan as scanning
 from cubehub.storage.kinds import KINDS
 from cubehub.storage.page import page
 from cubehub.storage.results import Details, Home, Results, Summary, metrics
-from cubehub.storage.settings import settings_of
 
 if TYPE_CHECKING:
     from cubehub.storage.tally import Share
@@ -37,10 +37,10 @@ _DRAWN = 60
 
 @click.group()
 def storage() -> None:
-    """See what fills people's homes; move caches and trash that nobody used out of them, and back."""
+    """See what fills people's homes; move what nobody used out of them, and back; make rounds of it."""
 
 
-for _command in COMMANDS:
+for _command in (*cleaning.COMMANDS, *keeping_rounds.COMMANDS):
     storage.add_command(_command)
 
 
@@ -76,7 +76,7 @@ def scan(
 
     Nothing is changed. No link is followed and no other file system entered. What is not yours to read needs root.
     """
-    settings = settings_of(existing(data), homes)
+    settings = settings_for(data, homes)
     root = settings.homes
     out = Console(stderr=True)
     bar = Progress(
@@ -116,7 +116,7 @@ def scan(
 @json_option
 def show(name: str | None, data: Path, html: Path | None, *, everything: bool, as_json: bool) -> None:
     """Show what the last scan found: all homes, or with the NAME of one what fills it."""
-    results = Results(existing(data).storage)
+    results = Results(settings_for(data).state)
     scans = results.scans()
     if not scans:
         raise BadInputError("Nobody has looked at the homes yet.", "Run `cubehub storage scan`.")

@@ -20,9 +20,8 @@ _AT_SYMLINK_NOFOLLOW, _AT_NO_AUTOMOUNT, _AT_STATX_DONT_SYNC = 0x100, 0x800, 0x40
 _STATX_BASIC, _STATX_MNT_ID = 0x7FF, 0x1000
 STATX_BYTES = 256
 STATX_FIELDS = struct.Struct("=16xI4x4xHxxQQQ8xq40xq")
-_OWNER = struct.Struct("=I")
-_OWNER_AT = 20
 """Of ``struct statx``: links, mode, inode, size, blocks of 512 bytes, last read and last written in whole seconds."""
+_OWNER, _OWNER_AT = struct.Struct("=I"), 20
 _DEVICE, _MOUNT = struct.Struct("=II"), struct.Struct("=Q")
 _DEVICE_AT, _MOUNT_AT = 136, 144
 

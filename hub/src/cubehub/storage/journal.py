@@ -16,26 +16,33 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE, LOCK = "journal.sqlite", "keeper.lock"
-VERSION = 1
-INTENDED, QUARANTINED, RETURNING, RETURNED, PURGING, PURGED, GONE = (
-    "intended",
-    "quarantined",
-    "returning",
-    "returned",
-    "purging",
-    "purged",
-    "gone",
-)
-STATES = (INTENDED, QUARANTINED, RETURNING, RETURNED, PURGING, PURGED, GONE)
-"""States of a move. The three that end in -ing or say that something is intended are left by recovery."""
+VERSION = 2
+INTENDED, QUARANTINED, ARCHIVING, ARCHIVED = "intended", "quarantined", "archiving", "archived"
+RETURNING, RETURNED, UNPACKING = "returning", "returned", "unpacking"
+PURGING, PURGED, EXPIRING, EXPIRED, GONE = "purging", "purged", "expiring", "expired", "gone"
+STATES = (
+    INTENDED, QUARANTINED, ARCHIVING, ARCHIVED, RETURNING, RETURNED, UNPACKING, PURGING, PURGED, EXPIRING, EXPIRED, GONE,
+)  # fmt: skip
+"""States of a move. Those that end in -ing or say that something is intended are left by recovery.
+
+``archived`` is in quarantine and in an archive that was read back; ``purged`` is in its archive only, or, without one,
+nowhere any more; ``expired`` had an archive.
+"""
+IN_QUARANTINE = (QUARANTINED, ARCHIVED)
 _TABLES = """
 CREATE TABLE runs (id INTEGER PRIMARY KEY, started REAL NOT NULL, root TEXT NOT NULL, plan TEXT NOT NULL);
 CREATE TABLE moves (id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, home BLOB NOT NULL, path BLOB NOT NULL,
   kind TEXT NOT NULL, bytes INTEGER NOT NULL, files INTEGER NOT NULL, inode INTEGER NOT NULL, state TEXT NOT NULL,
-  at REAL NOT NULL, back BLOB);
+  at REAL NOT NULL, back BLOB, archive TEXT, seal TEXT, listing TEXT, archive_bytes INTEGER);
 CREATE INDEX moves_by_state ON moves (state);
 """
-_COLUMNS = "id, run, home, path, back, kind, bytes, files, inode, state, at"
+_FROM_1 = "".join(
+    f"ALTER TABLE moves ADD COLUMN {column}; "
+    for column in ("archive TEXT", "seal TEXT", "listing TEXT", "archive_bytes INTEGER")
+)
+_COLUMNS = (
+    "id, run, home, path, back, kind, bytes, files, inode, state, at, archive, seal, listing, archive_bytes"
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,12 @@ class Move:
         When it came into its state, seconds since 1970.
     back : bytes or None
         Where it is put back to, or was; from the home.
+    archive : str or None
+        Name of its archive in the store; it is whole only if there is a seal.
+    seal, listing : str or None
+        SHA-256 of the archive and of its manifest, in hexadecimal.
+    archive_bytes : int or None
+        Of the archive with its manifest.
     """
 
     id: int
@@ -63,6 +76,15 @@ class Move:
     inode: int
     state: str
     at: float
+    archive: str | None = None
+    seal: str | None = None
+    listing: str | None = None
+    archive_bytes: int | None = None
+
+    @property
+    def restorable(self) -> bool:
+        """Whether it can be brought back."""
+        return self.state in IN_QUARANTINE or (self.state == PURGED and self.seal is not None)
 
 
 class Journal:
@@ -102,6 +124,22 @@ class Journal:
         with self._made as made:
             made.execute("UPDATE moves SET state = ?, at = ?, back = ? WHERE id = ?", (state, at, back, move))
 
+    def archive(
+        self,
+        move: int,
+        state: str,
+        archive: str | None,
+        seal: str | None = None,
+        listing: str | None = None,
+        size: int | None = None,
+    ) -> None:
+        """Write down a move's archive, and its state; since when it is away stays as it was."""
+        with self._made as made:
+            made.execute(
+                "UPDATE moves SET state = ?, archive = ?, seal = ?, listing = ?, archive_bytes = ? WHERE id = ?",
+                (state, archive, seal, listing, size, move),
+            )
+
     def forget(self, move: int) -> None:
         """Take back an intention that was not carried out."""
         with self._made as made:
@@ -123,6 +161,42 @@ class Journal:
         """The newest run that has moved something."""
         (found,) = self._made.execute("SELECT max(run) FROM moves").fetchone()
         return None if found is None else int(found)
+
+
+def read(folder: Path, *states: str) -> list[Move]:
+    """Moves in some states, while a keeper may be at work; none where none was ever.
+
+    Raises
+    ------
+    CubeHubError
+        The record cannot be used.
+    """
+    if not (folder / FILE).exists():
+        return []
+    try:
+        with closing(sqlite3.connect(f"{(folder / FILE).as_uri()}?mode=ro", uri=True, timeout=30)) as made:
+            (version,) = made.execute("PRAGMA user_version").fetchone()
+            # another version's is brought up to date by the next keeper
+            return Journal(made).moves(*states) if version == VERSION else []
+    except sqlite3.Error as error:
+        raise _unusable(folder, error) from error
+
+
+def runs(folder: Path, most: int = 50) -> list[tuple[int, float, int, int, int]]:
+    """The last runs that moved something: number, when, entries, bytes, and entries that can be brought back."""
+    found: dict[int, list[Move]] = {}
+    for move in read(folder, *STATES):
+        found.setdefault(move.run, []).append(move)
+    return [
+        (
+            run,
+            min(m.at for m in moves),
+            len(moves),
+            sum(m.bytes for m in moves),
+            sum(m.restorable for m in moves),
+        )
+        for run, moves in sorted(found.items(), reverse=True)[:most]
+    ]
 
 
 @contextmanager
@@ -164,6 +238,8 @@ def _prepare(made: sqlite3.Connection, folder: Path) -> None:
     (version,) = made.execute("PRAGMA user_version").fetchone()
     if version == 0:
         made.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+    elif version == 1:
+        made.executescript(f"BEGIN IMMEDIATE; {_FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
     elif version != VERSION:
         message = f"{folder / FILE} was written by another version of CubeHub."
         raise CubeHubError(message, "Use that version; the file says where people's things are.")

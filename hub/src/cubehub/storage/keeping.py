@@ -14,8 +14,10 @@ from cubehub_spawner import audit
 
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.mail.sending import Told, send_due
-from cubehub.storage import journal, planning
+from cubehub.storage import inside, journal, planning
+from cubehub.storage.archivist import Archivist, store_at
 from cubehub.storage.deciding import Found, Kept, decide, over_since
+from cubehub.storage.journal import PURGED, QUARANTINED, RETURNED
 from cubehub.storage.kinds import MADE
 from cubehub.storage.names import original, readable
 from cubehub.storage.notices import record, telling
@@ -206,7 +208,10 @@ class Keeping:
         with journal.opened(self.settings.state) as made:
             keeper = Keeper(self.settings.homes, made, Users(), now=self.now)
             try:
-                for outcome in keeper.recover():
+                for outcome in [
+                    *keeper.recover(),
+                    *Archivist(keeper, made, None, self.settings.state).recover(),
+                ]:
                     told(outcome)
                 yield keeper, made
             finally:
@@ -226,6 +231,71 @@ class Keeping:
                     if one.is_about(entry):
                         told.end(one.id, self.now(), "moved")
         return done
+
+    @contextmanager
+    def archivist(
+        self,
+        keeper: Keeper,
+        made: journal.Journal,
+        progress: Callable[[int, int], None] = lambda _files, _bytes: None,
+    ) -> Iterator[Archivist]:
+        """Who moves things between quarantine and archives, beside a keeper.
+
+        Raises
+        ------
+        CubeHubError
+            The place for archives cannot be used.
+        """
+        store = store_at(self.policy.archive.to)
+        try:
+            found = Archivist(keeper, made, store, self.settings.state, progress=progress)
+            found.recover()
+            yield found
+        finally:
+            if store is not None:
+                store.close()
+
+    def bring_back(
+        self, keeper: Keeper, made: journal.Journal, one: journal.Move, only: bytes | None = None
+    ) -> Outcome:
+        """Put something that is away back, or a copy of one file or folder of it.
+
+        Raises
+        ------
+        CubeHubError
+            It cannot be had just now.
+        """
+        with self.archivist(keeper, made) as archivist:
+            return archivist.copy_out(one, only) if only else archivist.bring_back(one)
+
+    def inside(self, one: journal.Move, most: int) -> list[inside.Line]:
+        """What is in something that is away, the first of it."""
+        store = store_at(self.policy.archive.to) if one.state not in journal.IN_QUARANTINE else None
+        try:
+            return inside.look(self.settings.homes, one, store, most)
+        finally:
+            if store is not None:
+                store.close()
+
+    # What is archived, removed and forgotten
+
+    def to_archive(self, made: journal.Journal) -> list[journal.Move]:
+        """What people made that is in quarantine and in no archive, the oldest first."""
+        return [m for m in made.moves(QUARANTINED) if m.kind in MADE] if self.policy.archive.to else []
+
+    def to_purge(self, made: journal.Journal) -> list[journal.Move]:
+        """What has been in quarantine for longer than the hold, and may be removed."""
+        over = [m for m in made.moves(*journal.IN_QUARANTINE) if self.now() - m.at >= self.policy.hold]
+        return [m for m in over if m.kind not in MADE or m.seal is not None]
+
+    def to_expire(self, made: journal.Journal) -> list[journal.Move]:
+        """Archives whose time is over, and those of what was brought back before the hold's time."""
+        found = []
+        for one in made.moves(PURGED, RETURNED):
+            keep = self.policy.archive.keep if one.state == PURGED else self.policy.hold
+            if one.seal is not None and keep is not None and self.now() - one.at >= keep:
+                found.append(one)
+        return found
 
     def note(self, what: str, done: list[Outcome]) -> None:
         """Write one line for each home into the audit log.

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import beneath
 from cubehub.storage.journal import (
+    ARCHIVED,
     GONE,
+    IN_QUARANTINE,
     INTENDED,
     PURGED,
     PURGING,
@@ -27,7 +29,7 @@ from cubehub.storage.journal import (
     Journal,
     Move,
 )
-from cubehub.storage.kinds import ASKED, KEEP
+from cubehub.storage.kinds import ASKED, KEEP, MADE
 from cubehub.storage.trees import Inside, folder_in, look_through, move, remove
 
 if TYPE_CHECKING:
@@ -118,13 +120,13 @@ class Keeper:
             return Outcome(entry.home, entry.path, 0, _why(error))
 
     def _move_away(self, run: int, entry: Entry) -> Outcome:
-        with self._home(entry.home) as home, self._above(home, entry) as (parent, name):
+        with self.home(entry.home) as home, self._above(home, entry) as (parent, name):
             found = self._checked(home, parent, name, entry)
             made = self._journal.intend(
                 run, entry.home, entry.path, entry.kind, found.bytes, found.files, entry.inode, self._now()
             )
             self._step("intended")
-            slot = self._slot(made, create=True)
+            slot = self.slot(made, create=True)
             try:
                 self._step("slot")
                 move(parent, name, slot, ITEM)
@@ -139,9 +141,9 @@ class Keeper:
                 self._journal.set(made, QUARANTINED, self._now())
                 self._step("quarantined")
             except (OSError, SkippedError):
-                if not self._is_in(slot):
+                if not self.is_in(slot):
                     self._journal.forget(made)
-                    self._leave(made)
+                    self.leave(made)
                 raise
             finally:
                 os.close(slot)
@@ -210,9 +212,9 @@ class Keeper:
         try:
             if not made.path and not _has(self._root, made.home):
                 return self._with_slot(made, self._root, b"", made.home)
-            with self._home(made.home) as home:
+            with self.home(made.home) as home:
                 above, _, name = made.path.rpartition(b"/")
-                with self._made_again(home, above) as parent:
+                with self.made_again(home, above) as parent:
                     return self._with_slot(made, parent, above, name or WHOLE_HOME)
         except SkippedError as skipped:
             return Outcome(made.home, made.path, 0, str(skipped), made.id)
@@ -220,7 +222,7 @@ class Keeper:
             return Outcome(made.home, made.path, 0, _why(error), made.id)
 
     def _with_slot(self, made: Move, parent: int, above: bytes, name: bytes) -> Outcome:
-        slot = self._slot(made.id)
+        slot = self.slot(made.id)
         try:
             return self._return(made, slot, parent, above, name)
         finally:
@@ -240,26 +242,33 @@ class Keeper:
             except FileExistsError:
                 continue
             except OSError:
-                self._journal.set(made.id, QUARANTINED, made.at)
+                self._journal.set(made.id, made.state, made.at)
                 raise
             self._step("back")
             os.fsync(parent)
             os.fsync(slot)
             self._journal.set(made.id, RETURNED, self._now(), path)
             self._step("returned")
-            self._leave(made.id)
+            self.leave(made.id)
             return Outcome(made.home, path, made.bytes, move=made.id)
-        self._journal.set(made.id, QUARANTINED, made.at)
+        self._journal.set(made.id, made.state, made.at)
         raise SkippedError("there are too many of that name")
 
     # Away for good
 
     def purge(self, made: Move) -> Outcome:
-        """Remove a folder in quarantine. What a kill leaves of it is removed by the next purge."""
+        """Remove something in quarantine; what people made only if it is in an archive.
+
+        Notes
+        -----
+        What a kill leaves of it is removed by the next purge.
+        """
+        if made.kind in MADE and made.seal is None:
+            return Outcome(made.home, made.path, 0, "it is in no archive", made.id)
         try:
             self._journal.set(made.id, PURGING, self._now())
             self._step("purging")
-            slot = self._slot(made.id)
+            slot = self.slot(made.id)
             try:
                 with os.scandir(b"/proc/self/fd/%d" % slot) as entries:
                     names = [
@@ -270,7 +279,7 @@ class Keeper:
                 self._step("removed")
             finally:
                 os.close(slot)
-            self._leave(made.id)
+            self.leave(made.id)
             self._journal.set(made.id, PURGED, self._now())
             self._step("purged")
         except FileNotFoundError:  # the slot has gone: all but the word was done
@@ -286,20 +295,20 @@ class Keeper:
         told = []
         for made in self._journal.moves(INTENDED, RETURNING):
             try:
-                slot = self._slot(made.id)
+                slot = self.slot(made.id)
             except FileNotFoundError:
                 slot = None
             try:
-                is_in = slot is not None and self._is_in(slot)
+                is_in = slot is not None and self.is_in(slot)
             finally:
                 if slot is not None:
                     os.close(slot)
             if is_in:
-                self._journal.set(made.id, QUARANTINED, made.at)
+                self._journal.set(made.id, ARCHIVED if made.seal else QUARANTINED, made.at)
                 told.append(Outcome(made.home, made.path, made.bytes, "it is in quarantine", made.id))
             elif made.state == RETURNING:
                 self._journal.set(made.id, RETURNED, self._now(), made.back)
-                self._leave(made.id)
+                self.leave(made.id)
                 told.append(
                     Outcome(
                         made.home,
@@ -311,14 +320,14 @@ class Keeper:
                 )
             else:
                 self._journal.forget(made.id)
-                self._leave(made.id)
+                self.leave(made.id)
                 told.append(Outcome(made.home, made.path, 0, "it was not moved", made.id))
         for made in self._journal.moves(PURGING):
             self.purge(made)
-        for made in self._journal.moves(QUARANTINED):
+        for made in self._journal.moves(*IN_QUARANTINE):
             if not self._exists(made.id):
-                # by other hands than the keeper's: nothing is there to be put back
-                self._journal.set(made.id, GONE, self._now())
+                # by other hands than the keeper's: nothing is there to be put back, unless an archive is
+                self._journal.set(made.id, PURGED if made.seal else GONE, self._now())
                 told.append(Outcome(made.home, made.path, 0, "it is not in quarantine any more", made.id))
         self._sweep()
         return told
@@ -333,18 +342,25 @@ class Keeper:
 
     def _exists(self, made: int) -> bool:
         try:
-            slot = self._slot(made)
+            slot = self.slot(made)
         except FileNotFoundError:
             return False
         try:
-            return self._is_in(slot)
+            return self.is_in(slot)
         finally:
             os.close(slot)
 
     # Folders
 
     @contextmanager
-    def _home(self, name: bytes) -> Iterator[int]:
+    def home(self, name: bytes) -> Iterator[int]:
+        """A home, open.
+
+        Raises
+        ------
+        SkippedError
+            It cannot be opened.
+        """
         try:
             home = os.open(name, beneath.FOLDER, dir_fd=self._root)
         except OSError as error:
@@ -354,14 +370,21 @@ class Keeper:
         finally:
             os.close(home)
 
-    def _slot(self, made: int, *, create: bool = False) -> int:
+    def slot(self, made: int, *, create: bool = False) -> int:
+        """The folder in quarantine that a move has for itself, open.
+
+        Raises
+        ------
+        FileNotFoundError
+            It has none.
+        """
         name = b"%d" % made
         if create:
             os.mkdir(name, 0o700, dir_fd=self._quarantine)
             os.fsync(self._quarantine)
         return beneath.open_folder(self._quarantine, name)
 
-    def _leave(self, made: int) -> None:
+    def leave(self, made: int) -> None:
         """Take an empty slot away."""
         try:
             os.rmdir(b"%d" % made, dir_fd=self._quarantine)
@@ -369,8 +392,19 @@ class Keeper:
             if error.errno not in {errno.ENOENT, errno.ENOTEMPTY}:
                 raise
 
+    @property
+    def quarantine_folder(self) -> int:
+        """The quarantine, open for as long as the keeper is."""
+        return self._quarantine
+
     @staticmethod
-    def _is_in(slot: int) -> bool:
+    def names_for(name: bytes) -> list[bytes]:
+        """Names under which something comes back, the best first."""
+        return [name, *(name + b".restored-%d" % n for n in range(1, _MOST_NAMES))]
+
+    @staticmethod
+    def is_in(slot: int) -> bool:
+        """Whether something is in a slot."""
         try:
             beneath.look(slot, ITEM)
         except FileNotFoundError:
@@ -378,7 +412,7 @@ class Keeper:
         return True
 
     @contextmanager
-    def _made_again(self, home: int, path: bytes) -> Iterator[int]:
+    def made_again(self, home: int, path: bytes) -> Iterator[int]:
         """A folder of a home, made if it has gone; what is made belongs to who owns the home."""
         owner = os.fstat(home)
         at = os.dup(home)

@@ -201,17 +201,21 @@ class Results:
             )
             return [Summary(*row) for row in rows]
 
-    def homes(self, scan: int) -> list[Home]:
-        """The homes of a scan, the largest first."""
+    def homes(self, scan: int, only: str | None = None) -> list[Home]:
+        """The homes of a scan, or only one of them; the largest first."""
+        where, given = ("", (scan,)) if only is None else (" AND name = ?", (scan, only))
         with self._open() as made:
             caches: dict[str, dict[str, Share]] = {}
             for home, kind, size, files, newest in made.execute(
-                "SELECT home, kind, bytes, files, newest FROM caches WHERE scan = ?", (scan,)
+                "SELECT home, kind, bytes, files, newest FROM caches"  # noqa: S608 - names from here
+                f" WHERE scan = ?{where.replace('name', 'home')}",
+                given,
             ):
                 caches.setdefault(home, {})[kind] = Share(size, files, newest)
             rows = made.execute(
-                "SELECT name, bytes, files, folders, newest, unread, inode FROM homes WHERE scan = ? ORDER BY bytes DESC, name",
-                (scan,),
+                "SELECT name, bytes, files, folders, newest, unread, inode FROM homes"  # noqa: S608 - names from here
+                f" WHERE scan = ?{where} ORDER BY bytes DESC, name",
+                given,
             )
             return [Home(name, *rest, caches.get(name, {}), inode) for name, *rest, inode in rows]  # type: ignore[call-arg]
 

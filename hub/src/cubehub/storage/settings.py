@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - pydantic needs it at run time
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cubehub_spawner.profiles import load_profiles
@@ -77,6 +78,30 @@ class StorageSettings(BaseModel):
     def links(self) -> Links:
         """For addresses in mails."""
         return Links(f"{self.public_url}{self.prefix}", self.links_secret.get_secret_value())
+
+
+ENVIRONMENT = "CUBEHUB_STORAGE_SETTINGS"
+"""Names a file of `StorageSettings`, where there is no data folder: in a job on Kubernetes."""
+
+
+def named_settings(homes: Path | None = None) -> StorageSettings | None:
+    """The settings in the file that the environment names; None if it names none.
+
+    Raises
+    ------
+    BadInputError
+        It is not to be read, or not of their form.
+    """
+    named = os.environ.get(ENVIRONMENT)
+    if not named:
+        return None
+    try:
+        made = StorageSettings.model_validate_json(Path(named).read_bytes())
+    except (OSError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        message = f"{named}, which {ENVIRONMENT} names, cannot be used: {first}."
+        raise BadInputError(message, "See docs/reference/services.md for what it must say.") from error
+    return made if homes is None else made.model_copy(update={"homes": homes})
 
 
 def settings_of(folder: DataFolder, homes: Path | None = None) -> StorageSettings:

@@ -1,0 +1,231 @@
+"""`cubehub storage run|pause|resume|history|hold|release|mails`: the keeper's rounds, and what is left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+from cubehub_spawner.entitlement import format_bytes
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from cubehub.cli.common import data_option, json_option
+from cubehub.cli.storage_settings import homes_option, settings_for
+from cubehub.errors import BadInputError
+from cubehub.storage import rounds
+from cubehub.storage.deciding import Kept
+from cubehub.storage.keeping import Keeping
+from cubehub.storage.names import original, readable
+from cubehub.storage.notices import record
+from cubehub.storage.results import Results
+from cubehub.storage.scan import homes_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cubehub.storage.settings import StorageSettings
+
+
+@click.command()
+@data_option
+@homes_option
+@click.option("--by", default="", help="Who begins it, for the history.  [default: the user of this command]")
+@click.option(
+    "--iops",
+    type=click.FloatRange(min=1),
+    metavar="N",
+    help="Files and folders looked at in a second at most.",
+)
+@json_option
+def run(data: Path, homes: Path | None, by: str, iops: float | None, *, as_json: bool) -> None:
+    """Make a round now: look at the homes, plan, tell people.
+
+    Where storage.yaml says `automatic: true`, also move, archive and purge what is due. The platform makes rounds by
+    itself (`every` in storage.yaml); two never run at once.
+    """
+    settings = settings_for(data, homes)
+    out = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=out, disable=as_json or not out.is_terminal, transient=True,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("beginning", total=None)
+        made = rounds.make_round(
+            Keeping(settings, who=by or None),
+            by or f"uid {os.getuid()}",
+            lambda step, done, of: bar.update(task, description=step, completed=done, total=of or None),
+            iops=iops or 0,
+            processes=min(8, len(os.sched_getaffinity(0))),
+        )
+    if as_json:
+        click.echo(json.dumps(rounds.as_json(made)))
+        return
+    for line in sentences(made.told):
+        click.echo(line)
+
+
+def sentences(told: dict[str, Any]) -> list[str]:
+    """What a round did, for people."""
+    lines = []
+    if "homes" in told:
+        lines.append(f"{told['homes']:,} homes, {format_bytes(told['bytes'])}.")
+    if told.get("people"):
+        lines.append(f"Caches and trash only: {told['people']}")
+    if "mails" in told:
+        mail = f" ({told['mail']})" if told.get("mail") else ""
+        lines.append(
+            f"{told['mails']} mails written, {told['sent']} sent, {told['mails_waiting']} wait{mail}."
+        )
+    if told.get("refused"):
+        lines.append(f"{told['refused']} mails were refused: see `cubehub storage mails`.")
+    if "planned" in told:
+        lines.append(
+            f"{told['planned']} entries are due, {format_bytes(told['planned_bytes'])}; {told['waiting']} of them wait for notices."
+        )
+    lines += [told[key] for key in ("left", "failed") if told.get(key)]
+    lines += [
+        f"{told[key]} {what}, {format_bytes(told[f'{key}_bytes'])}."
+        for key, what in (("moved", "moved into quarantine"), ("archived", "archived"), ("purged", "removed"))
+        if key in told
+    ]
+    return lines
+
+
+@click.command()
+@data_option
+@click.argument("why", required=False, default="")
+def pause(data: Path, why: str) -> None:
+    """Make no more rounds until `cubehub storage resume`; WHY is shown to other administrators."""
+    settings = settings_for(data)
+    rounds.pause(settings.state, f"uid {os.getuid()}", why, time.time())
+    click.echo("Rounds are paused. One that runs just now ends before its next step.")
+
+
+@click.command()
+@data_option
+def resume(data: Path) -> None:
+    """Make rounds again."""
+    if not rounds.resume(settings_for(data).state):
+        raise BadInputError("Rounds are not paused.", "See `cubehub storage history`.")
+    click.echo("Rounds are made again.")
+
+
+@click.command()
+@data_option
+@json_option
+def history(data: Path, *, as_json: bool) -> None:
+    """List the last rounds, and how far the one is that runs now."""
+    settings = settings_for(data)
+    made, now = rounds.History(settings.state).newest(20), rounds.progress(settings.state)
+    stop = rounds.paused(settings.state)
+    if as_json:
+        click.echo(
+            json.dumps({"rounds": [rounds.as_json(one) for one in made], "running": now, "paused": stop})
+        )
+        return
+    if stop:
+        click.echo(f"Paused by {stop['by']}{': ' + stop['why'] if stop['why'] else ''}.")
+    if now:
+        click.echo(f"Running: {now['step']}, {now['done']} of {now['of'] or '?'}")
+    if not made:
+        click.echo("No round was made yet: cubehub storage run")
+        return
+    console = Console(highlight=False)
+    for one in made:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.started))
+        outcome = one.outcome if one.outcome != rounds.RUNNING or now else "cut off"
+        console.print(Text(f"{when}  {outcome}, by {one.by}", style="bold"))
+        for line in sentences(one.told):
+            console.print(Text(f"  {line}"))
+
+
+@click.command()
+@click.argument("home")
+@click.argument("path", required=False, default="")
+@data_option
+@click.option("--until", metavar="DATE", help="Until the end of that day (UTC).  [default: until `release`]")
+def hold(home: str, path: str, data: Path, until: str | None) -> None:
+    """Let nothing of HOME be moved, or nothing of PATH in it, whatever the policy says."""
+    settings = settings_for(data)
+    if home not in _known_homes(settings):
+        raise BadInputError(f"There is no home {home!r}.", "See `cubehub storage show --all` for the names.")
+    kept = Kept(original(home), original(path.strip("/")), _until(until), "admin")
+    with record.opened(settings.state) as told:
+        told.keep(kept, f"uid {os.getuid()}", time.time())
+    click.echo(f"Nothing of {home}{'/' + path if path else ''} is moved{' until ' + until if until else ''}.")
+
+
+@click.command()
+@click.argument("home")
+@click.argument("path", required=False, default="")
+@data_option
+def release(home: str, path: str, data: Path) -> None:
+    """Take a `hold` back."""
+    with record.opened(settings_for(data).state) as told:
+        if not told.let_go(original(home), original(path.strip("/")), "admin"):
+            held = ", ".join(
+                f"{readable(k.home)}/{readable(k.path)}".removesuffix("/")
+                for k in told.kept(time.time())
+                if k.by == "admin"
+            )
+            raise BadInputError("It was not held.", f"Held are: {held or 'none'}.")
+    click.echo("It goes by the policy again.")
+
+
+@click.command()
+@data_option
+@click.option("--again", is_flag=True, help="Try all that wait or were refused again in the next round.")
+@json_option
+def mails(data: Path, *, again: bool, as_json: bool) -> None:
+    """List the last mails to people: when they went out, or why they did not."""
+    with record.opened(settings_for(data).state) as told:
+        if again:
+            click.echo(f"{told.outbox.again(time.time())} mails are tried again: cubehub storage run")
+            return
+        found = told.outbox.newest(50)
+    if as_json:
+        click.echo(json.dumps([asdict(mail) for mail in found]))
+        return
+    if not found:
+        click.echo("No mail was written yet.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("written", "to", "subject", "state"):
+        table.add_column(column)
+    for mail in found:
+        state = mail.state if not mail.said else f"{mail.state}: {mail.said}"
+        table.add_row(
+            time.strftime("%Y-%m-%d", time.localtime(mail.made)), Text(mail.address), Text(mail.subject), Text(state)
+        )  # fmt: skip
+    Console(highlight=False).print(table)
+
+
+def _known_homes(settings: StorageSettings) -> set[str]:
+    """Homes that are there, and those that the last scan found: one may be in quarantine by now."""
+    results = Results(settings.state)
+    scans = results.scans()
+    scanned = {home.name for home in results.homes(scans[0].id)} if scans else set()
+    return scanned | {readable(name) for name in homes_in(settings.homes)}
+
+
+def _until(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise BadInputError(f"--until {text!r} is no date.", "Write it as 2027-03-01.") from error
+    if day.timestamp() + 86400 < time.time():
+        raise BadInputError(f"--until {text} is over already.", "Name a day to come.")
+    return day.timestamp() + 86400
+
+
+COMMANDS = (run, pause, resume, history, hold, release, mails)

@@ -1,0 +1,359 @@
+"""From quarantine into an archive and back out of it: each step written down before, so that a kill loses nothing."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cubehub.errors import BadInputError, CubeHubError
+from cubehub.storage import beneath
+from cubehub.storage.archive import ChangedError, Seal, pack, unchanged, unpack, verify
+from cubehub.storage.journal import (
+    ARCHIVED,
+    ARCHIVING,
+    EXPIRED,
+    EXPIRING,
+    IN_QUARANTINE,
+    PURGED,
+    QUARANTINED,
+    RETURNED,
+    UNPACKING,
+)
+from cubehub.storage.names import readable
+from cubehub.storage.quarantine import ITEM, Outcome, SkippedError
+from cubehub.storage.trees import folder_in, look_through, move, remove
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cubehub.storage.archive import Store
+    from cubehub.storage.journal import Journal, Move
+    from cubehub.storage.quarantine import Keeper
+
+ARCHIVE, LISTING = ".tar.zst", ".manifest.zst"
+_OUT = b"out"
+"""Folder in quarantine through which single files come out; what is in it is a copy."""
+
+
+class Archivist:
+    """Moves things between quarantine and a store of archives.
+
+    Parameters
+    ----------
+    keeper : Keeper
+        Opened for this alone.
+    journal : Journal
+        The keeper's.
+    store : Store or None
+        Where archives are; None if none is set, and then only what is in quarantine can be had.
+    scratch : path
+        A folder of the keeper's own for what is written for a moment.
+    progress : callable
+        Told how many files and bytes of what is being packed, read back or unpacked are done.
+    step : callable
+        Told the name of each step; for tests, which end the process there.
+    """
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        journal: Journal,
+        store: Store | None,
+        scratch: Path,
+        *,
+        progress: Callable[[int, int], None] = lambda _files, _bytes: None,
+        step: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._keeper, self._journal, self._store = keeper, journal, store
+        self._scratch, self._progress, self._step = scratch, progress, step
+
+    # After a kill
+
+    def recover(self) -> list[Outcome]:
+        """Bring the journal to what is so; what is half in the store is not in the archive."""
+        told = []
+        for made in self._journal.moves(ARCHIVING):
+            self._journal.archive(made.id, QUARANTINED, None)
+            told.append(Outcome(made.home, made.path, 0, "it is in quarantine, and in no archive", made.id))
+        for made in self._journal.moves(UNPACKING):
+            self._end_unpacking(made)
+            told.append(Outcome(made.home, made.path, 0, "it was not brought back", made.id))
+        with suppress(FileNotFoundError):
+            remove(self._keeper.quarantine_folder, _OUT)
+        if self._store is not None:
+            for made in self._journal.moves(EXPIRING):
+                self.expire(made)
+        return told
+
+    def _end_unpacking(self, made: Move) -> None:
+        try:
+            slot = self._keeper.slot(made.id)
+        except FileNotFoundError:
+            self._journal.set(made.id, PURGED, made.at)
+            return
+        try:
+            if self._keeper.is_in(slot):
+                self._journal.set(made.id, ARCHIVED, made.at)
+                return
+            with os.scandir(b"/proc/self/fd/%d" % slot) as entries:
+                names = [entry.name for entry in entries]
+            for name in names:
+                remove(slot, name)
+        finally:
+            os.close(slot)
+        self._keeper.leave(made.id)
+        self._journal.set(made.id, PURGED, made.at)
+
+    # Into an archive
+
+    def archive(self, made: Move) -> Outcome:
+        """Write something in quarantine into the store and read it back; it stays in quarantine meanwhile.
+
+        Raises
+        ------
+        CubeHubError
+            The store does not do what it should: the next would fail as well.
+        """
+        store = self._the_store()
+        name = f"{made.id}-{made.inode}"
+        try:
+            slot = self._keeper.slot(made.id)
+        except FileNotFoundError:
+            return Outcome(made.home, made.path, 0, "it is not in quarantine any more", made.id)
+        try:
+            self._journal.archive(made.id, ARCHIVING, name)
+            self._step("archiving")
+            for ending in (ARCHIVE, LISTING):
+                # of an earlier try, of which nobody knows whether it is whole
+                store.delete(name + ending)
+            with (
+                store.put(name + ARCHIVE, expected=made.bytes) as sink,
+                store.put(name + LISTING) as listing,
+            ):
+                packed = pack(slot, ITEM, sink, listing, progress=self._progress)
+            self._step("packed")
+            with store.open(name + ARCHIVE) as source, store.open(name + LISTING) as listed:
+                verify(source, listed, packed.seal, progress=self._progress)
+            self._step("verified")
+            size = packed.bytes + packed.manifest_bytes
+            self._journal.archive(made.id, ARCHIVED, name, packed.seal.archive, packed.seal.manifest, size)
+            self._step("archived")
+        except (CubeHubError, OSError):
+            self._journal.archive(made.id, QUARANTINED, None)
+            for ending in (ARCHIVE, LISTING):
+                with suppress(CubeHubError):
+                    store.delete(name + ending)
+            raise
+        finally:
+            os.close(slot)
+        return Outcome(made.home, made.path, made.bytes, move=made.id)
+
+    def purge(self, made: Move) -> Outcome:
+        """Remove something from quarantine; what has an archive only if it is still what was archived."""
+        if made.seal is not None:
+            try:
+                slot = self._keeper.slot(made.id)
+                try:
+                    with self._the_store().open(f"{made.archive}{LISTING}") as listing:
+                        unchanged(slot, ITEM, listing, _seal(made))
+                finally:
+                    os.close(slot)
+            except ChangedError as error:
+                # to be archived again, as it is now
+                self._journal.archive(made.id, QUARANTINED, None)
+                return Outcome(made.home, made.path, 0, error.message.rstrip("."), made.id)
+            except CubeHubError as error:
+                return Outcome(made.home, made.path, 0, error.message.rstrip("."), made.id)
+            except OSError as error:
+                return Outcome(made.home, made.path, 0, str(error.strerror), made.id)
+        return self._keeper.purge(made)
+
+    def expire(self, made: Move) -> Outcome:
+        """Delete an archive for good."""
+        store = self._the_store()
+        try:
+            self._journal.set(made.id, EXPIRING, made.at, made.back)
+            self._step("expiring")
+            for ending in (ARCHIVE, LISTING):
+                store.delete(f"{made.archive}{ending}")
+            # not without what became of the thing itself: it may be back in its home
+            state = RETURNED if made.back is not None else EXPIRED
+            self._journal.set(made.id, state, made.at, made.back)
+            self._journal.archive(made.id, state, None)
+            self._step("expired")
+        except (CubeHubError, OSError) as error:
+            return Outcome(made.home, made.path, 0, str(error), made.id)
+        return Outcome(made.home, made.path, made.archive_bytes or 0, move=made.id)
+
+    # Back
+
+    def bring_back(self, made: Move) -> Outcome:
+        """Put something back into its home, from quarantine or from its archive.
+
+        Raises
+        ------
+        CubeHubError
+            The store does not do what it should.
+        """
+        if made.state not in IN_QUARANTINE:
+            self._unpacked(made)
+            (made,) = [one for one in self._journal.moves(ARCHIVED) if one.id == made.id]
+        return self._keeper.put_back(made)
+
+    def _unpacked(self, made: Move) -> None:
+        """Bring something from its archive into quarantine."""
+        store = self._the_store()
+        self._journal.set(made.id, UNPACKING, made.at)
+        self._step("unpacking")
+        try:
+            slot = self._keeper.slot(made.id, create=True)
+        except FileExistsError:  # of an earlier try
+            slot = self._keeper.slot(made.id)
+        try:
+            with (
+                store.open(f"{made.archive}{ARCHIVE}") as source,
+                store.open(f"{made.archive}{LISTING}") as listing,
+            ):
+                unpack(
+                    source,
+                    listing,
+                    slot,
+                    seal=_seal(made),
+                    name=ITEM,
+                    progress=self._progress,
+                    step=self._step,
+                )
+            self._step("unpacked")
+            self._journal.set(made.id, ARCHIVED, made.at)
+        except (CubeHubError, OSError):
+            self._end_unpacking(made)
+            raise
+        finally:
+            os.close(slot)
+
+    def copy_out(self, made: Move, only: bytes) -> Outcome:
+        """Put a copy of one file or folder of something that is away beside where it was; the rest stays away.
+
+        Parameters
+        ----------
+        only : bytes
+            Its path in what was moved.
+
+        Raises
+        ------
+        BadInputError
+            There is nothing of that path.
+        CubeHubError
+            The store does not do what it should.
+        """
+        out = self._out()
+        try:
+            self._copy_into(out, made, only)
+            name = only.rpartition(b"/")[2]
+            path = b"/".join(part for part in (made.path, only) if part)
+            return self._put(made, out, name, path)
+        except SkippedError as skipped:
+            return Outcome(made.home, made.path, 0, str(skipped), made.id)
+        except OSError as error:
+            return Outcome(made.home, made.path, 0, str(error.strerror), made.id)
+        finally:
+            os.close(out)
+            with suppress(FileNotFoundError):
+                remove(self._keeper.quarantine_folder, _OUT)
+
+    def _out(self) -> int:
+        folder = self._keeper.quarantine_folder
+        with suppress(FileNotFoundError):
+            remove(folder, _OUT)
+        os.mkdir(_OUT, 0o700, dir_fd=folder)
+        return beneath.open_folder(folder, _OUT)
+
+    def _copy_into(self, out: int, made: Move, only: bytes) -> None:
+        if made.state not in IN_QUARANTINE:
+            store = self._the_store()
+            with (
+                store.open(f"{made.archive}{ARCHIVE}") as source,
+                store.open(f"{made.archive}{LISTING}") as listing,
+            ):
+                unpack(source, listing, out, seal=_seal(made), only=only, progress=self._progress)
+            return
+        above, _, name = only.rpartition(b"/")
+        slot = self._keeper.slot(made.id)
+        try:
+            with folder_in(slot, b"/".join(part for part in (ITEM, above) if part)) as parent:
+                if not _is_there(parent, name):
+                    raise BadInputError(f"There is no {readable(only)} in it.", "Look at what is inside.")
+                with (
+                    tempfile.TemporaryFile(dir=self._scratch) as kept,
+                    tempfile.TemporaryFile(dir=self._scratch) as listing,
+                ):
+                    packed = pack(parent, name, kept, listing, level=1, progress=self._progress)
+                    kept.seek(0, io.SEEK_SET)
+                    listing.seek(0, io.SEEK_SET)
+                    unpack(kept, listing, out, seal=packed.seal, progress=self._progress)
+        finally:
+            os.close(slot)
+
+    def _put(self, made: Move, out: int, name: bytes, path: bytes) -> Outcome:
+        """Move a copy from the way out into the home, under a free name."""
+        found = _size(out, name)
+        with self._keeper.home(made.home) as home:
+            above = path.rpartition(b"/")[0]
+            with self._keeper.made_again(home, above) as parent:
+                for new in self._keeper.names_for(name):
+                    try:
+                        move(out, name, parent, new)
+                    except FileExistsError:
+                        continue
+                    os.fsync(parent)
+                    return Outcome(made.home, above + b"/" + new if above else new, found, move=made.id)
+        raise SkippedError("there are too many of that name")
+
+    def _the_store(self) -> Store:
+        if self._store is None:
+            raise BadInputError(
+                "No place for archives is set.", "Name one in storage.yaml: archive.to.", code="no_archive"
+            )
+        return self._store
+
+
+def _seal(made: Move) -> Seal:
+    if made.seal is None or made.listing is None:
+        raise CubeHubError(
+            f"The record of move {made.id} has no seal of its archive.", "Ask your administrator."
+        )
+    return Seal(made.seal, made.listing)
+
+
+def _is_there(folder: int, name: bytes) -> bool:
+    try:
+        beneath.look(folder, name)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _size(folder: int, name: bytes) -> int:
+    facts = beneath.look(folder, name)
+    try:
+        with folder_in(folder, name) as inner:
+            return look_through(inner).bytes
+    except NotADirectoryError:
+        return facts.blocks * 512
+
+
+def store_at(where: str) -> Store | None:
+    """The store that a policy names; None if it names none.
+
+    Raises
+    ------
+    BadInputError
+        It cannot be used.
+    """
+    from cubehub.storage.archive import opened  # noqa: PLC0415 - its libraries take time to load
+
+    return opened(where if where.startswith("s3://") else Path(where)) if where else None

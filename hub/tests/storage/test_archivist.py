@@ -1,0 +1,366 @@
+"""Archives in the life of what is put away: killed at each step and with a store that fails, nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cubehub.errors import BadInputError, CubeHubError
+from cubehub.storage import inside, journal
+from cubehub.storage.archive import StoreError, opened
+from cubehub.storage.archivist import ARCHIVE, LISTING, Archivist
+from cubehub.storage.journal import ARCHIVED, EXPIRED, PURGED, QUARANTINED, RETURNED, Move
+from cubehub.storage.planning import Entry
+from cubehub.storage.quarantine import FOLDER, Keeper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from cubehub.storage.quarantine import Outcome
+
+OLD = 1_000_000
+STEPS_IN = ("archiving", "packed", "verified", "archived")
+STEPS_OUT = ("unpacking", "unpacked")
+
+
+class Place:
+    """A home of which ``work`` was moved away, and a folder for archives."""
+
+    def __init__(self, root: Path, path: str = "work", kind: str = "large") -> None:
+        self.homes, self.state, self.store = root / "homes", root / "state", root / "store"
+        self.ana = self.homes / "ana"
+        (self.ana / "work" / "deep").mkdir(parents=True)
+        for name, text in (("a.ipynb", "{}"), ("deep/b.nc", "data" * 1000), ("deep/naïve\n", "x")):
+            file = self.ana / "work" / name
+            file.write_text(text)
+            file.chmod(0o640)
+            os.utime(file, (OLD, OLD))
+        (self.ana / "work" / "link").symlink_to("a.ipynb")
+        os.link(self.ana / "work" / "a.ipynb", self.ana / "work" / "second")
+        os.utime(self.ana / "work" / "a.ipynb", (OLD, OLD))
+        self.before = content(self.ana / "work")
+        facts = (self.ana / path).stat()
+        entry = Entry(b"ana", b"" if path == "." else path.encode(), kind, 1, 3, OLD, 2_000_000, facts.st_ino)
+
+        def away(keeper: Keeper, _: Archivist, made: journal.Journal) -> Outcome:
+            return keeper.quarantine(made.begin_run(str(self.homes), "", 0), entry)
+
+        assert self.do(away).why == ""
+
+    def do(
+        self,
+        act: Callable[[Keeper, Archivist, journal.Journal], Any],
+        step: Callable[[str], None] = lambda _: None,
+        wrap: Callable[[Any], Any] = lambda store: store,
+    ) -> Any:
+        store = opened(self.store)
+        with journal.opened(self.state) as made:
+            keeper = Keeper(self.homes, made, lambda *_: "", step)
+            try:
+                archivist = Archivist(keeper, made, wrap(store), self.state, step=step)
+                keeper.recover()
+                archivist.recover()
+                return act(keeper, archivist, made)
+            finally:
+                keeper.close()
+                store.close()
+
+    def move(self) -> Move:
+        with journal.opened(self.state) as made:
+            (found,) = made.moves(*journal.STATES)
+        return found
+
+    def each(self, what: str, **more: Any) -> Outcome:
+        return self.do(lambda _k, a, _j: getattr(a, what)(self.now(_j)), **more)
+
+    @staticmethod
+    def now(made: journal.Journal) -> Move:
+        (found,) = made.moves(*journal.STATES)
+        return found
+
+    def archive(self, **more: Any) -> Outcome:
+        return self.each("archive", **more)
+
+    def back(self, **more: Any) -> Outcome:
+        return self.each("bring_back", **more)
+
+    def purge(self, **more: Any) -> Outcome:
+        return self.each("purge", **more)
+
+    def expire(self, **more: Any) -> Outcome:
+        return self.each("expire", **more)
+
+    def whole_places(self) -> list[str]:
+        """Where all of it is: in the home, in quarantine, or in a sealed archive that is read back."""
+        found = []
+        if content(self.ana / "work") == self.before:
+            found.append("home")
+        made = self.move()
+        item = self.homes / os.fsdecode(FOLDER) / str(made.id) / "item"
+        if content(item) == self.before:
+            found.append("quarantine")
+        if made.seal is not None and all(
+            (self.store / f"{made.archive}{ending}").exists() for ending in (ARCHIVE, LISTING)
+        ):
+            found.append("archive")
+        return found
+
+
+def content(folder: Path) -> dict[str, tuple[object, ...]]:
+    """All names below a folder with what they are."""
+    found: dict[str, tuple[object, ...]] = {}
+    for path in folder.rglob("*") if folder.exists() else ():
+        facts, name = path.lstat(), str(path.relative_to(folder))
+        if stat.S_ISLNK(facts.st_mode):
+            found[name] = ("link", os.readlink(path))  # noqa: PTH115
+        elif stat.S_ISREG(facts.st_mode):
+            at = os.open(path, os.O_RDONLY | os.O_NOATIME)
+            found[name] = (os.read(at, 1 << 20), facts.st_mode, facts.st_mtime_ns, facts.st_nlink)
+            os.close(at)
+        else:
+            found[name] = ("folder", facts.st_mode)
+    return found
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def killed_at(place: Place, act: str, wanted: str) -> None:
+    """Do something in a process of its own that ends at a step as by kill -9."""
+    child = os.fork()
+    if not child:
+
+        def step(name: str) -> None:
+            if name == wanted:
+                os._exit(9)
+
+        getattr(place, act)(step=step)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9, f"{act} has no step {wanted}"
+
+
+def nothing(_k: Keeper, _a: Archivist, _j: journal.Journal) -> None:
+    """A start of the keeper, which brings in order what is not."""
+
+
+def test_into_the_archive_and_back_after_a_purge(place: Place) -> None:
+    assert "no archive" in place.purge().why, "not before it is in an archive"
+    assert place.archive().why == ""
+    assert place.whole_places() == ["quarantine", "archive"]
+    assert place.purge().why == ""
+    assert place.whole_places() == ["archive"]
+    assert place.move().state == PURGED
+    assert place.back().why == ""
+    assert content(place.ana / "work") == place.before
+    assert place.move().state == RETURNED
+    assert place.expire().why == ""
+    assert (place.move().state, list(place.store.iterdir())) == (RETURNED, [])
+
+
+def test_a_whole_home(tmp_path: Path) -> None:
+    place = Place(tmp_path, path=".", kind="idle")
+    place.archive()
+    place.purge()
+    assert not place.ana.exists()
+    assert place.back().why == ""
+    assert content(place.ana / "work") == place.before
+
+
+@pytest.mark.parametrize("step", STEPS_IN)
+def test_killed_while_it_is_archived(place: Place, step: str) -> None:
+    killed_at(place, "archive", step)
+    place.do(nothing)
+    done = step == "archived"
+    assert place.move().state == (ARCHIVED if done else QUARANTINED)
+    assert place.whole_places() == (["quarantine", "archive"] if done else ["quarantine"])
+    if not done:
+        assert place.archive().why == ""
+    assert place.purge().why == ""
+    assert place.back().why == ""
+    assert content(place.ana / "work") == place.before
+
+
+@pytest.mark.parametrize("step", [*STEPS_OUT, "returning", "back", "returned"])
+def test_killed_while_it_comes_back(place: Place, step: str) -> None:
+    place.archive()
+    place.purge()
+    killed_at(place, "back", step)
+    place.do(nothing)
+    assert "archive" in place.whole_places()
+    if place.move().state != RETURNED:
+        assert place.back().why == ""
+    assert content(place.ana / "work") == place.before
+
+
+@pytest.mark.parametrize("step", ["purging", "removed", "purged"])
+def test_killed_while_it_is_purged(place: Place, step: str) -> None:
+    place.archive()
+    killed_at(place, "purge", step)
+    place.do(nothing)
+    assert (place.move().state, place.whole_places()) == (PURGED, ["archive"])
+    assert place.back().why == ""
+    assert content(place.ana / "work") == place.before
+
+
+@pytest.mark.parametrize("step", ["expiring", "expired"])
+def test_killed_while_an_archive_expires(place: Place, step: str) -> None:
+    place.archive()
+    place.purge()
+    killed_at(place, "expire", step)
+    place.do(nothing)
+    assert (place.move().state, list(place.store.iterdir())) == (EXPIRED, [])
+    assert not place.move().restorable
+
+
+class Failing:
+    """A store that does what it should until the call whose turn it is."""
+
+    def __init__(self, store: Any, turn: int) -> None:
+        self._store, self.turn, self.calls = store, turn, 0
+
+    def _count(self) -> None:
+        self.calls += 1
+        if self.calls == self.turn:
+            raise StoreError("The place for archives is away.", "Look at it.")
+
+    @contextmanager
+    def put(self, name: str, *, expected: int = 0) -> Iterator[Any]:
+        self._count()
+        with self._store.put(name, expected=expected) as sink:
+            yield sink
+            self._count()
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[Any]:
+        self._count()
+        with self._store.open(name) as source:
+            yield source
+
+    def delete(self, name: str) -> None:
+        self._count()
+        self._store.delete(name)
+
+
+def test_a_store_that_fails_at_any_call_costs_nothing(tmp_path: Path) -> None:
+    """Each call of each act fails once; afterwards all of it is somewhere, and the same act goes through."""
+    turns = 0
+    for act in ("archive", "purge", "back"):
+        for turn in range(1, 20):
+            root = tmp_path / f"{act}{turn}"
+            root.mkdir()
+            place = Place(root)
+            for before in ("archive", "purge", "back"):
+                if before == act:
+                    break
+                assert getattr(place, before)().why == ""
+            failing: list[Failing] = []
+
+            def wrap(store: Any, turn: int = turn, failing: list[Failing] = failing) -> Failing:
+                failing.append(Failing(store, turn))
+                return failing[-1]
+
+            with suppress(StoreError):
+                getattr(place, act)(wrap=wrap)
+            assert place.whole_places(), (act, turn)
+            if place.move().state != {"archive": ARCHIVED, "purge": PURGED, "back": RETURNED}[act]:
+                assert getattr(place, act)().why == "", (act, turn)
+            if failing[0].calls < turn:
+                turns += turn - 1
+                break
+            shutil.rmtree(root)
+    assert turns >= 8, "each act asks the store several times"
+
+
+def test_what_was_changed_in_quarantine_is_not_purged(place: Place) -> None:
+    place.archive()
+    item = place.homes / os.fsdecode(FOLDER) / str(place.move().id) / "item"
+    (item / "deep" / "new").write_text("came after the archive")
+    assert "changed after it was archived" in place.purge().why
+    assert (item / "deep" / "new").exists()
+    assert place.move().state == QUARANTINED, "so that the next round archives it as it is now"
+    assert place.archive().why == ""
+    assert place.purge().why == ""
+    place.back()
+    assert (place.ana / "work" / "deep" / "new").exists()
+
+
+def test_a_damaged_archive_is_told_and_leaves_nothing_half(place: Place) -> None:
+    place.archive()
+    place.purge()
+    file = place.store / f"{place.move().archive}{ARCHIVE}"
+    damaged = bytearray(file.read_bytes())
+    damaged[len(damaged) // 2] ^= 0xFF
+    file.chmod(0o600)
+    file.write_bytes(damaged)
+    with pytest.raises(CubeHubError):
+        place.back()
+    assert place.move().state == PURGED, "what is in the archive may be mended from a backup"
+    assert not (place.ana / "work").exists()
+
+
+@pytest.mark.parametrize("where", ["quarantine", "archive"])
+def test_one_notebook_comes_back_and_the_rest_stays(place: Place, where: str) -> None:
+    place.archive()
+    if where == "archive":
+        place.purge()
+    state = place.move().state
+    done = place.do(lambda _k, a, j: a.copy_out(place.now(j), b"a.ipynb"))
+    assert (done.why, done.path) == ("", b"work/a.ipynb")
+    again = place.do(lambda _k, a, j: a.copy_out(place.now(j), b"a.ipynb"))
+    assert again.path == b"work/a.ipynb.restored-1", "never over what is there"
+    folder = place.do(lambda _k, a, j: a.copy_out(place.now(j), b"deep"))
+    assert folder.path == b"work/deep"
+    found = content(place.ana / "work")
+    # its second name stays away, so it has one
+    assert found["a.ipynb"][:3] == place.before["a.ipynb"][:3]
+    assert found["deep/b.nc"] == place.before["deep/b.nc"]
+    assert "link" not in found
+    assert place.move().state == state
+    with pytest.raises(BadInputError, match="There is no"):
+        place.do(lambda _k, a, j: a.copy_out(place.now(j), b"none"))
+    assert place.back().path == b"work.restored-1"
+    assert content(place.ana / "work.restored-1") == place.before
+
+
+@pytest.mark.parametrize("where", ["quarantine", "archive"])
+def test_what_is_inside_is_told(place: Place, where: str) -> None:
+    place.archive()
+    if where == "archive":
+        place.purge()
+    store = opened(place.store)
+    try:
+        found = inside.look(place.homes, place.move(), store, 100)
+        few = inside.look(place.homes, place.move(), store, 2)
+    finally:
+        store.close()
+    assert {(path, folder) for path, _, folder in found} == {
+        (b"a.ipynb", False), (b"second", False), (b"link", False), (b"deep", True), (b"deep/b.nc", False),
+        ("deep/naïve\n".encode(), False),
+    }  # fmt: skip
+    assert len(few) == 2
+
+
+def test_without_a_place_for_archives_it_is_said(place: Place) -> None:
+    with pytest.raises(BadInputError, match="No place for archives"):
+        place.do(lambda k, _a, j: Archivist(k, j, None, place.state).archive(place.now(j)))
+    assert place.move().state == QUARANTINED
+
+
+def test_a_journal_of_the_first_version_is_taken_over(place: Place) -> None:
+    import sqlite3  # noqa: PLC0415 - for this test alone
+
+    with sqlite3.connect(place.state / journal.FILE) as made:
+        for column in ("archive", "seal", "listing", "archive_bytes"):
+            made.execute(f"ALTER TABLE moves DROP COLUMN {column}")
+        made.execute("PRAGMA user_version = 1")
+    made.close()
+    assert journal.read(place.state, QUARANTINED) == [], "not before a keeper has brought it up to date"
+    assert place.archive().why == ""
+    assert len(journal.read(place.state, ARCHIVED)) == 1
