@@ -15,7 +15,7 @@ from cubehub_tests.platform import Whole
 from cubehub_tests.servers import Account, Kernel
 
 pytestmark = [pytest.mark.whole, pytest.mark.chaos]
-SUPERVISED = ("keycloak", "catalogue", "cubes", "gateway", "console", "accounts", "hub")
+SUPERVISED = ("keycloak", "catalogue", "cubes", "gateway", "console", "accounts", "storage", "hub")
 DOORS = {
     "keycloak": None,
     "catalogue": "/services/catalogue/",
@@ -23,6 +23,7 @@ DOORS = {
     "gateway": "/services/dask-gateway/health",
     "console": "/services/console/",
     "accounts": "/services/accounts/health",
+    "storage": "/services/storage/health",
     "hub": "/hub/api",
 }
 

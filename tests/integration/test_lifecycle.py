@@ -8,7 +8,7 @@ import pytest
 from cubehub_tests.platform import Outcome, Whole
 
 pytestmark = pytest.mark.whole
-PARTS = {"keycloak", "catalogue", "cubes", "gateway", "console", "accounts", "hub"}
+PARTS = {"keycloak", "catalogue", "cubes", "gateway", "console", "accounts", "storage", "hub"}
 
 
 def said(outcome: Outcome, status: int, code: str) -> str:

@@ -142,6 +142,7 @@ def _servers(
         SERVER_MARK: data.run_id,
         "CUBEHUB_URL": public,
         "CUBEHUB_CUBES_URL": f"{public}/services/cubes",
+        "CUBEHUB_STORAGE_URL": f"{public}/services/storage",
         "CUBEHUB_CATALOGUE_URL": f"{public}/services/catalogue",
         "CUBEHUB_SAMPLES": str(resource("binder", "data").resolve()),
         "DASK_GATEWAY__ADDRESS": f"{public}/services/dask-gateway",
@@ -156,13 +157,16 @@ def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder
 
     idle = config.operator_settings().idle
     # what people use from notebooks, by the token of their server
-    services = ["access:services!service=dask-gateway", "access:services!service=cubes"]
+    services = [f"access:services!service={name}" for name in ("dask-gateway", "cubes", "storage")]
     c.JupyterHub.services = [
         _service("dask-gateway", platform.inner_url("gateway"), secrets.get("gateway-token")),
         _service("cubes", platform.inner_url("cubes"), secrets.get("cubes-token")),
         _service("catalogue", platform.inner_url("catalogue"), secrets.get("catalogue-token")),
         _service("console", platform.inner_url("console"), secrets.get("console-token")),
         _service("accounts", platform.inner_url("accounts"), secrets.get("accounts-token")),
+        _service("storage", platform.inner_url("storage"), secrets.get("storage-token"))
+        # its pages: whoever logs in there is asked nothing more, and an administrator stays one
+        | {"oauth_no_confirm": True, "oauth_client_allowed_scopes": [WRITE_SCOPE]},
         {"name": "cubehub-up", "api_token": secrets.get("up-token")},
         # for `cubehub users` and `cubehub doctor` on this machine: whoever can read the secret is the operator
         {"name": CLI_SERVICE, "api_token": secrets.get(CLI_TOKEN)},
@@ -195,6 +199,12 @@ def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder
         },
         {"name": "accounts", "services": ["accounts"], "scopes": [WRITE_SCOPE]},
         {"name": "cubehub-cli", "services": [CLI_SERVICE], "scopes": [WRITE_SCOPE]},
+        # the keeper asks whose the homes are, who was here when, and whose server runs
+        {
+            "name": "storage",
+            "services": ["storage"],
+            "scopes": ["list:users", "read:users:activity", "read:servers", READ_SCOPE],
+        },
         # JupyterHub's own role for administrators can't be given scopes of ours; the group's members have both
         {"name": "cubehub-administrators", "groups": [ADMIN_GROUP], "scopes": [WRITE_SCOPE]},
         # the cubes ask the Hub who publishes, whether they still may, and which groups they are in

@@ -126,6 +126,21 @@ def write_run_files(
             "audit_log": str(data.logs / "audit.jsonl"),
             "check_every_s": config.operator_settings().entitlement.check_every,
         },
+        "storage": {
+            "data": str(data.root),
+            "homes": str(data.homes),
+            "state": str(data.storage),
+            "audit_log": str(data.logs / "audit.jsonl"),
+            "config": str(config.own) if config.own else None,
+            "address": LOOPBACK,
+            "port": platform.inner["storage"],
+            "prefix": "/services/storage",
+            "public_url": platform.public_url,
+            "hub_api_url": platform.hub_api_url,
+            "hub_api_token": secrets.get("storage-token"),
+            "accounts_url": f"{platform.inner_url('accounts')}/services/accounts/api",
+            "links_secret": secrets.get("storage-links"),
+        },
         "hub": {
             "data": str(data.root),
             "run_id": data.run_id,
@@ -166,6 +181,7 @@ def build_parts(
         ],
         "console": [sys.executable, "-m", "cubehub.console", "--config", str(files["console"])],
         "accounts": [sys.executable, "-m", "cubehub.accounts", "--config", str(files["accounts"])],
+        "storage": [sys.executable, "-m", "cubehub.storage.service", "--config", str(files["storage"])],
     }
     prefixes = {"gateway": "/services/dask-gateway/api/health"}
     parts = [

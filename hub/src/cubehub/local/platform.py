@@ -36,6 +36,7 @@ INNER = (
     "gateway_scheduler",
     "console",
     "accounts",
+    "storage",
 )
 """Parts that listen on loopback only and are reached through the Hub's proxy (or by their neighbours)."""
 

@@ -1,0 +1,103 @@
+// What both pages have in common: asking the service, writing sizes, building elements. Texts that come from homes are
+// only ever set as text.
+
+export const prefix = document.querySelector('meta[name="prefix"]').content;
+
+const xsrf = () => document.cookie.split('; ').find(one => one.startsWith('_xsrf='))?.slice(6) ?? '';
+
+export async function ask(method, path, content) {
+  const answer = await fetch(prefix + path, {
+    method,
+    headers: { 'Content-Type': 'application/json', 'X-XSRFToken': xsrf() },
+    body: content === undefined ? undefined : JSON.stringify(content)
+  });
+  let found = null;
+  try {
+    found = await answer.json();
+  } catch {
+    // no JSON: told below by its status
+  }
+  if (!answer.ok || found === null) {
+    const said = found?.message ? `${found.message} ${found.hint ?? ''}` : `The service answered with ${answer.status}. Load the page anew.`;
+    throw new Error(said.trim());
+  }
+  return found;
+}
+
+export function say(text, bad = false) {
+  const place = document.getElementById('said');
+  place.textContent = text;
+  place.classList.toggle('bad', bad);
+}
+
+/** Do something that takes time; its button waits meanwhile, and what goes wrong is said. */
+export async function during(button, what, act) {
+  if (button) {
+    button.disabled = true;
+  }
+  say(what);
+  try {
+    say((await act()) ?? '');
+  } catch (error) {
+    say(error.message, true);
+  } finally {
+    if (button) {
+      button.disabled = false;
+    }
+  }
+}
+
+const UNITS = [['TiB', 2 ** 40], ['GiB', 2 ** 30], ['MiB', 2 ** 20], ['KiB', 2 ** 10]];
+
+export function size(bytes) {
+  for (const [unit, one] of UNITS) {
+    if (bytes >= one) {
+      const count = bytes / one;
+      return `${count >= 100 ? Math.round(count) : Math.round(count * 10) / 10} ${unit}`;
+    }
+  }
+  return `${bytes} B`;
+}
+
+export const count = (number, what, many = `${what}s`) => `${number.toLocaleString('en')} ${number === 1 ? what : many}`;
+export const mine = path => (path ? `~/${path}` : 'the whole home');
+export const of = (home, path) => (path ? `${home}/${path}` : `${home} (whole home)`);
+export const day = text => (text ? text.slice(0, 10) : '');
+export const minute = text => (text ? `${text.slice(0, 10)} ${text.slice(11, 16)}` : '');
+export const used = seconds => (seconds ? new Date(seconds * 1000).toISOString().slice(0, 10) : 'never');
+
+function make(made, more, inner) {
+  for (const [key, value] of Object.entries(more)) {
+    if (key.startsWith('on')) {
+      made.addEventListener(key.slice(2), value);
+    } else if (value !== undefined && value !== null && value !== false) {
+      made.setAttribute(key, value === true ? '' : value);
+    }
+  }
+  made.append(...inner.filter(one => one !== undefined && one !== null));
+  return made;
+}
+
+export const el = (name, more = {}, ...inner) => make(document.createElement(name), more, inner);
+export const svg = (name, more = {}, ...inner) => make(document.createElementNS('http://www.w3.org/2000/svg', name), more, inner);
+export const code = text => el('code', {}, text);
+export const soft = text => el('p', { class: 'soft' }, text);
+
+export function button(text, label, act, kind = null) {
+  const made = el('button', { 'aria-label': label, class: kind, type: 'button' }, text);
+  made.addEventListener('click', () => act(made));
+  return made;
+}
+
+/** A table; columns are [title, is a number?], cells are texts or elements. */
+export function table(columns, rows) {
+  const cell = (name, content, number, more = {}) => el(name, { ...more, class: number ? 'number' : null }, content);
+  return el('div', { class: 'wide' }, el('table', {},
+    el('thead', {}, el('tr', {}, ...columns.map(([title, number]) => cell('th', title, number, { scope: 'col' })))),
+    el('tbody', {}, ...rows.map(row => el('tr', {}, ...row.map((content, at) => cell('td', content, columns[at][1])))))));
+}
+
+/** Put something in place of all that is in an element. */
+export function fill(id, ...content) {
+  document.getElementById(id).replaceChildren(...content.filter(one => one !== undefined && one !== null));
+}
