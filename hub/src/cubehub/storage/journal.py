@@ -151,7 +151,8 @@ def opened(folder: Path) -> Iterator[Journal]:
         try:
             os.close(os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             with closing(sqlite3.connect(folder / FILE)) as made:
-                made.execute("PRAGMA synchronous = FULL")
+                # more than FULL: what was written down holds though a file system keeps no order (btrfs)
+                made.execute("PRAGMA synchronous = EXTRA")
                 _prepare(made, folder)
                 yield Journal(made)
         except sqlite3.Error as error:

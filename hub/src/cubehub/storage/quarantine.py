@@ -28,7 +28,7 @@ from cubehub.storage.journal import (
     Move,
 )
 from cubehub.storage.kinds import ASKED, KEEP
-from cubehub.storage.trees import Inside, folder_in, look_through, move, remove
+from cubehub.storage.trees import Inside, folder_in, look_through, move, remove, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -132,6 +132,8 @@ class Keeper:
                 # the name may have been given to another one between the look and the rename
                 if beneath.look(slot, ITEM).inode != entry.inode:
                     move(slot, ITEM, parent, name)
+                    os.fsync(parent)
+                    os.fsync(slot)
                     raise SkippedError("it was exchanged for another one meanwhile")  # noqa: TRY301 - undone below
                 os.fsync(slot)
                 os.fsync(parent)
@@ -271,6 +273,7 @@ class Keeper:
             finally:
                 os.close(slot)
             self._leave(made.id)
+            os.fsync(self._quarantine)
             self._journal.set(made.id, PURGED, self._now())
             self._step("purged")
         except FileNotFoundError:  # the slot has gone: all but the word was done
@@ -284,7 +287,11 @@ class Keeper:
     def recover(self) -> list[Outcome]:
         """Bring the journal to what is so: what was on its way when the keeper was ended, told by where the folder is."""
         told = []
-        for made in self._journal.moves(INTENDED, RETURNING):
+        under_way = self._journal.moves(INTENDED, RETURNING)
+        if under_way:
+            # the one that was ended did not: else what is written down here could outlive what it is about
+            settle(self._root)
+        for made in under_way:
             try:
                 slot = self._slot(made.id)
             except FileNotFoundError:
