@@ -122,6 +122,8 @@ def _servers(
 ) -> None:
     from cubehub_spawner import ProfileLocalSpawner  # noqa: PLC0415 - as above
 
+    from cubehub.storage.homecoming import homecoming  # noqa: PLC0415 - as above
+
     settings = config.operator_settings()
     c.JupyterHub.spawner_class = ProfileLocalSpawner
     c.JupyterHub.allow_named_servers = True
@@ -133,6 +135,7 @@ def _servers(
     c.ProfileLocalSpawner.directory = directory
     c.ProfileLocalSpawner.homes_dir = str(data.homes)
     c.ProfileLocalSpawner.home_hook = welcome
+    c.ProfileLocalSpawner.homecoming_hook = homecoming(data)
     c.ProfileLocalSpawner.state_dir = str(data.servers)
     c.ProfileLocalSpawner.audit_log = str(data.logs / "audit.jsonl")
     c.ProfileLocalSpawner.lab_prefix = str(data.envs / "lab")

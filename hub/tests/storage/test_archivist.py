@@ -357,10 +357,25 @@ def test_a_journal_of_the_first_version_is_taken_over(place: Place) -> None:
     import sqlite3  # noqa: PLC0415 - for this test alone
 
     with sqlite3.connect(place.state / journal.FILE) as made:
-        for column in ("archive", "seal", "listing", "archive_bytes"):
+        for column in ("archive", "seal", "listing", "archive_bytes", "account"):
             made.execute(f"ALTER TABLE moves DROP COLUMN {column}")
         made.execute("PRAGMA user_version = 1")
     made.close()
     assert journal.read(place.state, QUARANTINED) == [], "not before a keeper has brought it up to date"
     assert place.archive().why == ""
     assert len(journal.read(place.state, ARCHIVED)) == 1
+
+
+def test_what_was_taken_from_an_earlier_account_of_the_name_goes_to_nobody_else(tmp_path: Path) -> None:
+    (tmp_path / "homes").mkdir()
+    (tmp_path / "homes" / ".ana.account").write_text("first")
+    place = Place(tmp_path)
+    (place.homes / ".ana.account").write_text("second")
+    assert "another account" in place.back().why
+    place.archive()
+    place.purge()
+    assert "another account" in place.back().why
+    only = place.do(lambda _k, a, j: a.copy_out(place.now(j), b"a.ipynb"))
+    assert "another account" in only.why
+    (place.homes / ".ana.account").write_text("first")
+    assert place.back().why == ""

@@ -58,6 +58,10 @@ class ProfileLocalSpawner(OwnPort, Places, EntitledSpawner, LocalProcessSpawner)
         config=True
     )
 
+    homecoming_hook = AnyTrait(
+        help="Called with the spawner once its server is granted and it is noted whose the home is, before one is made."
+    ).tag(config=True)
+
     home_hook = AnyTrait(
         help="Called with the spawner once its server is granted and the home is there, before it starts."
     ).tag(config=True)
@@ -180,6 +184,8 @@ class ProfileLocalSpawner(OwnPort, Places, EntitledSpawner, LocalProcessSpawner)
         try:
             enforcer = await asyncio.to_thread(self._choose)
             await asyncio.to_thread(self.claim_home)
+            if self.homecoming_hook is not None:
+                await asyncio.to_thread(self.homecoming_hook, self)
             self.make_places()
             if self.home_hook is not None:
                 await asyncio.to_thread(self.home_hook, self)

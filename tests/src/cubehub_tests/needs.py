@@ -129,6 +129,15 @@ def _packages() -> bool:
     return asked.returncode == 0
 
 
+def _loops() -> bool:
+    """Whether file systems can be made in files, and mounted where nobody else sees them."""
+    tools = ("losetup", "mkfs.ext4", "mkfs.xfs", "mkfs.btrfs", "chattr")
+    if not Path("/dev/loop-control").exists() or not all(shutil.which(tool) for tool in tools):
+        return False
+    command = ["unshare", "--mount", "--propagation", "private", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 _DELEGATED = "systemd-run --scope -p Delegate=yes uv run pytest   (with --user where you are not root)"
 
 NEEDS = {
@@ -164,6 +173,12 @@ NEEDS = {
         "root that may take on other user ids",
         "running the tests as root",
         _takes_user_ids,
+        lambda: os.geteuid() == 0,
+    ),
+    "loop-devices": Need(
+        "loop device with tools for ext4, XFS and btrfs, and root who may mount it",
+        "sudo apt install mount e2fsprogs xfsprogs btrfs-progs, and running the tests as root",
+        _loops,
         lambda: os.geteuid() == 0,
     ),
     "system-python": Need(

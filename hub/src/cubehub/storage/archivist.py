@@ -199,6 +199,10 @@ class Archivist:
         CubeHubError
             The store does not do what it should.
         """
+        try:
+            self._keeper.check_account(made)
+        except SkippedError as skipped:
+            return Outcome(made.home, made.path, 0, str(skipped), made.id)
         if made.state not in IN_QUARANTINE:
             self._unpacked(made)
             (made,) = [one for one in self._journal.moves(ARCHIVED) if one.id == made.id]
@@ -252,6 +256,7 @@ class Archivist:
         """
         out = self._out()
         try:
+            self._keeper.check_account(made)
             self._copy_into(out, made, only)
             name = only.rpartition(b"/")[2]
             path = b"/".join(part for part in (made.path, only) if part)

@@ -33,16 +33,15 @@ _TABLES = """
 CREATE TABLE runs (id INTEGER PRIMARY KEY, started REAL NOT NULL, root TEXT NOT NULL, plan TEXT NOT NULL);
 CREATE TABLE moves (id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, home BLOB NOT NULL, path BLOB NOT NULL,
   kind TEXT NOT NULL, bytes INTEGER NOT NULL, files INTEGER NOT NULL, inode INTEGER NOT NULL, state TEXT NOT NULL,
-  at REAL NOT NULL, back BLOB, archive TEXT, seal TEXT, listing TEXT, archive_bytes INTEGER);
+  at REAL NOT NULL, back BLOB, archive TEXT, seal TEXT, listing TEXT, archive_bytes INTEGER,
+  account TEXT);
 CREATE INDEX moves_by_state ON moves (state);
 """
 _FROM_1 = "".join(
     f"ALTER TABLE moves ADD COLUMN {column}; "
-    for column in ("archive TEXT", "seal TEXT", "listing TEXT", "archive_bytes INTEGER")
+    for column in ("archive TEXT", "seal TEXT", "listing TEXT", "archive_bytes INTEGER", "account TEXT")
 )
-_COLUMNS = (
-    "id, run, home, path, back, kind, bytes, files, inode, state, at, archive, seal, listing, archive_bytes"
-)
+_COLUMNS = "id, run, home, path, back, kind, bytes, files, inode, state, at, archive, seal, listing, archive_bytes, account"
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,8 @@ class Move:
         SHA-256 of the archive and of its manifest, in hexadecimal.
     archive_bytes : int or None
         Of the archive with its manifest.
+    account : str or None
+        Directory's id of whom it was taken from; None where that was not noted.
     """
 
     id: int
@@ -80,6 +81,7 @@ class Move:
     seal: str | None = None
     listing: str | None = None
     archive_bytes: int | None = None
+    account: str | None = None
 
     @property
     def restorable(self) -> bool:
@@ -107,14 +109,24 @@ class Journal:
             )
 
     def intend(
-        self, run: int, home: bytes, path: bytes, kind: str, size: int, files: int, inode: int, at: float
+        self,
+        run: int,
+        home: bytes,
+        path: bytes,
+        kind: str,
+        size: int,
+        files: int,
+        inode: int,
+        at: float,
+        account: str | None = None,
     ) -> int:
         """Write down that a folder is about to be moved into quarantine; the number of the move."""
         with self._made as made:
             return int(
                 made.execute(
-                    "INSERT INTO moves (run, home, path, kind, bytes, files, inode, state, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (run, home, path, kind, size, files, inode, INTENDED, at),
+                    "INSERT INTO moves (run, home, path, kind, bytes, files, inode, state, at, account)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (run, home, path, kind, size, files, inode, INTENDED, at, account),
                 ).lastrowid
                 or 0
             )
@@ -225,7 +237,8 @@ def opened(folder: Path) -> Iterator[Journal]:
         try:
             os.close(os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             with closing(sqlite3.connect(folder / FILE)) as made:
-                made.execute("PRAGMA synchronous = FULL")
+                # more than FULL: what was written down holds though a file system keeps no order (btrfs)
+                made.execute("PRAGMA synchronous = EXTRA")
                 _prepare(made, folder)
                 yield Journal(made)
         except sqlite3.Error as error:

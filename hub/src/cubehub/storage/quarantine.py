@@ -30,7 +30,7 @@ from cubehub.storage.journal import (
     Move,
 )
 from cubehub.storage.kinds import ASKED, KEEP, MADE
-from cubehub.storage.trees import Inside, folder_in, look_through, move, remove
+from cubehub.storage.trees import Inside, folder_in, look_through, move, remove, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,6 +45,7 @@ _NOT_OWN = "it does not belong to the owner of the home"
 FOLDER, ITEM = b".cubehub-quarantine", b"item"
 WHOLE_HOME = b"restored-home"
 """Folder of a home in which an earlier home of its owner comes back."""
+_LONGEST_ACCOUNT = 200
 _MOST_NAMES = 100
 """Tries for a free name beside what is in the way."""
 
@@ -123,8 +124,9 @@ class Keeper:
         with self.home(entry.home) as home, self._above(home, entry) as (parent, name):
             found = self._checked(home, parent, name, entry)
             made = self._journal.intend(
-                run, entry.home, entry.path, entry.kind, found.bytes, found.files, entry.inode, self._now()
-            )
+                run, entry.home, entry.path, entry.kind, found.bytes, found.files, entry.inode, self._now(),
+                self.account_of(entry.home),
+            )  # fmt: skip
             self._step("intended")
             slot = self.slot(made, create=True)
             try:
@@ -134,6 +136,8 @@ class Keeper:
                 # the name may have been given to another one between the look and the rename
                 if beneath.look(slot, ITEM).inode != entry.inode:
                     move(slot, ITEM, parent, name)
+                    os.fsync(parent)
+                    os.fsync(slot)
                     raise SkippedError("it was exchanged for another one meanwhile")  # noqa: TRY301 - undone below
                 os.fsync(slot)
                 os.fsync(parent)
@@ -210,6 +214,7 @@ class Keeper:
         A home as a whole comes back as it was; where its owner has another one by now, as a folder in that.
         """
         try:
+            self.check_account(made)
             if not made.path and not _has(self._root, made.home):
                 return self._with_slot(made, self._root, b"", made.home)
             with self.home(made.home) as home:
@@ -280,6 +285,7 @@ class Keeper:
             finally:
                 os.close(slot)
             self.leave(made.id)
+            os.fsync(self._quarantine)
             self._journal.set(made.id, PURGED, self._now())
             self._step("purged")
         except FileNotFoundError:  # the slot has gone: all but the word was done
@@ -293,7 +299,11 @@ class Keeper:
     def recover(self) -> list[Outcome]:
         """Bring the journal to what is so: what was on its way when the keeper was ended, told by where the folder is."""
         told = []
-        for made in self._journal.moves(INTENDED, RETURNING):
+        under_way = self._journal.moves(INTENDED, RETURNING)
+        if under_way:
+            # the one that was ended did not: else what is written down here could outlive what it is about
+            settle(self._root)
+        for made in under_way:
             try:
                 slot = self.slot(made.id)
             except FileNotFoundError:
@@ -391,6 +401,28 @@ class Keeper:
         except OSError as error:
             if error.errno not in {errno.ENOENT, errno.ENOTEMPTY}:
                 raise
+
+    def account_of(self, home: bytes) -> str | None:
+        """The account that a home is noted to be of; None where that was never noted."""
+        try:
+            mark = os.open(
+                b"." + home + b".account", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._root
+            )
+        except FileNotFoundError:
+            return None
+        with os.fdopen(mark, encoding="utf-8") as file:
+            return file.read(_LONGEST_ACCOUNT) or None
+
+    def check_account(self, made: Move) -> None:
+        """Look that what was moved goes back to whom it was taken from: names of people can be given again.
+
+        Raises
+        ------
+        SkippedError
+            The home is another account's by now.
+        """
+        if made.account is not None and self.account_of(made.home) != made.account:
+            raise SkippedError("the home is another account's by now")
 
     @property
     def quarantine_folder(self) -> int:

@@ -20,7 +20,8 @@ _NOREPLACE = 1
 _DEEPEST = 200
 """Folders in one another of which the keeper holds all open while it removes them; deeper ones are brought up first."""
 
-_renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+_libc = ctypes.CDLL(None, use_errno=True)
+_renameat2 = _libc.renameat2
 
 
 def move(at: int, name: bytes, to: int, new: bytes) -> None:
@@ -36,6 +37,19 @@ def move(at: int, name: bytes, to: int, new: bytes) -> None:
     if _renameat2(at, name, to, new, _NOREPLACE):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), name)
+
+
+def settle(folder: int) -> None:
+    """Bring all that was done on the file system of an open folder to its disk.
+
+    Raises
+    ------
+    OSError
+        The disk fails.
+    """
+    if _libc.syncfs(folder):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 @contextmanager

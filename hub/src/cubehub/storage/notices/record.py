@@ -172,7 +172,7 @@ def opened(folder: Path) -> Iterator[Record]:
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with closing(sqlite3.connect(file, timeout=30)) as made:
             made.execute("PRAGMA foreign_keys = ON")
-            made.execute("PRAGMA synchronous = FULL")
+            made.execute("PRAGMA synchronous = EXTRA")
             (version,) = made.execute("PRAGMA user_version").fetchone()
             if version == 0:
                 made.executescript(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import journal
 from cubehub.storage.deciding import Kept
+from cubehub.storage.homecoming import account_of
 from cubehub.storage.journal import PURGED
 from cubehub.storage.kinds import KINDS
 from cubehub.storage.names import original, readable
@@ -130,7 +131,13 @@ class Mine:
 
     def _moves(self) -> list[journal.Move]:
         found = journal.read(self._keeping.settings.state, *journal.IN_QUARANTINE, PURGED)
-        return [one for one in found if one.home == self._home and one.restorable]
+        account = account_of(self._keeping.settings.homes, self._home)
+        return [
+            one
+            for one in found
+            # not what was an earlier account's of the same name
+            if one.home == self._home and one.restorable and one.account in {None, account}
+        ]
 
     def _away(self, one: journal.Move) -> dict[str, Any]:
         until = (
@@ -192,8 +199,9 @@ class Mine:
         """
         with self._alone() as (keeper, made):
             there = made.moves(*journal.IN_QUARANTINE, PURGED)
-            one = next((m for m in there if m.id == number and m.restorable), None)
-            if one is None or one.home != self._home:
+            wanted = {m.id for m in self._moves()}
+            one = next((m for m in there if m.id == number and m.id in wanted), None)
+            if one is None:
                 raise BadInputError(
                     f"There is nothing of yours with the number {number}.", "See the list for what there is."
                 )
