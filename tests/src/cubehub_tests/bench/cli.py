@@ -22,6 +22,7 @@ BENCHES = {
     "tiles": "what a map tile costs",
     "series": "what a time series costs",
     "scan": "how long it takes to look at all homes",
+    "archive": "how long it takes to archive a home",
 }
 """Each is a module beside this one with a function ``measure(*, quick: bool) -> list[Case]``."""
 

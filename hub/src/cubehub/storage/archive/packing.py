@@ -151,7 +151,7 @@ class _Packer:
     def _enter(self, chain: Chain[tuple[os.stat_result, list[bytes]]], fd: int, path: bytes) -> None:
         """Write a folder and what is in it, but for its folders, whose names wait."""
         below: list[bytes] = []
-        chain.enter(fd, path, (before := _settled(fd), below))
+        chain.enter(fd, path, (before := _settled(fd, path), below))
         names, records = _attributes(fd)
         self._member(tarball.FOLDER, manifest.FOLDER, path, before, xattrs=names, records=records)
         with os.scandir(b"/proc/self/fd/%d" % fd) as entries:
@@ -171,7 +171,7 @@ class _Packer:
     def _file(self, at: int, name: bytes, path: bytes) -> None:
         fd = beneath.open_file(at, name)
         try:
-            before = _settled(fd)
+            before = _settled(fd, path)
             if not stat.S_ISREG(before.st_mode):
                 raise _changed(path)
             if before.st_nlink > 1:
@@ -314,15 +314,12 @@ class _Packer:
         return Packed(seal, self._written, self._manifest.bytes, self.members, self.content, self.left_out)
 
 
-def _settled(fd: int) -> os.stat_result:
-    """The facts of an open file, once a change from now on would show in its times."""
+def _settled(fd: int, path: bytes) -> os.stat_result:
+    """The facts of an open file or folder, once a change from now on would show in its times."""
     facts = os.fstat(fd)
-    while 0 <= time.time_ns() - max(facts.st_mtime_ns, facts.st_ctime_ns) < _FRESH_NS:
+    if 0 <= time.time_ns() - max(facts.st_mtime_ns, facts.st_ctime_ns) < _FRESH_NS:
         time.sleep(_FRESH_NS / 1e9)
-        newer = os.fstat(fd)
-        if newer.st_ctime_ns == facts.st_ctime_ns:
-            break
-        facts = newer
+        _same(path, facts, facts := os.fstat(fd))
     return facts
 
 

@@ -176,6 +176,8 @@ class _Wanted:
         top = next(manifest.members(listing), None)
         if top is None:
             raise DamagedError("The manifest is empty.")
+        if not _is_name(top.path):
+            raise DamagedError(f"{readable(top.path)} is no name of a file.", "Do not use this archive.")
         self.owner = (top.uid, top.gid)
         self.path = top.path if not only else top.path + b"/" + only.strip(b"/")
         self._below = self.path + b"/"
@@ -185,6 +187,8 @@ class _Wanted:
         self.contents: dict[bytes, bytes | None] = {}
         """Members outside whose content is needed for hard links inside; where they were put."""
         found = False
+        if only and not all(map(_is_name, only.strip(b"/").split(b"/"))):
+            raise _not_in(only)
         for number, line in enumerate(manifest.members(listing), 1):
             if self.has(line.path):
                 found = True
@@ -192,9 +196,7 @@ class _Wanted:
                 if line.type == manifest.HARD_LINK and not self.has(line.to):
                     self.contents[line.to] = None
         if not found:
-            raise BadInputError(
-                f"There is no {readable(only or b'')} in the archive.", "Look which paths its manifest has."
-            )
+            raise _not_in(only or b"")
 
     def has(self, path: bytes) -> bool:
         return self.all or path == self.path or path.startswith(self._below)
@@ -385,6 +387,12 @@ class _Unpacker:
                 if error.errno != errno.EOPNOTSUPP:
                     raise
                 self._without += 1
+
+
+def _not_in(path: bytes) -> BadInputError:
+    return BadInputError(
+        f"There is no {readable(path)} in the archive.", "Look which paths its manifest has."
+    )
 
 
 def _no_file(line: Member) -> DamagedError:
