@@ -14,14 +14,17 @@ from cubehub_account.state import state
 
 _MOST_KEYS, _LONGEST_KEY = 200, 200
 _ERRORS = {
-    400: ("bad_input", 'Send {"keys": ["ID@TIME", …]}, at most 200 of them.'),
+    400: (
+        "bad_input",
+        "Load the page anew. A program that asks finds the form in the README of cubehub-account.",
+    ),
     403: ("forbidden", "Log in again, then load the page anew."),
     405: ("method_not_allowed", "Load the page anew."),
 }
 """Code and hint by status."""
 
 
-class _Handler(APIHandler):
+class Handler(APIHandler):
     """Answers errors as all of CubeHub does."""
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
@@ -36,7 +39,7 @@ class _Handler(APIHandler):
         self.finish(json.dumps({"code": code, "message": message, "hint": hint}))
 
 
-class StatusHandler(_Handler):
+class StatusHandler(Handler):
     """Use, limit, profile, home and notices of this server."""
 
     @authenticated
@@ -46,7 +49,7 @@ class StatusHandler(_Handler):
         self.finish(json.dumps(state().status()))
 
 
-class SeenHandler(_Handler):
+class SeenHandler(Handler):
     """Which notices were shown to the person."""
 
     @authenticated
@@ -69,8 +72,10 @@ def _is_key(key: object) -> bool:
 
 def add_routes(serverapp: Any) -> None:
     """Put the routes into the server, below its own base address."""
+    from cubehub_account.storage_routes import ROUTES  # noqa: PLC0415 - which build on the handler above
+
     base = serverapp.web_app.settings["base_url"]
-    routes = [("status", StatusHandler), ("seen", SeenHandler)]
+    routes = [("status", StatusHandler), ("seen", SeenHandler), *ROUTES]
     serverapp.web_app.add_handlers(
         ".*$", [(url_path_join(base, "cubehub/account", name), handler) for name, handler in routes]
     )

@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from cubehub_account.filling import Filling
 from cubehub_account.home import HomeCounter
 from cubehub_account.hub_link import News
 from cubehub_account.memory import Limits
+from cubehub_account.storage import StorageLink
 from cubehub_account.usage import read_limit, read_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from cubehub_account.home import HomeSize
 
 
 @dataclass
@@ -23,6 +27,8 @@ class State:
 
     news: News = field(default_factory=News)
     home: HomeCounter = field(default_factory=lambda: HomeCounter(os.path.expanduser("~")))  # noqa: PTH111 - a text
+    storage: StorageLink = field(default_factory=StorageLink)
+    _filling: Filling = field(default_factory=Filling)
     _seen: set[str] = field(default_factory=set)
     _own_ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -33,6 +39,7 @@ class State:
     def status(self) -> dict[str, Any]:
         """Write down what the status bar shows."""
         usage, home, server = read_usage(), self.home.size(), self.news.server
+        self._warn_of_filling(home)
         return {
             "used_bytes": usage.used_bytes,
             "memory_bytes": usage.memory_bytes,
@@ -47,6 +54,25 @@ class State:
             "notices": [{**notice, "seen": _key(notice) in self._seen} for notice in self.news.notices],
             "ended": self.news.ended,
         }
+
+    def counted(self) -> dict[str, Any] | None:
+        """Tell what this server counted in the home itself; None before the first count is done."""
+        home = self.home.size()
+        if home is None:
+            return None
+        return {
+            "counted": home.counted,
+            "bytes": home.bytes,
+            "complete": home.complete,
+            "places": [vars(folder) for folder in home.folders],
+        }
+
+    def _warn_of_filling(self, home: HomeSize | None) -> None:
+        limit = self.news.server.get("storage_bytes")
+        if home and isinstance(limit, int):
+            notice = self._filling.notice(home.bytes, limit, datetime.now(UTC).isoformat(timespec="seconds"))
+            if notice:
+                self.news.add(notice)
 
     def note_seen(self, keys: Iterable[str]) -> None:
         """Note which notices a page has shown, so that no page of this server shows them again.
