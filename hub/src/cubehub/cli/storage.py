@@ -19,6 +19,7 @@ from rich.tree import Tree
 
 from cubehub.cli.cleaning import COMMANDS, homes_option
 from cubehub.cli.common import data_option, existing, json_option
+from cubehub.cli.quotas import quotas
 from cubehub.errors import BadInputError
 from cubehub.storage import scan as scanning
 from cubehub.storage.caches import KINDS
@@ -39,7 +40,7 @@ def storage() -> None:
     """See what fills people's homes; move caches and trash that nobody used out of them, and back."""
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, quotas):
     storage.add_command(_command)
 
 
