@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +16,7 @@ from traitlets import Any as AnyTrait
 from traitlets import HasTraits, Int
 
 from cubehub_spawner import _rescue, uids
+from cubehub_spawner._folders import remove_folder
 from cubehub_spawner.isolation import HOME_INSIDE, isolate, python_paths
 
 if TYPE_CHECKING:
@@ -130,6 +129,7 @@ class Room(HasTraits):
 
     async def make_room(self, grant: Grant) -> Grant:
         """Look for room; give what the server gets: the grant, or less of it for a rescue, which the person is told."""
+        await asyncio.to_thread(self.end_rescue)  # what a start before this one may have left
         found = await asyncio.to_thread(self.look_for_room)
         self.rescue = found != _rescue.HAS_ROOM
         if not self.rescue:
@@ -171,6 +171,8 @@ class Room(HasTraits):
     def end_rescue(self) -> None:
         """Remove what was in memory."""
         if self.rescue_tmp and Path(self.rescue_tmp).parent == _IN_MEMORY:
-            with suppress(OSError):
-                shutil.rmtree(self.rescue_tmp)
+            try:
+                remove_folder(Path(self.rescue_tmp))
+            except OSError as error:
+                self.log.warning("What is left of a rescue: %s", error)
         self.rescue, self.rescue_tmp = False, ""
