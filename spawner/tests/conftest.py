@@ -30,10 +30,10 @@ profiles:
 """
 
 
-def make_lab(env, python):
+def make_lab(env, python, *more):
     """Make an environment with the single-user server."""
     uv = find_uv_bin()
-    packages = ["jupyterhub>=6.1,<7", "jupyter-server>=2.14", "ipykernel>=7"]
+    packages = ["jupyterhub>=6.1,<7", "jupyter-server>=2.14", "ipykernel>=7", *more]
     subprocess.run([uv, "venv", "-q", "--clear", "--python", python, env], check=True)
     install = [uv, "pip", "install", "-q", "--python", env / "bin" / "python", *packages, str(ACCOUNT)]
     subprocess.run(install, check=True)
@@ -51,6 +51,20 @@ def lab_prefix():
         env = Path(cache) / f"lab-{digest}-{sys.version_info[0]}.{sys.version_info[1]}"
         if not (env / "ready").exists():
             make_lab(env, sys.executable)
+            (env / "ready").touch()
+        yield env
+
+
+@pytest.fixture(scope="session")
+def jupyterlab_prefix():
+    """The same with JupyterLab itself."""
+    with contextlib.ExitStack() as stack:
+        cache = os.environ.get("CUBEHUB_TEST_CACHE") or stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="cubehub-spawner-")
+        )
+        env = Path(cache) / f"jupyterlab-{sys.version_info[0]}.{sys.version_info[1]}"
+        if not (env / "ready").exists():
+            make_lab(env, sys.executable, "jupyterlab==4.6.*", "notebook>=7.6,<8")
             (env / "ready").touch()
         yield env
 
@@ -193,6 +207,12 @@ def running(hub):
 @pytest.fixture
 def hub(lab_prefix, tmp_path):
     with running(Hub(tmp_path, lab_prefix)) as hub:
+        yield hub
+
+
+@pytest.fixture
+def jupyterlab_hub(jupyterlab_prefix, tmp_path):
+    with running(Hub(tmp_path, jupyterlab_prefix)) as hub:
         yield hub
 
 

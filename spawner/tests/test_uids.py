@@ -167,6 +167,28 @@ def shell(place):
 
 
 @needs_root
+@pytest.mark.needs("system-python")
+def test_it_cannot_give_its_files_another_project_or_other_flags(shell):
+    """An owner may, says Linux, and would leave the limit of the home so."""
+    code = """
+import errno, fcntl, os, termios
+said = []
+file = os.open("own", os.O_RDWR | os.O_CREAT)
+for number, size in ((0x40086602, 8), (0x40046602, 4), (0x401C5820, 28)):
+    try:
+        fcntl.ioctl(file, number, bytes(size))
+        said.append("changed")
+    except OSError as error:
+        said.append(errno.errorcode[error.errno])
+one, other = os.openpty()
+said.append(len(termios.tcgetattr(other)) == 7)  # other ioctls work
+print(said)
+"""
+    asked = shell(f"/usr/bin/python3 -I -c '{code}'")
+    assert asked.stdout.strip() == "['EPERM', 'EPERM', 'EPERM', True]", asked.stderr
+
+
+@needs_root
 @pytest.mark.slow
 def test_it_sees_its_own_home_and_nobody_elses(shell, place):
     assert shell("cat diary").stdout == "of ana"

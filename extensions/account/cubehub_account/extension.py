@@ -43,6 +43,8 @@ def load(serverapp: Any) -> None:
         The server, with its web application made.
     """
     add_routes(serverapp)
+    if os.environ.get("CUBEHUB_RESCUE") == "untold":
+        state().say_full()
     hub = HubLink(state().news, serverapp.log)
     if hub.possible:
         serverapp.io_loop.add_callback(hub.run)

@@ -103,6 +103,20 @@ class State:
             }
         )
 
+    def say_full(self) -> None:
+        """Note that the home is full, where the Hub could not know it before the server started."""
+        self.news.add(
+            {
+                "id": f"rescue-{next(self._own_ids)}",
+                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "level": "warning",
+                "code": "home_full",
+                "message": "Your home is full, so this server is for making room; it can't save.",
+                "hint": "Delete what you do not need (right-click, Delete): it is gone at once, without trash. "
+                "Then stop this server and start it again (File, Hub Control Panel).",
+            }
+        )
+
 
 def _key(notice: dict[str, Any]) -> str:
     """Tell one saying from another: the Hub's ids begin anew when its database was lost."""

@@ -111,3 +111,11 @@ def test_the_profile_follows_the_hub_and_the_limit_the_machine(tmp_path, monkeyp
     state.note_seen([f"{first['id']}@{first['time']}", "9@never"])
     assert [one["seen"] for one in state.status()["notices"]] == [True, False]
     state.home.thread.join(30)
+
+
+def test_a_pod_that_found_its_home_full_says_so():
+    state = State()
+    state.say_full()
+    [notice] = state.status()["notices"]
+    assert (notice["code"], notice["level"], notice["seen"]) == ("home_full", "warning", False)
+    assert "Delete" in notice["hint"]

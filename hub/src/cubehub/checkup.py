@@ -22,6 +22,7 @@ from cubehub.keycloak.realm import ACCOUNTS_CLIENT, ACCOUNTS_SECRET, DIRECTORY_C
 from cubehub.local.data_folder import read_json, typed
 from cubehub.local.platform import LOOPBACK
 from cubehub.settings import ConfigFolder
+from cubehub.storage.quotas import find
 from cubehub.unsafe import unsafe_settings
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def check_up(data: DataFolder, status: dict[str, Any]) -> list[Finding]:
         found += service_accounts(str(data.state().get("keycloak_url")), data.secrets)
     found.append(enforcer(data.servers))
     found.append(isolation())
+    found.append(home_limits(data.homes))
     found.append(profiles(_config(data).path("profiles.yaml")))
     found.append(cubes(data))
     found += settings(data)
@@ -119,6 +121,15 @@ def isolation() -> Finding:
         message = "Each person's servers run under a user id of their own; programs and command lines are seen by all."
         return Finding("note", "isolation", message, "Bubblewrap would keep them further apart.")
     return Finding("ok", "isolation", f"Servers are shut into their homes by {found.kind}.")
+
+
+def home_limits(homes: Path) -> Finding:
+    """Tell what holds homes to their size."""
+    found = find(homes)
+    if found.limits:
+        return Finding("ok", "home_limits", f"Homes are held to their size by {found.backend.name}.")
+    message = "Nothing holds homes to the storage of their profile: one person can fill the disk."
+    return Finding("note", "no_home_limits", message, "`cubehub storage quotas` tells why, and what to do.")
 
 
 def settings(data: DataFolder) -> list[Finding]:

@@ -20,6 +20,7 @@ from cubehub.local.proxy import proxy_command
 from cubehub.quiet import quieten_refusals, quieten_rounds
 from cubehub.resources import resource
 from cubehub.settings import ConfigFolder
+from cubehub.storage.quotas.homes import HomeLimits
 
 if TYPE_CHECKING:
     from cubehub.directory import KeycloakDirectory
@@ -136,6 +137,7 @@ def _servers(
     c.ProfileLocalSpawner.homes_dir = str(data.homes)
     c.ProfileLocalSpawner.home_hook = welcome
     c.ProfileLocalSpawner.homecoming_hook = homecoming(data)
+    c.ProfileLocalSpawner.home_limits = HomeLimits()
     c.ProfileLocalSpawner.state_dir = str(data.servers)
     c.ProfileLocalSpawner.audit_log = str(data.logs / "audit.jsonl")
     c.ProfileLocalSpawner.lab_prefix = str(data.envs / "lab")

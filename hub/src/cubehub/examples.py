@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from cubehub.resources import resource
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER = "cubehub-examples"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
@@ -22,27 +24,30 @@ def give_examples(home: Path, source: Path) -> bool:
 
     Notes
     -----
-    The Hub may run as root while the home's owner runs a server and is not to be trusted: the copy is
-    made beside the home and then renamed into it, relative to the home's own descriptor, so that no
-    link inside the home is ever followed. What the person has changed or deleted there stays so:
-    a marker beside the homes remembers who was given the examples.
+    The Hub may run as root while the home's owner runs a server and is not to be trusted: the copy is made under a
+    name nobody knows and then renamed, all relative to the home's own descriptor and to those of the folders made, so
+    that no link inside the home is ever followed. It is made in the home and not beside it: where homes have limits,
+    nothing can be renamed into one. What the person has changed or deleted there stays so: a marker beside the homes
+    remembers who was given the examples.
 
     Raises
     ------
     OSError
-        The home is a link or missing, or the disk is full; the next call tries again.
+        The home is a link or missing, or it or the disk is full; the next call tries again.
     """
     mark = home.parent / f".{home.name}.examples"
     if mark.exists():
         return False
-    descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    staging = home.parent / f".{home.name}.examples-{uuid.uuid4().hex}"
+    descriptor = os.open(home, _FOLDER)
+    staging = f".cubehub-examples-{uuid.uuid4().hex}"
     try:
-        shutil.copytree(source, staging)
         try:
-            os.rename(staging, FOLDER, dst_dir_fd=descriptor)
+            _copy(source, descriptor, staging)
+            os.rename(staging, FOLDER, src_dir_fd=descriptor, dst_dir_fd=descriptor)
             given = True
         except OSError as error:
+            with suppress(OSError):
+                shutil.rmtree(staging, dir_fd=descriptor)
             if error.errno not in _TAKEN:
                 raise
             given = False  # something of that name is there already, and it is the person's
@@ -50,7 +55,22 @@ def give_examples(home: Path, source: Path) -> bool:
         return given
     finally:
         os.close(descriptor)
-        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _copy(source: Path, into: int, name: str) -> None:
+    """Copy a folder into an open one, under a name that is not there."""
+    os.mkdir(name, 0o755, dir_fd=into)
+    folder = os.open(name, _FOLDER, dir_fd=into)
+    try:
+        for entry in sorted(source.iterdir()):
+            if entry.is_dir():
+                _copy(entry, folder, entry.name)
+                continue
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(entry.name, flags, 0o644, dir_fd=folder), "wb") as file:
+                file.write(entry.read_bytes())
+    finally:
+        os.close(folder)
 
 
 def welcome(spawner: Any) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cubehub.authenticator import KeycloakAuthenticator
-from cubehub.checkup import parts, profiles, service_accounts
+from cubehub.checkup import home_limits, parts, profiles, service_accounts
 from cubehub.entitlements import HANDLERS, SETTINGS_KEY
 from cubehub.keycloak.realm import ACCOUNTS_SECRET, DIRECTORY_SECRET
 from cubehub.resources import resource
@@ -97,3 +97,9 @@ def test_a_keycloak_that_does_not_answer_is_said(tmp_path: Path) -> None:
 
 def test_secrets_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     assert {one.code for one in service_accounts("http://127.0.0.1:1", tmp_path)} == {"secret"}
+
+
+def test_homes_that_nothing_limits_are_a_note(tmp_path: Path) -> None:
+    found = home_limits(tmp_path / "gone")
+    assert (found.level, found.code) == ("note", "no_home_limits")
+    assert "`cubehub storage quotas`" in found.hint

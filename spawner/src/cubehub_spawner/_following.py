@@ -85,6 +85,7 @@ async def follow(
                 wish=spawner.wish,
                 used_bytes=await spawner.memory_used(),
                 pending=spawner.pending_grant,
+                fixed=spawner.rescue,
             )
             for spawner in spawners
         ]

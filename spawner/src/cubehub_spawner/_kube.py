@@ -24,8 +24,9 @@ from cubehub_spawner._kube_quota import (
     with_room,
 )
 from cubehub_spawner._kube_resize import API_ERRORS, Resizer, reason_of, server_resources
-from cubehub_spawner._kube_status import memory_events_command, metrics_bytes, ran_out
+from cubehub_spawner._kube_status import metrics_bytes, pod_command, ran_out
 from cubehub_spawner._mixin import EntitledSpawner
+from cubehub_spawner._rescue import rescue_script
 from cubehub_spawner.entitlement import Refusal, format_bytes, granted_profiles
 from cubehub_spawner.environment import THREAD_VARIABLES
 from cubehub_spawner.errors import AnotherAccountError, ResizeError, SpawnerError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 _IN_THE_LOG = "Your administrator finds the reason in the Hub's log."
 _HOME = "home"
+_RESCUE, _RESCUE_PATH = "cubehub-rescue", "/run/cubehub-rescue"
 _V2_EVENTS = "/sys/fs/cgroup/memory.events"
 
 
@@ -79,6 +81,12 @@ class ProfileKubeSpawner(EntitledSpawner, PodDefaults):
         True,
         help="""Start the server through /bin/sh, which looks which version of cgroups the node has, so that the server
         can tell why a kernel was stopped. Switch off for images without /bin/sh.""",
+    ).tag(config=True)
+
+    rescues_full_homes = Bool(
+        True,
+        help="""Start the server through /bin/sh, which looks whether the home is full: its own files then go into an emptyDir, and
+        what the person deletes is gone at once, so that they can make room. Switch off for images without /bin/sh.""",
     ).tag(config=True)
 
     if TYPE_CHECKING:
@@ -234,8 +242,15 @@ class ProfileKubeSpawner(EntitledSpawner, PodDefaults):
         if all(one["name"] != _HOME for one in volumes):
             volumes.append({"name": _HOME, "persistentVolumeClaim": {"claimName": self.pvc_name}})
             mounts.append({"name": _HOME, "mountPath": self.home_path})
-        if self.finds_memory_events and server.get("args"):
-            server["args"] = memory_events_command(server["args"])
+        if self.rescues_full_homes:
+            volumes.append({"name": _RESCUE, "emptyDir": {"sizeLimit": "512Mi"}})
+            mounts.append({"name": _RESCUE, "mountPath": _RESCUE_PATH})
+        if server.get("args"):
+            server["args"] = pod_command(
+                server["args"],
+                finds_events=self.finds_memory_events,
+                rescue=rescue_script(self.home_path, _RESCUE_PATH) if self.rescues_full_homes else "",
+            )
 
     async def _make_create_pod_request(self, pod: Any, request_timeout: float) -> bool:
         """Make the pod; the last step of kubespawner's start, whatever came before.

@@ -13,18 +13,24 @@ _FIND_EVENTS = """\
 for file in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do
   if [ -r "$file" ]; then export CUBEHUB_MEMORY_EVENTS="$file"; break; fi
 done
-exec "$@"
 """
 
 
-def memory_events_command(command: Sequence[str]) -> list[str]:
-    """Give a command that runs another and tells it where out-of-memory kills are counted.
+def pod_command(command: Sequence[str], *, finds_events: bool, rescue: str) -> list[str]:
+    """Give a command that runs another, and first finds out what only the pod can.
 
-    Notes
-    -----
-    The file is another one with each version of cgroups, and no part of Kubernetes tells a Hub which one a node has.
+    Parameters
+    ----------
+    command : sequence of str
+        The server's own.
+    finds_events : bool
+        Tell it where out-of-memory kills are counted. The file is another one with each version of cgroups, and no part
+        of Kubernetes tells a Hub which one a node has.
+    rescue : str
+        Shell lines for a home that may be full; empty for none.
     """
-    return ["/bin/sh", "-c", _FIND_EVENTS, "sh", *command]
+    lines = (_FIND_EVENTS if finds_events else "") + rescue
+    return ["/bin/sh", "-c", f'{lines}exec "$@"\n', "sh", *command] if lines else [*command]
 
 
 def metrics_bytes(metrics: Mapping[str, Any]) -> int:

@@ -21,6 +21,8 @@ from cubehub_spawner._mixin import EntitledSpawner
 from cubehub_spawner._own_port import OwnPort
 from cubehub_spawner._places import Places
 from cubehub_spawner._ports import tell_who
+from cubehub_spawner._rescue import in_rescue
+from cubehub_spawner._room import Room
 from cubehub_spawner.enforcers._tree import eldest_child, end_tree, server_chain, started_at
 from cubehub_spawner.enforcers.base import Enforcer, held_beside, kill
 from cubehub_spawner.enforcers.resize import resize, used_bytes
@@ -44,7 +46,7 @@ _PATIENCE_S = 10
 _PORTS_TRIED = 3
 
 
-class ProfileLocalSpawner(OwnPort, Places, EntitledSpawner, LocalProcessSpawner):
+class ProfileLocalSpawner(OwnPort, Room, Places, EntitledSpawner, LocalProcessSpawner):
     """Starts servers on this machine, each with the RAM of its person's group.
 
     Notes
@@ -119,11 +121,12 @@ class ProfileLocalSpawner(OwnPort, Places, EntitledSpawner, LocalProcessSpawner)
     def user_env(self, env: dict[str, str]) -> dict[str, str]:
         """Add who and where the person is, without asking the system for an account of that name."""
         isolated = self.isolation_here().kind == "bubblewrap"
+        home, tmp = (HOME_INSIDE, Path("/tmp")) if isolated else (self.home, self.tmp)  # noqa: S108 - its own
         env.update(
             server_environment(
                 username=self.user.name if not isolated else "jovyan",
-                home=HOME_INSIDE if isolated else self.home,
-                tmp=Path("/tmp") if isolated else self.run_dir / "tmp",  # noqa: S108 - its own
+                home=home,
+                tmp=tmp,
                 prefix=self.lab_prefix or sys.prefix,
                 extra_path=self.extra_path,
                 cpu=self.cpu_limit or 1,
@@ -131,6 +134,7 @@ class ProfileLocalSpawner(OwnPort, Places, EntitledSpawner, LocalProcessSpawner)
         )
         env["CUBEHUB_PROFILE"] = self.granted_profile
         env["CUBEHUB_PROFILE_TITLE"] = self.granted_title
+        env.update(self.rescue_env(tmp, home))
         env.update(self.extra_env)
         return env
 
@@ -139,7 +143,7 @@ class ProfileLocalSpawner(OwnPort, Places, EntitledSpawner, LocalProcessSpawner)
         program, *rest = [str(part) for part in (*self.cmd, *self.get_args())]
         if os.sep not in program:
             program = str(Path(self.lab_prefix or sys.prefix) / "bin" / program)
-        return [program, *rest]
+        return in_rescue([program, *rest]) if self.rescue else [program, *rest]
 
     def isolated_command(self, enforcer: Enforcer) -> list[str]:
         """Write the server's command, shut in where the machine can do that."""
@@ -156,7 +160,7 @@ class ProfileLocalSpawner(OwnPort, Places, EntitledSpawner, LocalProcessSpawner)
                 enforcer.folder(self.handle): enforcer.inside,
             },
             binds={self.home: HOME_INSIDE},
-            tmp=self.run_dir / "tmp",
+            tmp=self.tmp,
             chdir=HOME_INSIDE,
             program=isolation.program,
             disables_userns=isolation.disables_userns,
@@ -190,6 +194,8 @@ class ProfileLocalSpawner(OwnPort, Places, EntitledSpawner, LocalProcessSpawner)
             if self.home_hook is not None:
                 await asyncio.to_thread(self.home_hook, self)
             await asyncio.to_thread(self.own_places)
+            await asyncio.to_thread(self.limit_home)
+            grant = await self.make_room(grant)
             self.handle = await asyncio.to_thread(self._create, enforcer, grant)
             self.enforcer_name = enforcer.name
             await self._run(enforcer)
@@ -354,6 +360,7 @@ class ProfileLocalSpawner(OwnPort, Places, EntitledSpawner, LocalProcessSpawner)
             if proc is not None:
                 await asyncio.to_thread(proc.wait, _PATIENCE_S)
             await asyncio.to_thread(remove_folder, self.run_dir)
+            await asyncio.to_thread(self.end_rescue)
         except (OSError, subprocess.TimeoutExpired) as error:
             self.log.error("What is left of the server of %s: %s", self._log_name, error)  # noqa: TRY400 - as below
         finally:
@@ -382,7 +389,7 @@ class ProfileLocalSpawner(OwnPort, Places, EntitledSpawner, LocalProcessSpawner)
         state: dict[str, Any] = super().get_state()
         if self.pid:
             state |= {"started": self.started, "enforcer": self.enforcer_name, "handle": self.handle}
-            state |= self.grant_state()
+            state |= self.grant_state() | self.rescue_state()
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -393,6 +400,7 @@ class ProfileLocalSpawner(OwnPort, Places, EntitledSpawner, LocalProcessSpawner)
             self.enforcer_name = state.get("enforcer", "")
             self.handle = state.get("handle", "")
             self.load_grant_state(state)
+            self.load_rescue_state(state)
 
     def clear_state(self) -> None:
         """Forget a server that has ended."""

@@ -105,6 +105,8 @@ class EntitledSpawner(HasTraits):
     """The profile chosen by name for this server, or all that fitted beside others; None where it follows the best."""
     pending_grant: Pending | None = None
     """What the server should have and does not have yet."""
+    rescue = False
+    """Whether this server was started small because its home is full; it stays so until it is started again."""
     board_is_read = False
     """Whether the server has ever asked for its notices."""
 

@@ -34,6 +34,8 @@ class Places(HasTraits):
         account_id: str
         lab_prefix: str
 
+        def make_home(self) -> None: ...
+
     homes_dir = Unicode(
         help="Folder of the home folders, made 0700 (0711 where each person has a user id)."
     ).tag(config=True)
@@ -169,7 +171,7 @@ class Places(HasTraits):
                     self.user.name,
                     moved,
                 )
-            self.home.mkdir(mode=0o700, exist_ok=True)
+            self.make_home()
 
     def make_places(self) -> None:
         """Make the folders that are missing; only this server's user gets into its own."""

@@ -52,6 +52,8 @@ class Running:
     """What it uses now, in bytes; None where nobody knows."""
     pending: Pending | None = None
     """What was announced earlier and is not done yet."""
+    fixed: bool = False
+    """Whether it keeps what it has while there is room for that: it was started small on purpose."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def reconcile(
     left = mine[0].memory
     for index, one in enumerate(servers):
         younger = sum(other.memory_bytes for other in servers[index + 1 :])
-        target = _target(one, mine, left, younger)
+        target = None if one.fixed else _target(one, mine, left, younger)
         kept = target is None and one.memory_bytes <= left
         left -= target.memory if target else one.memory_bytes if kept else 0
         action = _withdraw(one) if kept else _action(one, target, mine[0], now, grace)

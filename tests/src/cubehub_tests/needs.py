@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -50,6 +51,24 @@ def _bubblewrap() -> bool:
     from cubehub_spawner.isolation import probe_isolation  # noqa: PLC0415 - probing starts a process
 
     return probe_isolation().kind == "bubblewrap"
+
+
+def _mounts() -> bool:
+    """Mount a file system from a file, and take it away again."""
+    if os.geteuid() != 0:
+        return False
+    with tempfile.TemporaryDirectory(prefix="cubehub-mounts-") as folder:
+        image, at = Path(folder) / "image", Path(folder) / "at"
+        at.mkdir()
+        with image.open("wb") as file:
+            file.truncate(2**20)
+        steps: tuple[list[str | Path], ...] = (
+            ["mkfs.ext4", "-q", image], ["mount", "-o", "loop", image, at], ["umount", at],
+        )  # fmt: skip
+        try:
+            return all(subprocess.run(s, capture_output=True, check=False).returncode == 0 for s in steps)
+        except OSError:
+            return False
 
 
 def _is_new_enough(python: str) -> bool:
@@ -179,7 +198,18 @@ NEEDS = {
         "loop device with tools for ext4, XFS and btrfs, and root who may mount it",
         "sudo apt install mount e2fsprogs xfsprogs btrfs-progs, and running the tests as root",
         _loops,
-        lambda: os.geteuid() == 0,
+        lambda: os.geteuid() == 0 and Path("/dev/loop-control").exists(),
+    ),
+    "mkfs": Need(
+        "mkfs.ext4, mkfs.xfs and mkfs.btrfs",
+        "sudo apt install e2fsprogs xfsprogs btrfs-progs",
+        lambda: all(shutil.which(f"mkfs.{kind}") for kind in ("ext4", "xfs", "btrfs")),
+    ),
+    "mounts": Need(
+        "right to mount file systems from loop devices",
+        "running the tests as root, not in a container",
+        _mounts,
+        lambda: os.geteuid() == 0 and Path("/dev/loop-control").exists(),
     ),
     "system-python": Need(
         "Python of the system's that is new enough",

@@ -19,6 +19,7 @@ from rich.tree import Tree
 
 from cubehub.cli import cleaning, keeping_rounds
 from cubehub.cli.common import data_option, json_option
+from cubehub.cli.quotas import quotas
 from cubehub.cli.storage_settings import homes_option, settings_for
 from cubehub.errors import BadInputError
 from cubehub.storage import scan as scanning
@@ -40,7 +41,7 @@ def storage() -> None:
     """See what fills people's homes; move what nobody used out of them, and back; make rounds of it."""
 
 
-for _command in (*cleaning.COMMANDS, *keeping_rounds.COMMANDS):
+for _command in (*cleaning.COMMANDS, *keeping_rounds.COMMANDS, quotas):
     storage.add_command(_command)
 
 
