@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import zstandard
 from cubehub.errors import BadInputError
-from cubehub.storage.archive import unchanged
-from cubehub.storage.archive.errors import ArchiveError, ChangedError
+from cubehub.storage.archive import Seal, contents, unchanged
+from cubehub.storage.archive.errors import ArchiveError, ChangedError, DamagedError
 from cubehub_tests.archives import everything, make_socket, make_sparse, packing, rich_tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -130,6 +130,15 @@ def test_the_manifest_tells_each_member(rich: Path) -> None:
     twins = {found["item/notebook.ipynb"]["type"], found["item/deep/second.ipynb"]["type"]}
     assert twins == {"file", "hardlink"}
     assert set(found["item/rights"]["xattrs"]) == {"user.any=%25", "system.posix_acl_access"}
+
+
+def test_what_is_in_it_is_told_without_the_archive(rich: Path) -> None:
+    made = packing(rich)
+    found = {member.path: member for member in contents(io.BytesIO(made.listing), made.packed.seal)}
+    assert {path.removeprefix(b"item") for path in found} == set(everything(rich)) - {b"names of one file"}
+    assert found[b"item/large"].size == 3_000_001
+    with pytest.raises(DamagedError, match="not the one"):
+        next(contents(io.BytesIO(made.listing), Seal("", "0" * 64)))
 
 
 # Other programs
