@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import zstandard
 from cubehub.errors import BadInputError
+from cubehub.storage import beneath
 from cubehub.storage.archive import Seal, contents, unchanged
 from cubehub.storage.archive.errors import ArchiveError, ChangedError, DamagedError
 from cubehub_tests.archives import everything, make_socket, make_sparse, packing, rich_tree
@@ -48,6 +49,15 @@ def test_everything_comes_back(rich: Path, tmp_path: Path) -> None:
     assert names(tmp_path / "to") == ["item"]
     assert (tmp_path / "to" / "item" / "hole").stat().st_blocks < 100
     assert time.time() - (tmp_path / "to" / "item" / "rights").stat().st_atime < 1000
+
+
+def test_without_openat2_the_same_is_packed(
+    rich: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beneath, "_has_openat2", False)
+    made = packing(rich)
+    made.unpack(tmp_path / "to")
+    assert everything(tmp_path / "to" / "item") == everything(rich)
 
 
 def test_reading_does_not_count_as_use(rich: Path) -> None:
