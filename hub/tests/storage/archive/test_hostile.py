@@ -212,6 +212,16 @@ def test_the_first_difference_is_named(tmp_path: Path) -> None:
             sealed(cut, b"".join(lines)).verify()
 
 
+@pytest.mark.parametrize(
+    "line",
+    [b"1e999", b'{"path":"a","type":"file","mode":"0","uid":1e999}', b"[" * 100_000, b'"', b"[]", b"\xff"],
+    ids=lambda line: repr(line[:20]),
+)
+def test_lines_that_are_none(line: bytes) -> None:
+    with pytest.raises(DamagedError, match="cannot be read"):
+        sealed(tarball.END, line + b"\n").verify()
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Packing:
     top = tmp_path_factory.mktemp("small") / "item"

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 import zstandard
 from cubehub.errors import BadInputError
-from cubehub.storage.archive import unchanged
-from cubehub.storage.archive.errors import ArchiveError, ChangedError
+from cubehub.storage import beneath
+from cubehub.storage.archive import Seal, contents, unchanged
+from cubehub.storage.archive.errors import DamagedError
 from cubehub_tests.archives import everything, make_socket, make_sparse, packing, rich_tree
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -48,6 +49,15 @@ def test_everything_comes_back(rich: Path, tmp_path: Path) -> None:
     assert names(tmp_path / "to") == ["item"]
     assert (tmp_path / "to" / "item" / "hole").stat().st_blocks < 100
     assert time.time() - (tmp_path / "to" / "item" / "rights").stat().st_atime < 1000
+
+
+def test_without_openat2_the_same_is_packed(
+    rich: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beneath, "_has_openat2", False)
+    made = packing(rich)
+    made.unpack(tmp_path / "to")
+    assert everything(tmp_path / "to" / "item") == everything(rich)
 
 
 def test_reading_does_not_count_as_use(rich: Path) -> None:
@@ -130,6 +140,15 @@ def test_the_manifest_tells_each_member(rich: Path) -> None:
     twins = {found["item/notebook.ipynb"]["type"], found["item/deep/second.ipynb"]["type"]}
     assert twins == {"file", "hardlink"}
     assert set(found["item/rights"]["xattrs"]) == {"user.any=%25", "system.posix_acl_access"}
+
+
+def test_what_is_in_it_is_told_without_the_archive(rich: Path) -> None:
+    made = packing(rich)
+    found = {member.path: member for member in contents(io.BytesIO(made.listing), made.packed.seal)}
+    assert {path.removeprefix(b"item") for path in found} == set(everything(rich)) - {b"names of one file"}
+    assert found[b"item/large"].size == 3_000_001
+    with pytest.raises(DamagedError, match="not the one"):
+        next(contents(io.BytesIO(made.listing), Seal("", "0" * 64)))
 
 
 # Other programs
@@ -269,125 +288,6 @@ def test_memory_does_not_grow_with_what_is_packed() -> None:
         ).stdout.split()
     assert int(told[0]) == 40_022
     assert int(told[1]) < 150, "MiB"
-
-
-# What does not stay as it was
-
-
-@pytest.mark.parametrize("way", ["grows", "shrinks", "written", "renamed away", "new name"])
-def test_what_changes_is_not_archived(rich: Path, way: str) -> None:
-    (rich / "busy").write_bytes(b"x" * 9_000_000)
-    done = []
-
-    def meddle(_members: int, _bytes: int) -> None:
-        if not done and ways[way]() is not False:
-            done.append(way)
-
-    def inside() -> bool:
-        """Whether `busy` is what is read just now: its descriptor is open."""
-        for fd in Path("/proc/self/fd").iterdir():
-            try:
-                if fd.readlink().name == "busy":
-                    return True
-            except OSError:
-                continue
-        return False
-
-    def write(mode: str) -> bool | None:
-        if not inside():
-            return False
-        with (rich / "busy").open(mode) as file:
-            file.write(b"y")
-        return None
-
-    ways = {
-        "grows": lambda: write("ab"),
-        "written": lambda: write("r+b"),
-        "shrinks": lambda: os.truncate(rich / "busy", 10) if inside() else False,
-        "renamed away": lambda: (rich / "busy").rename(rich / "other"),
-        "new name": lambda: (rich / "new").write_text("x") and None,
-    }
-    with pytest.raises(ChangedError, match=r"changed|went away"):
-        packing(rich, progress=meddle)
-    assert done == [way]
-
-
-def test_a_change_after_archiving_is_seen(rich: Path) -> None:
-    made = packing(rich)
-    slot = os.open(rich.parent, os.O_RDONLY)
-
-    def look() -> None:
-        unchanged(slot, b"item", io.BytesIO(made.listing), made.packed.seal)
-
-    look()
-    rich.rename(rich.parent / "x")
-    (rich.parent / "x").rename(rich)
-    look()
-    facts = (rich / "large").stat()
-    with (rich / "large").open("r+b") as file:
-        file.write(b"z")
-    os.utime(rich / "large", ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    with pytest.raises(ChangedError, match="item/large changed"):
-        look()
-    made = packing(rich)
-    look()
-    (rich / "more").touch()
-    os.utime(rich, ns=(0, made.packed.members and rich.stat().st_mtime_ns))
-    with pytest.raises(ChangedError):
-        look()
-    (rich / "more").unlink()
-    made = packing(rich)
-    (rich / "none").unlink()
-    with pytest.raises(ChangedError):
-        look()
-    os.close(slot)
-
-
-@pytest.mark.needs("root")
-def test_nothing_mounted_in_it_is_archived(rich: Path) -> None:
-    for what in ("empty", "none"):
-        source = rich.parent / what
-        source.mkdir() if what == "empty" else source.touch()
-        script = 'mount --bind "$1" "$2" && exec "$3" -c "$4" "$5"'
-        program = (
-            "import io, os, sys\nfrom cubehub.storage.archive import ArchiveError, pack\n"
-            "try: pack(os.open(sys.argv[1], os.O_RDONLY), b'item', io.BytesIO(), io.BytesIO())\n"
-            "except ArchiveError as error: print(error)"
-        )
-        ended = subprocess.run(
-            ["unshare", "--mount", "sh", "-c", script, "sh", str(source), str(rich / what), sys.executable, program, str(rich.parent)],
-            capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
-        assert ended.stdout.strip() == f"Another file system is mounted at item/{what}.", ended.stderr
-
-
-@pytest.mark.needs("root")
-def test_what_cannot_be_read_is_told(rich: Path) -> None:
-    rich.parent.parent.chmod(0o755)
-    (rich / "large").chmod(0)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            at = os.open(rich.parent, os.O_RDONLY)
-            for path in [rich, *rich.rglob("*")]:
-                if not path.is_symlink():
-                    os.chown(path, 65534, 65534)
-            os.setgroups([])
-            os.setgid(65533)
-            os.setuid(65533)
-            rich_at = os.dup(at)
-            from cubehub.storage.archive import pack  # noqa: PLC0415
-
-            pack(rich_at, b"item", io.BytesIO(), io.BytesIO())
-        except ArchiveError as error:
-            os.write(writing, str(error).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    os.waitpid(child, 0)
-    assert "cannot be read: Permission denied" in os.read(reading, 1000).decode()
-    os.close(reading)
 
 
 # One file or folder of it

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import random
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +16,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from cubehub.errors import BadInputError
-from cubehub.storage.archive import StoreError, opened, pack, unpack, verify
+from cubehub.storage.archive import Seal, StoreError, opened, pack, unpack, verify
 from cubehub.storage.archive.bucket import BucketStore
 from cubehub.storage.archive.uploads import Uploads
 from cubehub_tests.archives import everything, rich_tree
@@ -159,6 +162,42 @@ def test_a_kill_leaves_what_a_sweep_removes(store: Store, s3: S3) -> None:
 
 
 # Folders
+
+
+def test_kills_at_any_instant_leave_no_half_archive(tmp_path: Path) -> None:
+    top = rich_tree(tmp_path)
+    (top / "more").write_bytes(LARGE)
+    kept, rng = tmp_path / "kept", random.Random(7)  # noqa: S311 - no secret
+    store = opened(kept)
+    began, took = time.monotonic(), 0.0
+    whole = 0
+    for run in range(40):
+        if not (child := os.fork()):
+            slot = os.open(top.parent, os.O_RDONLY)
+            with store.put("1.tar.zst") as sink, store.put("1.jsonl.zst") as listing:
+                pack(slot, b"item", sink, listing)
+            os._exit(0)
+        if run:
+            time.sleep(rng.random() * 1.3 * took)
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        took = took or time.monotonic() - began
+        found = {kept_.name for kept_ in store.list()}
+        if "1.tar.zst" in found:
+            whole += 1
+            seal = Seal(
+                *(
+                    hashlib.sha256((kept / name).read_bytes()).hexdigest()
+                    for name in ("1.tar.zst", "1.jsonl.zst")
+                )
+            )
+            with store.open("1.tar.zst") as source, store.open("1.jsonl.zst") as listing:
+                verify(source, listing, seal)
+        for name in found:
+            store.delete(name)
+        store.sweep()
+        assert list(kept.iterdir()) == []
+    assert whole
 
 
 def test_a_folder_that_others_get_into_is_refused(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def parse(line: bytes) -> Member:
             str(told.get("sha256", "")), original(told.get("to", "")), (int(major), int(minor)),
             {original(name).decode("utf-8", "surrogateescape"): str(value) for name, value in told.get("xattrs", {}).items()},
         )  # fmt: skip
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DamagedError(f"A line of the manifest cannot be read: {line[:100]!r}.") from error
 
 
@@ -228,3 +228,15 @@ def members(manifest: IO[bytes]) -> Iterator[Member]:
         raise DamagedError(f"The manifest cannot be decompressed: {error}.") from error
     if rest:
         raise DamagedError("The manifest's last line has no end.")
+
+
+def contents(listing: Source, seal: Seal) -> Iterator[Member]:
+    """What is in an archive, from its manifest alone.
+
+    Raises
+    ------
+    DamagedError
+        It is another manifest than the seal's; before the first member is given.
+    """
+    with checked(listing, seal.manifest) as kept:
+        yield from members(kept)
