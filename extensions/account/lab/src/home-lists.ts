@@ -51,13 +51,13 @@ export class HomeLists {
       item(describePath(one.path), describeNoticed(one), [
         act(trans.__('Keep 90 days'), one.path, at => this.actions.keep(one.path, at))
       ])
-    ));
-    this.fill(this.away, trans.__('Nothing.'), service.away.map(one => this.awayItem(one, restoring.has(one.number))));
+    ), service.left_out.noticed);
+    this.fill(this.away, trans.__('Nothing.'), service.away.map(one => this.awayItem(one, restoring.has(one.number))), service.left_out.away);
     this.fill(this.kept, trans.__('Nothing. What you keep is not cleaned up.'), service.kept.map(one => {
       const { text, own } = describeKept(one);
       const buttons = own ? [act(trans.__('No longer keep'), one.path, at => this.actions.letGo(one.path, at))] : [];
       return item(describePath(one.path), text, buttons);
-    }));
+    }), service.left_out.kept);
     const caches = service.scan?.caches ?? [];
     this.caches.hidden = caches.length === 0;
     this.fill(this.caches, '', caches.map(one => item(one.kind, `${formatBytes(one.bytes)}. ${one.about}`, [])));
@@ -98,7 +98,10 @@ export class HomeLists {
     );
   }
 
-  private fill(part: HTMLElement, nothing: string, items: HTMLElement[]): void {
+  private fill(part: HTMLElement, nothing: string, items: HTMLElement[], leftOut = 0): void {
+    if (leftOut) {
+      items.push(make('li', 'cubehub-home-item', this.trans.__('And %1 more.', String(leftOut))));
+    }
     part.lastElementChild?.replaceWith(
       items.length ? make('ul', 'cubehub-home-list', ...items) : make('p', 'cubehub-home-nothing', nothing)
     );

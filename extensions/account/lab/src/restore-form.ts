@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { button, make } from './dom';
 import { formatBytes } from './model';
-import { innerPath, matching, type IEntry } from './storage';
+import { describeChoice, innerPath, matching, type IEntry } from './storage';
 
 let forms = 0;
 
@@ -76,7 +76,7 @@ export class RestoreForm {
         return option;
       })
     );
-    this.about.textContent = this.trans.__('%1 of %2 shown.', String(found.length), String(this.entries.length));
+    this.about.textContent = describeChoice(found.length, this.entries.length);
   }
 
   private entries: IEntry[] = [];

@@ -62,6 +62,8 @@ export interface IService {
   noticed: INoticed[];
   away: IAway[];
   kept: IKept[];
+  /** How many there are beyond what is told, of each list. */
+  left_out: Record<'noticed' | 'away' | 'kept', number>;
 }
 
 /** What the person's own server counted. */
@@ -183,6 +185,15 @@ export function describeKept({ until, by }: IKept): { text: string; own: boolean
 export function matching(entries: readonly IEntry[], typed: string, most = 200): IEntry[] {
   const wanted = typed.trim().toLowerCase();
   return entries.filter(entry => entry.path.toLowerCase().includes(wanted)).slice(0, most);
+}
+
+/** The service tells of no more than so many that are inside something. */
+const MOST_ENTRIES = 1000;
+
+/** How many can be chosen, and whether there are others. */
+export function describeChoice(shown: number, all: number): string {
+  const more = all >= MOST_ENTRIES ? ' There may be others in it; you can type a path.' : '';
+  return `${shown} of ${all} shown.${more}`;
 }
 
 /** What was typed as the service wants it: a path inside, without slashes around it; empty where it is none. */

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import {
-  describeAway, describeKept, describeNoticed, describePath, formatDay, formatSeconds, formatShare, innerPath, mapOf,
-  matching, useOf
+  describeAway, describeChoice, describeKept, describeNoticed, describePath, formatDay, formatSeconds, formatShare, innerPath,
+  mapOf, matching, useOf
 } from '../lib/storage.js';
 
 const GIB = 2 ** 30;
 const local = more => ({ counted: '2026-11-27T20:00:00+00:00', bytes: 4 * GIB, complete: true, places: [], ...more });
 const scan = more => ({ ended: '2026-11-26T02:10:00Z', bytes: 3 * GIB, files: 1, places: [], caches: [], large: [], ...more });
-const service = more => ({ home: 'ana', limit_bytes: 5 * GIB, scan: scan(), noticed: [], away: [], kept: [], ...more });
+const service = more => ({ home: 'ana', limit_bytes: 5 * GIB, scan: scan(), noticed: [], away: [], kept: [], left_out: {}, ...more });
 const told = more => ({ local: local(), service: service(), trouble: null, ...more });
 
 test('use stands against what the profile gives, and the newer count is taken', () => {
@@ -77,5 +77,7 @@ test('a file is found by what was typed, and no path leads out', () => {
   const entries = ['Notes/A.ipynb', 'notes/b.ipynb', 'c'].map(path => ({ path, bytes: 1, folder: false }));
   assert.deepEqual(matching(entries, 'NOTES').map(one => one.path), ['Notes/A.ipynb', 'notes/b.ipynb']);
   assert.equal(matching(entries, '', 2).length, 2);
+  assert.equal(describeChoice(2, 3), '2 of 3 shown.');
+  assert.match(describeChoice(200, 1000), /There may be others/);
   assert.deepEqual(['a/b', '/a/b/', './a', '../a', 'a/../../b', '', ' a '].map(innerPath), ['a/b', 'a/b', 'a', '', '', '', ' a ']);
 });
