@@ -70,6 +70,8 @@ def test_the_item_shows_the_whole_server_against_its_limit(window: Window, ana: 
     expect(details.get_by_role("link")).to_have_attribute("href", "/hub/home")
     window.picture("account-details")
     page.keyboard.press("Tab")
+    expect(details.get_by_role("button", name="What fills my home")).to_be_focused()
+    page.keyboard.press("Tab")
     with page.expect_response(ASKED):
         pass
     expect(details.get_by_role("link")).to_be_focused()  # new numbers do not take the focus away

@@ -47,7 +47,8 @@ class Filling:
 
 
 def _size(count: int) -> str:
+    """Write a size as the pages do."""
     for unit, size in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20)):
         if count >= size:
-            return f"{count / size:.3g} {unit}" if count < 1000 * size else f"{count // size} {unit}"
-    return f"{count / 2**10:.3g} KiB"
+            return f"{count / size:.{0 if count >= 100 * size else 1}f} {unit}".replace(".0 ", " ")
+    return f"{count / 2**10:.0f} KiB"

@@ -142,7 +142,7 @@ class StorageLink:
                 502,
                 "storage_unreadable",
                 f"The storage service's answer makes no sense: {error}.",
-                "Tell your administrator. Nothing was changed here.",
+                "Look again whether it was done, and tell your administrator.",
             ) from error
 
 
@@ -183,7 +183,7 @@ def _absent() -> StorageError:
         404,
         "storage_absent",
         "This platform has no storage service.",
-        "Nothing is cleaned up, kept or restored from here. What is shown was counted by your own server.",
+        "Nothing is cleaned up, and nothing can be kept or restored from here.",
     )
 
 
@@ -192,5 +192,5 @@ def _down() -> StorageError:
         502,
         "storage_down",
         "The storage service does not answer.",
-        "Look again in a few minutes. What is shown was counted by your own server.",
+        "Try again in a few minutes. If that does not help, tell your administrator.",
     )

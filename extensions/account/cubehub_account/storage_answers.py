@@ -30,7 +30,8 @@ def read_mine(answer: Any) -> dict[str, Any]:
     Raises
     ------
     UnreadableError
-        When anything in it is not of its form. Rows are not left out silently: a person would take them for gone.
+        When anything in it is not of its form. A row that is not is never left out: a person would take the thing for
+        gone. Where a list is longer than a page shows, ``left_out`` tells how many there are beyond.
     """
     top = _object(answer, "the answer")
     scan = top.get("scan")
@@ -41,6 +42,7 @@ def read_mine(answer: Any) -> dict[str, Any]:
         "noticed": _rows(top, "noticed", _noticed),
         "away": _rows(top, "away", _away),
         "kept": _rows(top, "kept", _kept),
+        "left_out": {name: max(0, len(top[name]) - _MOST_ROWS) for name in ("noticed", "away", "kept")},
     }
 
 

@@ -16,7 +16,7 @@ STAMP = HERE.parent / "cubehub_account" / "labextension" / "built-from"
 def digest() -> str:
     """Give the digest over all that decides what is built."""
     files = [HERE / "package.json", HERE / "package-lock.json", HERE / "tsconfig.json"]
-    files += sorted([*HERE.glob("src/*.ts"), *HERE.glob("style/*.css")])
+    files += sorted([*HERE.glob("src/*.ts"), *HERE.glob("style/*.css"), *HERE.glob("schema/*.json")])
     total = hashlib.sha256()
     for file in files:
         total.update(f"{file.relative_to(HERE)}\0".encode())

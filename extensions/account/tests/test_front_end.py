@@ -29,6 +29,12 @@ def test_no_place_of_a_machine_is_in_the_bundle():
         assert not re.search(r"/(root|home|work|tmp)/", file.read_text()), file
 
 
+def test_names_of_files_are_set_as_text_only():
+    parsed = re.compile(r"\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|srcdoc)\b")
+    for file in (LAB / "src").glob("*.ts"):
+        assert not parsed.search(file.read_text()), file
+
+
 @pytest.mark.slow
 def test_the_sources_build_and_their_own_tests_pass(tmp_path):
     target = tmp_path / "account"

@@ -167,4 +167,7 @@ def test_what_is_not_known_of_is_left_out_and_a_long_list_keeps_its_largest():
     places = [{"path": f"p{size}", "bytes": size, "files": 1, "newest": 0} for size in range(5000)]
     kept = read_mine(changed("scan", "places", places))["scan"]["places"]
     assert [kept[0]["bytes"], kept[-1]["bytes"], len(kept)] == [4999, 4000, 1000]
+    assert read_mine(MINE)["left_out"] == {"noticed": 0, "away": 0, "kept": 0}
+    many = read_mine({**MINE, "kept": MINE["kept"] * 1007})
+    assert (len(many["kept"]), many["left_out"]["kept"]) == (1000, 7)
     assert json.loads(json.dumps(read_mine(MINE)))["scan"]["places"][0]["path"] == ""

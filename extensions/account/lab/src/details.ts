@@ -8,7 +8,8 @@ export class Details {
 
   constructor(
     private readonly trans: TranslationBundle,
-    status: IStatus
+    status: IStatus,
+    openHome: () => void
   ) {
     const list = document.createElement('dl');
     const terms = [
@@ -22,10 +23,19 @@ export class Details {
     for (const term of terms) {
       const dt = document.createElement('dt');
       const dd = document.createElement('dd');
+      const value = document.createElement('span');
       dt.textContent = term;
+      dd.append(value);
       list.append(dt, dd);
-      this.rows.push([dt, dd]);
+      this.rows.push([dt, dd, value]);
     }
+    const fills = document.createElement('button');
+    fills.type = 'button';
+    fills.className = 'cubehub-home-link';
+    fills.textContent = trans.__('What fills it');
+    fills.setAttribute('aria-label', trans.__('What fills my home'));
+    fills.addEventListener('click', openHome);
+    this.rows[terms.length - 1][1].append(' ', fills);
     const about = document.createElement('p');
     about.textContent = trans.__(
       'All notebooks, kernels and terminals share the memory. When it is used up, the kernel that uses most is stopped. ' +
@@ -52,11 +62,11 @@ export class Details {
       describeHome(status)
     ];
     texts.forEach((text, place) => {
-      const [dt, dd] = this.rows[place];
-      dd.textContent = text ?? '';
+      const [dt, dd, value] = this.rows[place];
+      value.textContent = text ?? '';
       dt.hidden = dd.hidden = text === null;
     });
   }
 
-  private readonly rows: [HTMLElement, HTMLElement][] = [];
+  private readonly rows: [HTMLElement, HTMLElement, HTMLElement][] = [];
 }

@@ -5,11 +5,13 @@ import { IStatusBar } from '@jupyterlab/statusbar';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import '../style/index.css';
+import '../style/home.css';
 
 import { Account, IAccount } from './account';
 import { findBareDialog, tellEnd, tellMore, tellReason, tellRenewed } from './dialogs';
+import { home } from './home-plugin';
 import { MemoryItem } from './item';
-import { ABOUT_LIMIT, forToast, fresh, keyOf, reasonFor, standing, UNTIL, type INotice } from './model';
+import { ABOUT_HOME, ABOUT_LIMIT, forToast, fresh, keyOf, OPEN_HOME, reasonFor, standing, UNTIL, type INotice } from './model';
 
 const account: JupyterFrontEndPlugin<IAccount> = {
   id: '@cubehub/account:status',
@@ -26,7 +28,7 @@ const item: JupyterFrontEndPlugin<void> = {
   requires: [IAccount],
   optional: [IStatusBar, ITranslator],
   activate: (app: JupyterFrontEnd, known: IAccount, statusBar: IStatusBar | null, translator: ITranslator | null) => {
-    const widget = new MemoryItem((translator ?? nullTranslator).load('cubehub_account'));
+    const widget = new MemoryItem((translator ?? nullTranslator).load('cubehub_account'), () => void app.commands.execute(OPEN_HOME));
     widget.id = 'cubehub-account-memory';
     known.changed.connect((_, status) => widget.tell(status));
     known.lost.connect((_, loss) => widget.tellLoss(loss));
@@ -45,7 +47,7 @@ const notices: JupyterFrontEndPlugin<void> = {
   requires: [IAccount],
   optional: [INotebookTracker, ITranslator],
   activate: (
-    _app: JupyterFrontEnd,
+    app: JupyterFrontEnd,
     known: IAccount,
     tracker: INotebookTracker | null,
     translator: ITranslator | null
@@ -67,6 +69,9 @@ const notices: JupyterFrontEndPlugin<void> = {
       const actions = more
         ? [{ label: trans.__('More'), callback: () => void tellMore({ message, hint }, trans) }]
         : [];
+      if (ABOUT_HOME.has(code)) {
+        actions.unshift({ label: trans.__('What fills it'), callback: () => void app.commands.execute(OPEN_HOME) });
+      }
       const id = Notification.emit(text, level === 'warning' ? 'warning' : 'info', { autoClose: false, actions });
       if (code !== UNTIL && !ABOUT_LIMIT.has(code)) {
         return;
@@ -184,4 +189,4 @@ function kernelsOf(tracker: INotebookTracker | null): ReadonlySet<string> {
   return found;
 }
 
-export default [account, item, notices, reasons];
+export default [account, item, notices, reasons, home];

@@ -7,7 +7,10 @@ import { Popup } from './popup';
 
 /** The item in the status bar: a button with a small bar, which opens the details. */
 export class MemoryItem extends Widget {
-  constructor(private readonly trans: TranslationBundle) {
+  constructor(
+    private readonly trans: TranslationBundle,
+    private readonly openHome: () => void
+  ) {
     super();
     this.addClass('cubehub-memory');
     this.button = document.createElement('button');
@@ -68,7 +71,10 @@ export class MemoryItem extends Widget {
       this.popup = new Popup(this.button, this.trans.__('Your server'), () => {
         this.popup = this.details = null;
       });
-      this.details = new Details(this.trans, this.status);
+      this.details = new Details(this.trans, this.status, () => {
+        this.popup?.close();
+        this.openHome();
+      });
       this.popup.node.append(...this.details.nodes);
       this.popup.open();
     }

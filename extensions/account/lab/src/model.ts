@@ -51,6 +51,12 @@ export type Loss = 'silent' | 'stopped' | 'renewed' | 'refused';
 
 export type Level = 'ok' | 'high' | 'full' | 'unknown';
 
+/** The command that shows what fills the home. */
+export const OPEN_HOME = 'cubehub-account:open-home';
+
+/** Codes of the notices that a home fills up, from which the panel is one click away. */
+export const ABOUT_HOME: ReadonlySet<string> = new Set(['home_filling', 'home_full']);
+
 /** Share of the limit from which on the item turns amber, and red. */
 export const HIGH = 0.8;
 export const FULL = 0.95;
