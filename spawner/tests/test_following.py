@@ -65,6 +65,9 @@ class Numbers(EntitledSpawner, Spawner):
     async def memory_used(self):
         return self.used
 
+    def limit_home(self):
+        self.home_limit = self.granted_storage
+
     def get_state(self):
         return self.grant_state()
 
@@ -118,6 +121,7 @@ def test_more_is_given_written_down_and_said_once(case):
     [done] = case.follow("premium")
     assert (done.kind, done.from_bytes, done.to_bytes) == ("resized", 5 * GIB, 10 * GIB)
     assert case.spawner.limit == case.spawner.granted_bytes == case.spawner.mem_limit == 10 * GIB
+    assert case.spawner.home_limit == 2 * GIB, "of the home too"
     assert case.follow("premium") == []
     assert case.said() == [("info", "resized")]
     assert "10 GiB" in case.spawner.board.notices[0].message

@@ -7,10 +7,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import httpx
 import pytest
 from cubehub_spawner import Account, Profiles, _rescue
+from cubehub_spawner._kube import ProfileKubeSpawner
+from cubehub_spawner._kube_pod import faults, fit
 from cubehub_spawner._kube_status import pod_command
 from cubehub_spawner.running import Announce, Resize, Running, reconcile
 from tornado.httpclient import HTTPRequest
@@ -143,6 +146,32 @@ def test_a_pods_command_is_wrapped_only_for_what_it_finds_out():
     assert "CUBEHUB_MEMORY_EVENTS" in both[2]
     assert both[2].endswith('exec "$@"\n')
     assert both[4:] == server
+
+
+def test_a_pod_has_a_place_for_its_files_and_stays_safe():
+    spawner = SimpleNamespace(
+        _account_label="id", granted_profile="small", pvc_name="home-id", home_path="/home/jovyan",
+        finds_memory_events=True, rescues_full_homes=True,
+    )  # fmt: skip
+    safe = {
+        "runAsUser": 1000,
+        "runAsGroup": 100,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    server = {"name": "notebook", "securityContext": safe, "args": ["jupyterhub-singleuser"]}
+    spec = {
+        "automountServiceAccountToken": False, "enableServiceLinks": False, "containers": [server],
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+    }  # fmt: skip
+    pod = {"metadata": {"name": "jupyter-ana", "labels": {}}, "spec": spec}
+    ProfileKubeSpawner._add_ours(spawner, pod)
+    fit(pod, 2**30, 1.0, 0.25)
+    assert faults(pod, 2**30, 1.0) == []
+    assert spec["volumes"][1] == {"name": "cubehub-rescue", "emptyDir": {"sizeLimit": "512Mi"}}
+    assert [mount["mountPath"] for mount in server["volumeMounts"]] == ["/home/jovyan", "/run/cubehub-rescue"]
+    assert server["args"][-1] == "jupyterhub-singleuser"
+    assert "/run/cubehub-rescue/jupyter/runtime" in server["args"][2]
 
 
 # ---- a real JupyterLab ---------------------------------------------------------------------------------------------

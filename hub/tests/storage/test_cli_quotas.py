@@ -32,7 +32,10 @@ class Accounts:
         assert (method, path) == ("GET", "/users")
         people = [("ana", "small"), ("Ben", "large"), ("eve", None), ("new", "small")]
         first = params["first"]
-        page = [{"name": name, "profile": profile} for name, profile in people[first : first + 2]]
+        page = [
+            {"name": name, "id": f"id-{name}", "profile": profile}
+            for name, profile in people[first : first + 2]
+        ]
         return {"users": page, "more": first + 2 < len(people)}
 
 
@@ -88,7 +91,8 @@ def test_each_home_gets_the_limit_of_its_profile(
     assert backend.usage(data.homes / "ana").limit == 20 * MIB
     assert "eve: eve has no profile" in ran.stdout
     assert "gone: nobody has it now" in ran.stdout
-    (data.homes / "ben--4b6a1c8f2d7e9a03").mkdir()  # not what the name Ben gives
+    backend.make(data.homes / "ben")  # as the Hub writes Ben
+    (data.homes / ".ben.account").write_text("id-of-an-earlier-Ben")
     (data.homes / "new").mkdir()
     ran = run(data, "--apply", "--json")
     assert ran.exit_code == 1, "a home that is a folder can't be limited"
@@ -98,7 +102,10 @@ def test_each_home_gets_the_limit_of_its_profile(
         "why": "", "hint": "",
     }  # fmt: skip
     assert "subvolumes only" in there["new"]["why"]
-    assert there["ben--4b6a1c8f2d7e9a03"]["user"] is None
+    assert (there["ben"]["user"], there["ben"]["limit"]) == (None, None)
+    (data.homes / ".ben.account").write_text("id-Ben")
+    there = {line["home"]: line for line in json.loads(run(data, "--apply", "--json").stdout)["homes"]}
+    assert (there["ben"]["user"], there["ben"]["limit"]) == ("Ben", 50 * MIB)
 
 
 @pytest.mark.needs("root", "mounts", "mkfs")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
 import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +22,6 @@ from cubehub.storage.quotas.none import NoQuota
 from cubehub_spawner import uids
 
 if TYPE_CHECKING:
-    import ctypes
     from collections.abc import Callable
 
     from cubehub.storage.quotas import QuotaBackend
@@ -285,6 +286,46 @@ def test_all_in_a_home_gets_the_id_and_nothing_elsewhere(mounted: Callable[..., 
     subprocess.run(["rm", "-rf", home], check=True)
     backend.remove(home)
     assert project_ids.read_id(home) is None
+
+
+@needs_mounts
+def test_whoever_swaps_folders_and_links_meanwhile_reaches_nothing_outside(
+    mounted: Callable[..., Path],
+) -> None:
+    root = mounted("xfs")
+    home, outside = home_of(NoQuota(), root), root / "outside"
+    outside.mkdir()
+    (outside / "file").touch()
+    os.chown(outside, UID, UID)  # else its owner alone would keep it as it is
+    os.chown(outside / "file", UID, UID)
+    for number in range(20):
+        (home / f"folder{number}" / "deep").mkdir(parents=True)
+        os.chown(home / f"folder{number}", UID, UID)
+        (home / f"link{number}").symlink_to(outside)
+        (home / f"file{number}").symlink_to(outside / "file")
+        (home / f"real{number}").touch()
+    over = threading.Event()
+
+    def swap() -> None:
+        exchange, at = ctypes.CDLL(None).renameat2, os.open(home, os.O_RDONLY)
+        while not over.is_set():
+            for number in range(20):
+                for one, other in ((b"folder", b"link"), (b"real", b"file")):
+                    exchange(at, b"%s%d" % (one, number), at, b"%s%d" % (other, number), 2)
+        os.close(at)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    descriptor = os.open(home, os.O_RDONLY)
+    try:
+        for project in range(800_000, 800_200):
+            attributes.set_all(descriptor, project)
+    finally:
+        over.set()
+        swapping.join()
+        os.close(descriptor)
+    assert id_of_file(home) == (800_199, True)
+    assert (id_of_file(outside), id_of_file(outside / "file")) == ((0, False), (0, False))
 
 
 def id_of_file(path: Path) -> tuple[int, bool]:

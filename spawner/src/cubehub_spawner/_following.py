@@ -146,6 +146,7 @@ class _One:
                 return None
             return self._kept(grant, error.code, "It could not be given to the running server.")
         spawner.take(grant)
+        await asyncio.to_thread(spawner.limit_home)
         spawner.pending_grant = None
         if not grows:
             self._audit("resize", grant)

@@ -127,6 +127,9 @@ class EntitledSpawner(HasTraits):
         del memory_bytes, cpu
         raise ResizeError
 
+    def limit_home(self) -> None:
+        """Bring the home's hard limit to what was granted, where something holds homes; not in the Hub's own thread."""
+
     async def memory_used(self) -> int | None:
         """Tell how many bytes of its limit the running server uses; None where nobody knows."""
         return None

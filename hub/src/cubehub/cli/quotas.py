@@ -23,7 +23,7 @@ from cubehub.local.data_folder import read_json
 from cubehub.settings import ConfigFolder
 from cubehub.storage.names import readable
 from cubehub.storage.quotas import BtrfsQuota, Found, find
-from cubehub.storage.quotas.homes import Line, apply, lines
+from cubehub.storage.quotas.homes import Line, Owner, apply, lines
 
 if TYPE_CHECKING:
     from cubehub_spawner.profiles import Profiles
@@ -82,8 +82,8 @@ def _profiles(folder: DataFolder) -> Profiles:
     return load_profiles(config.path("profiles.yaml"))
 
 
-def _people(data: Path, *, required: bool) -> tuple[dict[str, str | None] | None, str]:
-    """Everybody's profile by their name; None where the platform does not tell, and why.
+def _people(data: Path, *, required: bool) -> tuple[list[Owner] | None, str]:
+    """Everybody, with their profile; None where the platform does not tell, and why.
 
     Raises
     ------
@@ -92,12 +92,12 @@ def _people(data: Path, *, required: bool) -> tuple[dict[str, str | None] | None
     """
     try:
         accounts = service(data)
-        found: dict[str, str | None] = {}
+        found: list[Owner] = []
         more, first = True, 0
         while more:
             page = accounts.ask("GET", "/users", params={"search": "", "first": first, "max": 100})
             first += len(page["users"])
-            found |= {user["name"]: user["profile"] for user in page["users"]}
+            found += [Owner(user["name"], user["id"], user["profile"]) for user in page["users"]]
             more = bool(page["more"] and page["users"])
     except CubeHubError as error:
         if required:

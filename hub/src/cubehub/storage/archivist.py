@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cubehub.storage.journal import Journal, Move
     from cubehub.storage.quarantine import Keeper
 
-ARCHIVE, LISTING = ".tar.zst", ".manifest.zst"
+ARCHIVE, LISTING = ".tar.zst", ".jsonl.zst"
 _OUT = b"out"
 """Folder in quarantine through which single files come out; what is in it is a copy."""
 
@@ -85,6 +85,7 @@ class Archivist:
         with suppress(FileNotFoundError):
             remove(self._keeper.quarantine_folder, _OUT)
         if self._store is not None:
+            self._store.sweep()
             for made in self._journal.moves(EXPIRING):
                 self.expire(made)
         return told

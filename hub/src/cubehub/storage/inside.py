@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cubehub.errors import CubeHubError
 from cubehub.storage import beneath
-from cubehub.storage.archive import manifest
+from cubehub.storage.archive import Seal, contents, manifest
 from cubehub.storage.archivist import LISTING
 from cubehub.storage.journal import IN_QUARANTINE
 from cubehub.storage.quarantine import FOLDER, ITEM
@@ -65,13 +65,13 @@ def _in_quarantine(homes: Path, made: Move, most: int) -> list[Line]:
 
 
 def _in_archive(made: Move, store: Store | None, most: int) -> list[Line]:
-    if store is None or made.listing is None:
+    if store is None or made.seal is None or made.listing is None:
         raise CubeHubError(
             "Its archive cannot be reached.", "Ask your administrator: no place for archives is set."
         )
     found: list[Line] = []
-    with store.open(f"{made.archive}{LISTING}") as source, manifest.checked(source, made.listing) as kept:
-        for member in manifest.members(kept):
+    with store.open(f"{made.archive}{LISTING}") as source:
+        for member in contents(source, Seal(made.seal, made.listing)):
             path = member.path.partition(b"/")[2]
             if path:
                 found.append((path, member.size, member.type == manifest.FOLDER))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cubehub_spawner._homes import owner
 from cubehub_spawner.names import home_name
 
 from cubehub.storage.quotas import BACKENDS, find
 from cubehub.storage.quotas.base import QuotaBackend, QuotaError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from cubehub_spawner.profiles import Profiles
@@ -54,8 +55,18 @@ class Line:
     hint: str = ""
 
 
+@dataclass(frozen=True)
+class Owner:
+    """Whose a home may be."""
+
+    user: str
+    id: str
+    """The directory's own, which is never given again."""
+    profile: str | None
+
+
 def lines(
-    root: Path, people: Mapping[str, str | None] | None, profiles: Profiles, backend: QuotaBackend
+    root: Path, people: Iterable[Owner] | None, profiles: Profiles, backend: QuotaBackend
 ) -> list[Line]:
     """List all homes with what they use and may use.
 
@@ -63,17 +74,21 @@ def lines(
     ----------
     root : Path
         Folder of the homes.
-    people : mapping or None
-        Profile by user name; None where nobody could be asked.
+    people : iterable of Owner or None
+        Everybody; None where nobody could be asked.
     profiles : Profiles
         What a profile has.
     backend : QuotaBackend
         The one that works.
     """
-    by_home = {home_name(user): (user, profile) for user, profile in (people or {}).items()}
+    # the Hub writes names small
+    by_home = {home_name(person.user.lower()): person for person in people or ()}
     found = []
     for home in sorted(_homes_in(root)):
-        user, profile = by_home.get(home.name, (None, None))
+        person = by_home.get(home.name)
+        if person is not None and owner(home) not in {None, person.id}:
+            person = None  # an earlier account's of that name; it is moved aside when the new one starts
+        user, profile = (person.user, person.profile) if person else (None, None)
         storage = profiles.profiles[profile].storage if profile in profiles.profiles else None
         used = limit = None
         why = hint = ""
