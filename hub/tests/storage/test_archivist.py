@@ -243,6 +243,10 @@ class Failing:
         with self._store.open(name) as source:
             yield source
 
+    def sweep(self) -> int:
+        self._count()
+        return int(self._store.sweep())
+
     def delete(self, name: str) -> None:
         self._count()
         self._store.delete(name)

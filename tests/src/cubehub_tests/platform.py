@@ -42,6 +42,19 @@ SETTINGS = """\
 title: CubeHub under test
 idle: {stop_after: 6h, check_every: 10m}
 spawn_timeout: 180s
+mail: {server: page}
+"""
+# Days in seconds: what people made is moved after two notices, and nobody can wait for them
+STORAGE = """\
+preset: 'off'
+scratch: 1d
+idle: 365d
+notices: {{first: 4s, second: 2s}}
+archive: {{to: {archives}}}
+hold: 1s
+most_of_home: 100
+most_of_platform: 100
+every: 365d
 """
 REFRESH_S = 15
 # As an operator changes any trait; with the shipped minute, tests would mostly wait. The Hub's questions about people
@@ -147,6 +160,7 @@ class Whole:
         config.mkdir(parents=True, exist_ok=True)
         (config / "profiles.yaml").write_text(PROFILES)
         (config / "cubehub.yaml").write_text(SETTINGS)
+        (config / "storage.yaml").write_text(STORAGE.format(archives=scratch / "archives"))
         kept = scratch / "relay-port"
         if not kept.exists():
             kept.write_text(str(free_port("127.0.0.1", {port, port + 1})))

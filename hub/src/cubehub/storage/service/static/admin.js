@@ -59,7 +59,7 @@ function showHomes({ homes, kept }) {
     ? button('Release', `Release the home ${name}`, self => act(self, 'Writing it down …', '/api/admin/hold', { home: name, path: held.get(name), hold: false }, () => `${name} goes by the policy again.`))
     : button('Hold', `Hold the home ${name}`, self => act(self, 'Writing it down …', '/api/admin/hold', { home: name, path: '', hold: true }, () => `Nothing of ${name} is moved.`)));
   fill('homes', homes.length
-    ? table([['Home'], ['Size', true], ['Files', true], ['Caches, trash', true], ['Last used'], ['']], homes.map(one => [one.name, size(one.bytes), one.files.toLocaleString('en'), size(one.caches), used(one.newest), hold(one)]))
+    ? table([['Home'], ['Size', true], ['Files', true], ['Caches, trash', true], ['Last used'], ['Do']], homes.map(one => [one.name, size(one.bytes), one.files.toLocaleString('en'), size(one.caches), used(one.newest), hold(one)]))
     : soft('Nobody has looked at the homes yet: begin a round.'));
 }
 
@@ -70,7 +70,7 @@ function showAway({ away, undo }) {
       button('Undo the last run', 'Put back all that the last run moved', self => act(self, 'Putting it back …', '/api/admin/undo', {}, answer => told(answer, 'put back'))),
       el('span', {}, `${minute(undo.at)}: ${count(undo.entries, 'entry', 'entries')}, ${size(undo.bytes)}`)) : null,
     away.length
-      ? table([['Number', true], ['Place'], ['Kind'], ['Size', true], ['Since'], ['Where'], ['']], away.map(one => [
+      ? table([['Number', true], ['Place'], ['Kind'], ['Size', true], ['Since'], ['Where'], ['Do']], away.map(one => [
         String(one.number), code(of(one.home, one.path)), one.kind, size(one.bytes), day(one.since), where(one),
         button('Bring back', `Bring ${of(one.home, one.path)} back`, self => act(self, 'Bringing it back …', '/api/admin/back', { number: one.number }, answer => told(answer, 'put back')))
       ]))

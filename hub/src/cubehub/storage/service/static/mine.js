@@ -63,13 +63,13 @@ function show(found) {
   showUse(found);
   showMap(found);
   fill('noticed', found.noticed.length
-    ? table([['Place'], ['Why'], ['Size', true], ['Not before'], ['']], found.noticed.map(one => [
+    ? table([['Place'], ['Why'], ['Size', true], ['Not before'], ['Do']], found.noticed.map(one => [
       code(mine(one.path)), one.reason, size(one.bytes), one.when,
       button('Keep 90 days', `Keep ${mine(one.path)} for 90 days`, self => change(self, 'Keeping it …', '/api/mine/keep', { path: one.path, days: 90 }, () => `${mine(one.path)} stays for 90 days.`))
     ]))
     : soft('Nothing.'));
   fill('away', found.away.length
-    ? table([['Place'], ['Size', true], ['Since'], ['Kept until'], ['']], found.away.map(one => [
+    ? table([['Place'], ['Size', true], ['Since'], ['Kept until'], ['Do']], found.away.map(one => [
       code(mine(one.path)), size(one.bytes), day(one.since), one.until ?? 'for ever',
       el('div', { class: 'actions' },
         button('Bring back', `Bring ${mine(one.path)} back`, self => back(self, one.number, null)),
@@ -77,7 +77,7 @@ function show(found) {
     ]))
     : soft('Nothing.'));
   fill('kept', found.kept.length
-    ? table([['Place'], ['Until'], ['By'], ['']], found.kept.map(one => [
+    ? table([['Place'], ['Until'], ['By'], ['Do']], found.kept.map(one => [
       code(mine(one.path)), one.until ?? 'for ever', one.by,
       one.by === 'you' ? button('No longer', `Keep ${mine(one.path)} no longer`, self => change(self, 'Letting it go …', '/api/mine/let-go', { path: one.path }, () => 'It goes by the rules again.')) : ''
     ]))
@@ -93,7 +93,7 @@ const choose = (self, one) => during(self, 'Looking into it …', async () => {
   }
   document.querySelector('#away .inside')?.remove();
   document.getElementById('away').append(el('div', { class: 'inside' }, el('h3', {}, `In ${mine(one.path)}`),
-    table([['Path'], ['Size', true], ['']], entries.map(inner => [
+    table([['Path'], ['Size', true], ['Do']], entries.map(inner => [
       code(inner.path), inner.folder ? 'folder' : size(inner.bytes),
       button('Bring back', `Bring ${inner.path} back`, self_ => back(self_, one.number, inner.path))
     ]))));

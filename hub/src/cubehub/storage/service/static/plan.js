@@ -28,7 +28,7 @@ function show(found, act) {
     found.count > entries.length ? soft(`The ${entries.length} largest are shown; the file has all.`) : null,
     el('div', { class: 'actions' }, apply, sum, over.length ? el('label', {}, really, ' I have looked at it: move more than a run may') : null, file,
       later ? el('span', { class: 'soft' }, 'Only what is due today can be applied.') : null),
-    table([[all], ['Place'], ['What it is'], ['Size', true], ['Last used'], ['']], entries.map((one, index) => [
+    table([[all], ['Place'], ['What it is'], ['Size', true], ['Last used'], ['Waits because']], entries.map((one, index) => [
       boxes[index], code(of(one.home, one.path)), one.about, size(one.bytes), one.last_used ? day(one.last_used) : 'never', one.waits
     ])));
   tell();
