@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from playwright.sync_api import expect
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import httpx
     from cubehub_tests.chromium import Window
     from cubehub_tests.platform import Whole
     from cubehub_tests.servers import Account
@@ -239,13 +241,20 @@ def test_every_address_asks_who_comes(whole: Whole) -> None:
             "api/admin/back", "api/admin/hold", "api/admin/rounds/begin", "api/admin/rounds/pause", "api/admin/rounds/resume",
         ],
     }  # fmt: skip
-    stranger = Visitor.arrive(whole)
+    with (
+        contextlib.closing(Visitor.arrive(whole).http) as stranger,
+        contextlib.closing(Visitor.login(whole, "petra").http) as person,
+    ):
+        _ask_all(whole, stranger, person, paths)
+
+
+def _ask_all(whole: Whole, stranger: httpx.Client, person: httpx.Client, paths: dict[str, list[str]]) -> None:
     base = f"{whole.url}/services/storage"
     tried = 0
     for method, rest in paths.items():
         for path in rest:
             for headers in ({}, {"Authorization": "token nothing"}, {"Authorization": "Basic eDp5"}):
-                answer = stranger.http.request(
+                answer = stranger.request(
                     method, f"{base}/{path}", headers=headers, content="{}" if method == "POST" else None, follow_redirects=False
                 )  # fmt: skip
                 tried += 1
@@ -253,16 +262,15 @@ def test_every_address_asks_who_comes(whole: Whole) -> None:
                 assert answer.status_code in {302, 403}, told
                 if answer.status_code == 302:
                     assert "/hub/api/oauth2/authorize" in answer.headers["Location"], told
-    person = Visitor.login(whole, "petra")
-    page = person.http.get(f"{base}/", follow_redirects=True)
+    page = person.get(f"{base}/", follow_redirects=True)
     assert page.status_code == 200
     for path in paths["POST"]:
-        answer = person.http.post(
+        answer = person.post(
             f"{base}/{path}", content="{}", headers={"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "cross-site"}
         )
         tried += 1
         assert answer.status_code == 403, (path, answer.status_code, answer.text)
     for path in ("admin", "api/admin"):
-        assert person.http.get(f"{base}/{path}").status_code == 403
+        assert person.get(f"{base}/{path}").status_code == 403
     print(f"{tried} requests")
-    assert stranger.http.get(f"{base}/health").json() == {"status": "ok"}
+    assert stranger.get(f"{base}/health").json() == {"status": "ok"}
