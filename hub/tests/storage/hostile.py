@@ -12,6 +12,7 @@ import shutil
 import socket
 import stat
 import struct
+import subprocess
 import sys
 import traceback
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import mounting
 from cubehub.storage.journal import PURGED, PURGING, QUARANTINED
+from cubehub.storage.processes import Users
 from cubehub.storage.quarantine import FOLDER
 from hostile_names import NAMED
 from hostile_races import RACES
@@ -379,6 +381,23 @@ def no_rights(w: World) -> str:
     return w.round()
 
 
+def open_in_a_volume_of_its_own(w: World) -> str:
+    """On btrfs, anybody can make a volume in a folder of theirs: a device of its own, through no mount."""
+    inner = w.pip / "volume"
+    if "btrfs" in mounting.run("stat", "-f", "-c", "%T", w.pip):
+        mounting.run("btrfs", "subvolume", "create", inner)
+    else:
+        inner.mkdir()
+    (inner / "open").write_text("x")
+    w.give(inner)
+    with (inner / "open").open() as file, subprocess.Popen(["sleep", "60"], stdin=file) as process:
+        with w.keeper(Users()) as (keeper, made):
+            done = keeper.quarantine(made.begin_run("", "", 0), w.entry())
+        process.kill()
+    assert done.why == "a program has something of it open", done
+    return w.round()
+
+
 def file_on_the_way(w: World) -> str:
     shutil.rmtree(w.ana / ".cache")
     (w.ana / ".cache").write_text("x")
@@ -392,7 +411,7 @@ CASES: dict[str, Callable[[World], str]] = {
         link_put_in_the_way_back, link_at_the_name_back, hard_links_to_others_files, fifo, fifo_as_the_folder, devices, sockets, many, sparse,
         bind_mount_in_it, bind_mount_as_the_folder, bind_mount_on_the_way, file_mounted_in_it, home_on_a_mount_of_its_own, home_bound_to_ben,
         setuid, acls, acl_on_what_is_made_again, attributes, immutable_on_the_way_back, casefold, of_ben_in_anas_home,
-        of_root_in_anas_home, inode_of_ben, no_rights, file_on_the_way,
+        of_root_in_anas_home, inode_of_ben, no_rights, open_in_a_volume_of_its_own, file_on_the_way,
     )
 }  # fmt: skip
 CASES |= {

@@ -201,7 +201,7 @@ class Keeper:
         if facts.links > 1:
             raise SkippedError("the file has other names, so that nothing would be freed")
         found = Inside(facts.blocks * 512, 1, max(facts.read, facts.written))
-        found.inodes.add((of_home.st_dev, facts.inode))
+        found.inodes.add((facts.device, facts.inode))
         return found
 
     # Back
