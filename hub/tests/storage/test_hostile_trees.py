@@ -13,6 +13,7 @@ from cubehub.storage import journal
 from cubehub.storage.journal import QUARANTINED
 from cubehub.storage.planning import Entry
 from cubehub.storage.quarantine import Keeper
+from cubehub.storage.scan import scan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 ENTRIES = int(os.environ.get("CUBEHUB_ENTRIES", "100000"))
 """Of one folder; a million by hand."""
-RACE_S = float(os.environ.get("CUBEHUB_RACE_S", "0.5"))
+RACE_S = float(os.environ.get("CUBEHUB_RACE_S", "0.3"))
 """How long each race goes on; longer by hand."""
 CASES = 100
 BEN = 21002
@@ -74,3 +75,26 @@ def test_a_folder_that_is_put_where_one_is_made_again_keeps_its_owner(
         keeper.close()
     assert (home / ".cache" / "x").is_dir(), "it is ben's that is there"
     assert (home / ".cache").lstat().st_uid == BEN
+
+
+def test_paths_without_end_take_no_memory(tmp_path: Path) -> None:
+    """Caches at the end of a path of 100,000 bytes, and two folders at each step of the way: what is told of them is short."""
+    at = os.open(tmp_path, os.O_RDONLY)
+    for name in (b"ana", *(b"d" * 255,) * 400):
+        os.mkdir(name, dir_fd=at)
+        os.mkdir(b"beside", dir_fd=at)
+        below = os.open(name, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    for number in range(50):
+        os.mkdir(f"{number}", dir_fd=at)
+        os.mkdir(f"{number}/.ipynb_checkpoints", dir_fd=at)
+        with os.fdopen(os.open(f"{number}/.cubehub-keep", os.O_CREAT | os.O_WRONLY, dir_fd=at), "w") as file:
+            file.write("x")
+    os.close(at)
+    found = scan(tmp_path, processes=1).homes[b"ana"]
+    # beside it another home was made
+    assert found.own.files == 50
+    assert found.folders == 1 + 400 * 2 - 1 + 50 * 2 + 1
+    told = [*found.units, *found.places, *found.kept, *(path for path, _ in found.unread)]
+    assert max(map(len, told)) < 4096
