@@ -20,6 +20,7 @@ LIVES = int(os.environ.get("CUBEHUB_LIVES", "30"))
 """On each file system; hundreds by hand."""
 
 
+@pytest.mark.slow
 @pytest.mark.needs("loop-devices")
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "tmpfs", "overlay", "two-mounts"])
 def test_each_is_in_one_place(tmp_path: Path, in_namespace: InNamespace, kind: str) -> None:

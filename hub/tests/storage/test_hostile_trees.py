@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 ENTRIES = int(os.environ.get("CUBEHUB_ENTRIES", "100000"))
 """Of one folder; a million by hand."""
-RACE_S = float(os.environ.get("CUBEHUB_RACE_S", "0.3"))
+RACE_S = float(os.environ.get("CUBEHUB_RACE_S", "0.2"))
 """How long each race goes on; longer by hand."""
 CASES = 100
 BEN = 21002
 
 
+@pytest.mark.slow
 @pytest.mark.needs("loop-devices")
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "tmpfs"])
 def test_nothing_outside_is_touched(tmp_path: Path, in_namespace: InNamespace, kind: str) -> None:
