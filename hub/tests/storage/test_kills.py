@@ -31,6 +31,7 @@ def told(output: str, kind: str) -> None:
     assert result["kills"] == KILLS
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(tmp_path: Path) -> None:
     command = [
         sys.executable,
@@ -45,6 +46,7 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
     told(done.stdout, "here")
 
 
+@pytest.mark.slow
 @pytest.mark.needs("loop-devices")
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "tmpfs", "overlay"])
 def test_on_other_file_systems(tmp_path: Path, in_namespace: InNamespace, kind: str) -> None:

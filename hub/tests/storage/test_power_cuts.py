@@ -21,6 +21,7 @@ CUTS = int(os.environ.get("CUBEHUB_CUTS", "60"))
 SEED = int(os.environ.get("CUBEHUB_CUTS_SEED", "7"))
 
 
+@pytest.mark.slow
 @pytest.mark.needs("loop-devices")
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs"])
 def test_each_folder_is_in_one_place(tmp_path: Path, in_namespace: InNamespace, kind: str) -> None:

@@ -46,6 +46,7 @@ class Facts(NamedTuple):
     read: int
     written: int
     owner: int
+    device: int
 
 
 def look(folder: int, name: bytes) -> Facts:
@@ -59,7 +60,8 @@ def look(folder: int, name: bytes) -> Facts:
     answer = ctypes.create_string_buffer(STATX_BYTES)
     if statx(ctypes.c_int(folder), name, _STATX_FLAGS_NOW, STATX_MASK, answer):
         raise _failure(name)
-    return Facts(*STATX_FIELDS.unpack_from(answer), *_OWNER.unpack_from(answer, _OWNER_AT))
+    device = os.makedev(*_DEVICE.unpack_from(answer, _DEVICE_AT))
+    return Facts._make((*STATX_FIELDS.unpack_from(answer), *_OWNER.unpack_from(answer, _OWNER_AT), device))
 
 
 def open_folder(at: int, path: bytes) -> int:

@@ -201,7 +201,7 @@ class Keeper:
         if facts.links > 1:
             raise SkippedError("the file has other names, so that nothing would be freed")
         found = Inside(facts.blocks * 512, 1, max(facts.read, facts.written))
-        found.inodes.add((of_home.st_dev, facts.inode))
+        found.inodes.add((facts.device, facts.inode))
         return found
 
     # Back
@@ -218,6 +218,7 @@ class Keeper:
             if not made.path and not _has(self._root, made.home):
                 return self._with_slot(made, self._root, b"", made.home)
             with self.home(made.home) as home:
+                self._check_owner(made, home)
                 above, _, name = made.path.rpartition(b"/")
                 with self.made_again(home, above) as parent:
                     return self._with_slot(made, parent, above, name or WHOLE_HOME)
@@ -225,6 +226,16 @@ class Keeper:
             return Outcome(made.home, made.path, 0, str(skipped), made.id)
         except OSError as error:
             return Outcome(made.home, made.path, 0, _why(error), made.id)
+
+    def _check_owner(self, made: Move, home: int) -> None:
+        """Nothing comes into a home that has another owner than what was moved out of it."""
+        slot = self.slot(made.id)
+        try:
+            owner = beneath.look(slot, ITEM).owner
+        finally:
+            os.close(slot)
+        if owner != os.fstat(home).st_uid:
+            raise SkippedError("the home belongs to somebody else by now")
 
     def _with_slot(self, made: Move, parent: int, above: bytes, name: bytes) -> Outcome:
         slot = self.slot(made.id)
@@ -273,26 +284,28 @@ class Keeper:
         try:
             self._journal.set(made.id, PURGING, self._now())
             self._step("purging")
-            slot = self.slot(made.id)
-            try:
-                with os.scandir(b"/proc/self/fd/%d" % slot) as entries:
-                    names = [
-                        entry.name for entry in entries
-                    ]  # the folder, and what an earlier try brought up
-                for name in names:
-                    remove(slot, name)
-                self._step("removed")
-            finally:
-                os.close(slot)
-            self.leave(made.id)
+            if _has(self._quarantine, b"%d" % made.id):  # else all but the word was done
+                self._empty(made.id)
             os.fsync(self._quarantine)
             self._journal.set(made.id, PURGED, self._now())
             self._step("purged")
-        except FileNotFoundError:  # the slot has gone: all but the word was done
-            self._journal.set(made.id, PURGED, self._now())
         except OSError as error:
             return Outcome(made.home, made.path, 0, _why(error), made.id)
         return Outcome(made.home, made.path, made.bytes, move=made.id)
+
+    def _empty(self, made: int) -> None:
+        """Remove a slot with all that is in it: what was moved, and what an earlier try brought up."""
+        slot = self.slot(made)
+        try:
+            with os.scandir(b"/proc/self/fd/%d" % slot) as entries:
+                names = [entry.name for entry in entries]
+            for name in names:
+                remove(slot, name)
+            self._step("removed")
+        finally:
+            os.close(slot)
+        # must be empty: somebody who holds a folder of it open may have put more in
+        os.rmdir(b"%d" % made, dir_fd=self._quarantine)
 
     # After a kill
 
@@ -369,8 +382,11 @@ class Keeper:
         Raises
         ------
         SkippedError
-            It cannot be opened.
+            It cannot be opened, or is none.
         """
+        if not name or name.startswith(b".") or b"/" in name:
+            # whoever told it so: what is beside the homes, or the platform's own among them, is no home
+            raise SkippedError("that is no home")
         try:
             home = os.open(name, beneath.FOLDER, dir_fd=self._root)
         except OSError as error:
@@ -455,12 +471,25 @@ class Keeper:
                 except FileNotFoundError:
                     os.mkdir(part, 0o700, dir_fd=at)
                     below = beneath.open_folder(at, part)
-                    os.fchown(below, owner.st_uid, owner.st_gid)
+                    os.close(at)
+                    at = below
+                    _give(at, owner)
+                    continue
                 os.close(at)
                 at = below
             yield at
         finally:
             os.close(at)
+
+
+def _give(folder: int, owner: os.stat_result) -> None:
+    """Give a folder that was just made to somebody, unless it is another one: they may have exchanged it since."""
+    facts = os.fstat(folder)
+    with os.scandir(b"/proc/self/fd/%d" % folder) as entries:
+        is_empty = next(entries, None) is None
+    if facts.st_uid != os.geteuid() or facts.st_mode & 0o077 or not is_empty:
+        raise SkippedError("somebody exchanges folders on the way to it")
+    os.fchown(folder, owner.st_uid, owner.st_gid)
 
 
 def _has(folder: int, name: bytes) -> bool:

@@ -26,7 +26,7 @@ _BATCH = 64
 _MOST_OPEN = 512
 """Folders that one process holds open: of one more, what is in it is left to be opened by its path."""
 _LONGEST_PATH = 3000
-"""Bytes of a path that may be handed on; the kernel opens 4,096 at once."""
+"""Bytes of a path that is told and may be handed on; the kernel opens 4,096 at once."""
 _WHY = {
     errno.EACCES: "not allowed", errno.EPERM: "not allowed", errno.EXDEV: "another file system is mounted there",
     errno.ELOOP: "replaced by a link meanwhile", errno.ENOTDIR: "replaced by a file meanwhile", errno.EIO: "the disk cannot read it",
@@ -302,6 +302,9 @@ class Worker:
                 name = frame.below.pop()
                 way = frame.path + b"/" + name if frame.path else name
                 where = frame.where.below(way, self._scratch)
+                if len(way) > _LONGEST_PATH:
+                    # what is deeper is told as there: somebody can nest folders until their paths fill the memory
+                    way, where = way[: _LONGEST_PATH + 1], frame.where
                 if not frame.below:
                     # Its last one: a chain of folders, however long, takes one descriptor
                     frames.pop()

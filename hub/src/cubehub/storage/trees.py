@@ -81,8 +81,7 @@ class Inside:
 def look_through(folder: int) -> Inside:
     """Look at all that is below an open folder, as a scan does; one that is nested too deep and wide counts as unread."""
     found = Inside()
-    device = os.fstat(folder).st_dev
-    frames = [(top := os.dup(folder), _look_in(found, device, top))]
+    frames = [(top := os.dup(folder), _look_in(found, top))]
     try:
         while frames:
             at, below = frames[-1]
@@ -103,19 +102,19 @@ def look_through(folder: int) -> Inside:
             if not below:
                 # its last one: a chain of folders takes one descriptor, however long
                 os.close(frames.pop()[0])
-            frames.append((inner, _look_in(found, device, inner)))
+            frames.append((inner, _look_in(found, inner)))
     finally:
         for at, _ in frames:
             os.close(at)
     return found
 
 
-def _look_in(found: Inside, device: int, at: int) -> list[bytes]:
+def _look_in(found: Inside, at: int) -> list[bytes]:
     """Count what is in one folder; the folders in it."""
     below = []
     own = beneath.look(at, b".")
     found.bytes += own.blocks * 512
-    found.inodes.add((device, own.inode))
+    found.inodes.add((own.device, own.inode))
     with os.scandir(b"/proc/self/fd/%d" % at) as entries:
         for entry in entries:
             try:
@@ -128,7 +127,8 @@ def _look_in(found: Inside, device: int, at: int) -> list[bytes]:
             found.files += 1
             found.kept = found.kept or entry.name == KEEP
             found.bytes += facts.blocks * 512
-            found.inodes.add((device, facts.inode))
+            # each with its own device: a volume of btrfs or a layer below an overlay has another one
+            found.inodes.add((facts.device, facts.inode))
             if stat.S_ISREG(facts.mode):
                 found.newest = max(found.newest, facts.read, facts.written)
     return below
