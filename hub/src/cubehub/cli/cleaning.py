@@ -20,7 +20,7 @@ from rich.text import Text
 from cubehub.cli.common import data_option, json_option
 from cubehub.cli.storage_settings import homes_option, settings_for
 from cubehub.errors import BadInputError
-from cubehub.storage import journal, planning
+from cubehub.storage import erasing, journal, planning
 from cubehub.storage.journal import PURGED, Move
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.kinds import MADE
@@ -123,10 +123,13 @@ def apply(
             f"The plan moves more than one run may. {' '.join(_over(over))}",
             "Take lines out; or say --yes-really if you have looked at it.", code="too_much",
         )  # fmt: skip
-    with keeping.keeper(_tell_earlier(as_json=as_json)) as (keeper, made):
-        run = made.begin_run(str(keeping.settings.homes), text, time.time())
-        done = _each(entries, lambda e: keeping.move(keeper, run, e, waiting), "moving", as_json=as_json)
-    keeping.note("quarantine", done)
+    done = keeping.apply(
+        entries,
+        text,
+        waiting,
+        each=lambda items, act: _each(items, act, "moving", as_json=as_json),
+        told=_tell_earlier(as_json=as_json),
+    )
     _tell(done, "moved into quarantine", as_json=as_json)
     if not as_json and any(not o.why for o in done):
         days = keeping.policy.hold / _DAY_S
@@ -289,14 +292,17 @@ def purge(data: Path, homes: Path | None, *, yes: bool, as_json: bool) -> None:
         keeping.keeper(_tell_earlier(as_json=as_json)) as (keeper, made),
         keeping.archivist(keeper, made) as archivist,
     ):
-        over, expired = keeping.to_purge(made), keeping.to_expire(made)
-        if not over and not expired:
+        over, expired, erased = keeping.to_purge(made), keeping.to_expire(made), erasing.due(keeping, made)
+        if not over and not expired and not erased:
             raise BadInputError(
                 f"Nothing that may be removed has been in quarantine for {hold / _DAY_S:g} days.",
                 "See `cubehub storage list`. What people made must be archived first: `cubehub storage archive`.",
             )
-        size = format_bytes(sum(m.bytes for m in over) + sum(m.archive_bytes or 0 for m in expired))
+        size = format_bytes(
+            sum(m.bytes for m in (*over, *erased)) + sum(m.archive_bytes or 0 for m in expired)
+        )
         what = _entries(len(over)) + (f" and {len(expired)} archives" if expired else "")
+        what += f" and {len(erased)} homes whose erasure was asked for" if erased else ""
         if not yes and not click.confirm(f"Remove {what} with {size} for good?", err=True):
             raise click.Abort
         # written down before, for nobody can look at it afterwards
@@ -304,6 +310,8 @@ def purge(data: Path, homes: Path | None, *, yes: bool, as_json: bool) -> None:
         keeping.note("expire", [Outcome(m.home, m.path, m.archive_bytes or 0, move=m.id) for m in expired])
         done = _each(over, archivist.purge, "removing", as_json=as_json)
         done += _each(expired, archivist.expire, "removing archives", as_json=as_json)
+        for one in erased:
+            done += erasing.finished(keeping, keeper, archivist, made, one)
     _tell(done, "removed", as_json=as_json)
 
 

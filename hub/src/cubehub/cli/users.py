@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cubehub.cli import erasing
 from cubehub.cli.common import data_option, json_option
 from cubehub.cli.service import service
 from cubehub.errors import BadInputError
@@ -236,3 +237,7 @@ _BECAME = {
     ("kept", "no_room"): "keeps {before}: the machine has no room for {after} now. It is tried again.",
 }
 """By kind and code of what was done; None for any code."""
+
+
+for _command in erasing.COMMANDS:
+    users.add_command(_command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import Counter
@@ -18,7 +19,7 @@ from cubehub.storage import inside, journal, planning
 from cubehub.storage.archivist import Archivist, store_at
 from cubehub.storage.deciding import Found, Kept, decide, over_since
 from cubehub.storage.journal import PURGED, QUARANTINED, RETURNED
-from cubehub.storage.kinds import MADE
+from cubehub.storage.kinds import ASKED, MADE
 from cubehub.storage.names import original, readable
 from cubehub.storage.notices import record, telling
 from cubehub.storage.processes import Users
@@ -26,13 +27,16 @@ from cubehub.storage.quarantine import Keeper, Outcome
 from cubehub.storage.results import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from cubehub.storage.deciding import Owner
     from cubehub.storage.planning import Entry, Excess
     from cubehub.storage.policies import Policy
     from cubehub.storage.results import Summary
     from cubehub.storage.settings import StorageSettings
+
+
+log = logging.getLogger("cubehub.storage")
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,8 @@ class Keeping:
         entries = decide(known.found, self.policy, self.now(), lead=notices.first)
         with record.opened(self.settings.state) as told:
             found = telling.steps(entries, told.open_ones(), notices, self.now())
-            return telling.tell(
+            written = telling.tell_full(told, known.found.homes, owners, self._post())
+            return written + telling.tell(
                 told,
                 found,
                 owners,
@@ -166,6 +171,16 @@ class Keeping:
                 self.settings.title(),
                 self.now(),
             )
+
+    def tell_moved(self, moved: Iterable[Entry], owners: Mapping[str, Owner] | None) -> int:
+        """Write to the owners of what was moved just now; how many mails were written."""
+        if owners is None:
+            return 0
+        with record.opened(self.settings.state) as told:
+            return telling.tell_moved(told, moved, owners, self.policy.hold, self._post())
+
+    def _post(self) -> telling.Post:
+        return telling.Post(self.settings.mail(), self.settings.links(), self.settings.title(), self.now())
 
     async def send(self) -> Told:
         """Send the mails that wait."""
@@ -216,6 +231,43 @@ class Keeping:
                 yield keeper, made
             finally:
                 keeper.close()
+
+    def apply(
+        self,
+        entries: list[Entry],
+        text: str,
+        waiting: dict[tuple[bytes, bytes], str],
+        *,
+        each: Callable[[list[Entry], Callable[[Entry], Outcome]], list[Outcome]] | None = None,
+        told: Callable[[Outcome], None] = lambda _: None,
+    ) -> list[Outcome]:
+        """Move what a plan says, write it into the audit log, and write to the owners.
+
+        Parameters
+        ----------
+        text : str
+            The plan, for the record.
+        waiting : dict
+            As `waiting` gives it.
+        each : callable or None
+            Does something to each entry, with progress.
+        told : callable
+            Given what was found of an earlier run.
+        """
+        each = each or (lambda items, act: [act(item) for item in items])
+        with self.keeper(told) as (keeper, made):
+            run = made.begin_run(str(self.settings.homes), text, self.now())
+            done = each(entries, lambda entry: self.move(keeper, run, entry, waiting))
+        self.note("quarantine", done)
+        fine = {(o.home, o.path) for o in done if not o.why}
+        moved = [e for e in entries if (e.home, e.path) in fine and e.kind in MADE]
+        if moved:
+            try:
+                self.tell_moved(moved, self.owners())
+            except CubeHubError as error:
+                # they were told twice before; what was moved is in their panel
+                log.warning("nobody was written to about what was moved: %s", error.message)
+        return done
 
     def move(
         self, keeper: Keeper, run: int, entry: Entry, reasons: dict[tuple[bytes, bytes], str]
@@ -286,7 +338,7 @@ class Keeping:
     def to_purge(self, made: journal.Journal) -> list[journal.Move]:
         """What has been in quarantine for longer than the hold, and may be removed."""
         over = [m for m in made.moves(*journal.IN_QUARANTINE) if self.now() - m.at >= self.policy.hold]
-        return [m for m in over if m.kind not in MADE or m.seal is not None]
+        return [m for m in over if (m.kind not in MADE or m.seal is not None) and m.kind not in ASKED]
 
     def to_expire(self, made: journal.Journal) -> list[journal.Move]:
         """Archives whose time is over, and those of what was brought back before the hold's time."""

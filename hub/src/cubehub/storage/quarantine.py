@@ -187,7 +187,7 @@ class Keeper:
             raise SkippedError(_KEPT)
         if found.newest >= entry.cutoff:
             raise SkippedError("it was used since")
-        if found.unread:
+        if found.unread and entry.kind not in ASKED:
             raise SkippedError("not all of it can be looked into")
         if why := self._in_use(home, found.inodes):
             raise SkippedError(why)
@@ -272,14 +272,14 @@ class Keeper:
 
     # Away for good
 
-    def purge(self, made: Move) -> Outcome:
-        """Remove something in quarantine; what people made only if it is in an archive.
+    def purge(self, made: Move, *, erased: bool = False) -> Outcome:
+        """Remove something in quarantine; what people made only if it is in an archive, or erased at their wish.
 
         Notes
         -----
         What a kill leaves of it is removed by the next purge.
         """
-        if made.kind in MADE and made.seal is None:
+        if made.kind in MADE and made.seal is None and not erased:
             return Outcome(made.home, made.path, 0, "it is in no archive", made.id)
         try:
             self._journal.set(made.id, PURGING, self._now())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cubehub.errors import CubeHubError
 from cubehub.local.data_folder import read_json, write_json
-from cubehub.storage import planning
+from cubehub.storage import erasing, planning
 from cubehub.storage import scan as scanning
 from cubehub.storage.names import readable
 from cubehub.storage.quarantine import Outcome
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from cubehub.storage.journal import Move
     from cubehub.storage.keeping import Keeping
+    from cubehub.storage.planning import Entry
 
 FILE, LOCK, PROGRESS, PAUSED = "rounds.sqlite", "round.lock", "round.json", "paused.json"
 _TABLES = """
@@ -280,15 +281,18 @@ class _Steps:
     def _move(self, plan: Any, waiting: dict[tuple[bytes, bytes], str]) -> None:
         keeping = self._keeping
         entries = [e for e in plan.entries if (e.home, e.path) not in waiting]
-        done: list[Outcome] = []
+
+        def each(items: list[Entry], act: Callable[[Entry], Outcome]) -> list[Outcome]:
+            done = []
+            for number, entry in enumerate(items):
+                self._report("moving", number, len(items))
+                done.append(act(entry))
+            return done
+
+        done = []
         if entries:
-            with keeping.keeper() as (keeper, made):
-                text = planning.write(entries, ["made by a round"])
-                run = made.begin_run(str(keeping.settings.homes), text, keeping.now())
-                for number, entry in enumerate(entries):
-                    self._report("moving", number, len(entries))
-                    done.append(keeping.move(keeper, run, entry, {}))
-            keeping.note("quarantine", done)
+            text = planning.write(entries, ["made by a round"])
+            done = keeping.apply(entries, text, {}, each=each)
         self._count("moved", done)
 
     def _count(self, key: str, done: list[Outcome]) -> None:
@@ -321,6 +325,9 @@ class _Steps:
                     self._report("removing", number, len(what))
                     done.append(act(one))
                 self._count(key, done)
+            for one in erasing.due(keeping, made):
+                erasing.finished(keeping, keeper, archivist, made, one)
+                self._told["erased"] = self._told.get("erased", 0) + 1
 
     def _reading(self, _files: int, size: int) -> None:
         assert self._item is not None  # noqa: S101 - nothing is read before there is one

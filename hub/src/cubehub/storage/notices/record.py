@@ -8,6 +8,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cubehub_spawner.names import home_name
+
 from cubehub.errors import CubeHubError
 from cubehub.mail.outbox import SENT, Outbox
 from cubehub.mail.outbox import TABLES as OUTBOX_TABLES
@@ -28,6 +30,7 @@ CREATE TABLE noticed (id INTEGER PRIMARY KEY, home BLOB NOT NULL, path BLOB NOT 
 CREATE INDEX noticed_open ON noticed (ended, home);
 CREATE TABLE kept (home BLOB NOT NULL, path BLOB NOT NULL, until REAL, by TEXT NOT NULL, who TEXT NOT NULL, at REAL NOT NULL,
   PRIMARY KEY (home, path, by)) WITHOUT ROWID;
+CREATE TABLE warned (home BLOB PRIMARY KEY, level INTEGER NOT NULL) WITHOUT ROWID;
 """
 _COLUMNS = "id, home, path, kind, inode, bytes, newest, begun, due, first, second, ended, why"
 
@@ -126,6 +129,28 @@ class Record:
     def end(self, noticed: int, at: float, why: str) -> None:
         """Remember that it is over, in the caller's transaction."""
         self._made.execute("UPDATE noticed SET ended = ?, why = ? WHERE id = ?", (at, why, noticed))
+
+    def forget(self, home: bytes) -> int:
+        """Forget what the owner of a home was told, and what they keep; how many mails that was."""
+        with self._made as made:
+            for table in ("noticed", "kept", "warned"):
+                made.execute(f"DELETE FROM {table} WHERE home = ?", (home,))  # noqa: S608 - names from here
+            names = [name for (name,) in made.execute("SELECT DISTINCT username FROM outbox")]
+            gone = 0
+            for name in names:
+                if home_name(name).encode() == home:
+                    gone += made.execute("DELETE FROM outbox WHERE username = ?", (name,)).rowcount
+        return gone
+
+    # How full homes are
+
+    def warned(self) -> dict[bytes, int]:
+        """By home, at how many per cent of its storage its owner was last written to."""
+        return dict(self._made.execute("SELECT home, level FROM warned"))
+
+    def warn(self, home: bytes, level: int) -> None:
+        """Remember that; 0 for a home that has room again. In the caller's transaction."""
+        self._made.execute("INSERT OR REPLACE INTO warned VALUES (?, ?)", (home, level))
 
     # What is kept
 

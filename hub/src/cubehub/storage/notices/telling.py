@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from cubehub_spawner.entitlement import format_bytes
 
 from cubehub.mail.outbox import WAITING
 from cubehub.storage.kinds import MADE
-from cubehub.storage.names import readable
+from cubehub.storage.names import original, readable
 from cubehub.storage.notices.texts import Item, Letter, write
 
 if TYPE_CHECKING:
@@ -16,11 +18,19 @@ if TYPE_CHECKING:
 
     from cubehub.mail.settings import MailSettings
     from cubehub.storage.deciding import Owner
+    from cubehub.storage.links import Links
     from cubehub.storage.notices.record import Noticed, Record
     from cubehub.storage.planning import Entry
     from cubehub.storage.policies import NoticeSettings
+    from cubehub.storage.results import Home
 
 FIRST, SECOND = "storage-first", "storage-second"
+MOVED, FULL = "storage-moved", "storage-full"
+"""Topics that one can do without: their mails say how to get no more."""
+LEVELS = (80, 95)
+"""Per cent of a profile's storage at which the owner of a home is written to."""
+_ROOM_AGAIN = 75
+"""Per cent below which a home has room again; between this and the first level nothing is said twice."""
 
 
 @dataclass(frozen=True)
@@ -148,3 +158,83 @@ def _item(step: Step) -> Item:
     about = step.again or step.entry
     assert about is not None  # noqa: S101 - one of the two is there, see `steps`
     return Item(readable(about.path), about.kind, about.bytes, about.newest)
+
+
+def level_of(size: int, storage: int, before: int) -> int:
+    """At how many per cent an owner is written to, or was: one of `LEVELS`, or 0. Pure."""
+    per_cent = 100 * size / storage if storage else 0
+    if per_cent < _ROOM_AGAIN:
+        return 0
+    return max([before, *(level for level in LEVELS if per_cent >= level)])
+
+
+@dataclass(frozen=True)
+class Post:
+    """What is the same for all mails of a round."""
+
+    mail: MailSettings
+    links: Links
+    title: str
+    now: float
+
+    def put(self, record: Record, topic: str, owner: Owner, letter: Callable[[int], Letter]) -> bool:
+        """Write a mail that one can do without, in the caller's transaction; whether it was wanted."""
+        if not owner.email or not record.outbox.wants(owner.username, topic):
+            return False
+        language = owner.language or self.mail.language
+        number = record.outbox.put(topic, owner.username, owner.email, language, self.now)
+        made = replace(letter(number), unsubscribe=self.links.unsubscribe(number))
+        record.outbox.fill(number, *write(made, language), unsubscribe=made.unsubscribe)
+        return True
+
+
+def tell_full(record: Record, homes: Iterable[Home], owners: Mapping[str, Owner], post: Post) -> int:
+    """Write to whom has a home that is filling up, once for each level; how many mails."""
+    written = 0
+    with record.transaction:
+        before = record.warned()
+        for home in homes:
+            owner = owners.get(home.name)
+            if owner is None or not owner.storage:
+                continue
+            name = original(home.name)
+            was = before.get(name, 0)
+            level = level_of(home.bytes, owner.storage, was)
+            if level != was:
+                record.warn(name, level)
+            if level > was:
+                per_cent = int(100 * home.bytes / owner.storage)
+                limit = format_bytes(owner.storage)
+                written += post.put(
+                    record,
+                    FULL,
+                    owner,
+                    lambda _n, o=owner, p=per_cent, lim=limit: Letter(  # type: ignore[misc]
+                        FULL, post.title, o.username, post.now, [], f"{post.links.base}/", "", p, lim
+                    ),
+                )
+    return written
+
+
+def tell_moved(
+    record: Record, moved: Iterable[Entry], owners: Mapping[str, Owner], hold: float, post: Post
+) -> int:
+    """Write to whom something was moved from that they had made; how many mails."""
+    by_home: dict[bytes, list[Item]] = defaultdict(list)
+    for entry in moved:
+        if entry.kind in MADE:
+            by_home[entry.home].append(Item(readable(entry.path), entry.kind, entry.bytes, entry.newest))
+    written = 0
+    with record.transaction:
+        for home, items in by_home.items():
+            owner = owners.get(readable(home))
+            if owner is not None:
+                written += post.put(
+                    record,
+                    MOVED,
+                    owner,
+                    lambda _n, o=owner, i=items: Letter(  # type: ignore[misc]
+                        MOVED, post.title, o.username, post.now + hold, i, f"{post.links.base}/"
+                    ),
+                )
+    return written

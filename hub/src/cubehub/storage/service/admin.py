@@ -198,12 +198,7 @@ def _apply(keeping: Keeping, text: str, *, really: bool) -> list[Outcome]:
             "Take lines out, or say that you have looked at it.",
             code="too_much",
         )
-    waiting = keeping.waiting(entries)
-    with keeping.keeper() as (keeper, made):
-        run = made.begin_run(str(keeping.settings.homes), text, keeping.now())
-        done = [keeping.move(keeper, run, entry, waiting) for entry in entries]
-    keeping.note("quarantine", done)
-    return done
+    return keeping.apply(entries, text, keeping.waiting(entries))
 
 
 def _told(done: list[Outcome]) -> dict[str, Any]:

@@ -1,0 +1,150 @@
+"""`cubehub users export|erase`: what is a person's own, handed out or removed for good."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from cubehub_spawner.entitlement import format_bytes
+from cubehub_spawner.names import home_name
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from cubehub.cli.common import data_option, json_option
+from cubehub.cli.service import service
+from cubehub.cli.storage_settings import settings_for
+from cubehub.errors import BadInputError, CubeHubError
+from cubehub.storage import erasing
+from cubehub.storage.homecoming import account_of
+from cubehub.storage.keeping import Keeping
+from cubehub.storage.names import readable
+
+if TYPE_CHECKING:
+    from cubehub.storage.quarantine import Outcome
+
+
+def _about(data: Path, name: str) -> dict[str, Any]:
+    """What Keycloak says of a person; somebody whose account has gone has nothing there."""
+    try:
+        found: dict[str, Any] = service(data).user("GET", name)
+    except CubeHubError as error:
+        if error.code != "unknown_account":
+            raise
+        return {"name": name}
+    return found
+
+
+@click.command()
+@click.argument("name")
+@data_option
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=".",
+    help="Folder that it is written into.  [default: the current one]",
+)
+@json_option
+def export(name: str, data: Path, to: Path, *, as_json: bool) -> None:
+    """Write a person's home, and what the platform knows of them, into files that they can be given.
+
+    NAME.tar.zst is their home (`zstd -dc NAME.tar.zst | tar -x` unpacks it), NAME.jsonl.zst lists it with checksums,
+    NAME.json has account, mails, and lines of the audit log. Their server must not run.
+    """
+    about = _about(data, name)
+    keeping = Keeping(settings_for(data))
+    out = Console(stderr=True)
+    bar = Progress(
+        SpinnerColumn(), TextColumn("packing {task.fields[files]:,} files, {task.fields[size]}"), TimeElapsedColumn(),
+        console=out, disable=as_json or not out.is_terminal, transient=True,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("", total=None, files=0, size="0 B")
+        files = erasing.export(
+            keeping,
+            home_name(str(about["name"])).encode(),
+            to,
+            about,
+            lambda count, size: bar.update(task, files=count, size=format_bytes(size)),
+        )
+    if as_json:
+        click.echo(json.dumps({"files": [str(file) for file in files]}))
+        return
+    for file in files:
+        click.echo(f"{format_bytes(file.stat().st_size):>10}  {file}")
+
+
+@click.command()
+@click.argument("name")
+@data_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--now", is_flag=True, help="Remove it at once, and also what waits for its erasure, without the hold."
+)
+@json_option
+def erase(name: str, data: Path, *, yes: bool, now: bool, as_json: bool) -> None:
+    """Remove all that a person has in homes, quarantine and archives, because they asked for it.
+
+    The home goes into quarantine first and is removed by the first `cubehub storage purge` after the hold (`hold` in
+    storage.yaml); until then `cubehub storage restore` takes it back. A receipt is kept and printed.
+    """
+    keeping = Keeping(settings_for(data))
+    home = home_name(name).encode()
+    account = account_of(keeping.settings.homes, home)
+    if not yes and not click.confirm(
+        f"Remove the home {readable(home)} and all that was moved out of it{' now' if now else ''}?", err=True
+    ):
+        raise click.Abort
+    done: Outcome | None = None
+    with keeping.keeper() as (keeper, made):
+        if (keeping.settings.homes / readable(home)).exists():
+            done = erasing.begin(keeping, keeper, made, home)
+            if done.why:
+                raise CubeHubError(
+                    f"The home {readable(home)} cannot be moved away: {done.why}.",
+                    f"Stop their server; `cubehub users suspend {name}` does, and keeps them from starting another.",
+                    code="in_use",
+                )
+            keeping.note("erase", [done])
+        if now:
+            with keeping.archivist(keeper, made) as archivist:
+                receipt = erasing.finish(keeping, keeper, archivist, made, home, account)
+            _tell(receipt, as_json=as_json)
+            return
+    if done is None:
+        raise BadInputError(
+            f"There is no home {readable(home)!r}.",
+            "What is in quarantine or in archives of it is removed with --now: see `cubehub storage list --home`.",
+        )
+    until = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() + keeping.policy.hold))
+    if as_json:
+        click.echo(
+            json.dumps({"home": readable(home), "bytes": done.bytes, "until": until, "number": done.move})
+        )
+        return
+    click.echo(
+        f"{format_bytes(done.bytes)} wait in quarantine and are removed by `cubehub storage purge` after {until}. "
+        f"Back until then: cubehub storage restore {done.move}"
+    )
+
+
+def _tell(receipt: erasing.Receipt, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(asdict(receipt)))
+    else:
+        for one in receipt.removed:
+            click.echo(
+                f"removed from {' and '.join(one['from'])}: {one['path']}, {format_bytes(one['bytes'])}"
+            )
+        click.echo(f"{receipt.mails} mails forgotten.")
+        click.echo("Not reached by this: " + "; ".join(receipt.elsewhere) + ".")
+    if receipt.left:
+        raise CubeHubError(
+            f"Not all could be removed: {'; '.join(receipt.left[:5])}.", "Mend that, then run it again."
+        )
+
+
+COMMANDS = (export, erase)

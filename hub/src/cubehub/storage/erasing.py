@@ -1,0 +1,272 @@
+"""Erasure on request, and the export of what is a person's own."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from cubehub.errors import BadInputError, CubeHubError
+from cubehub.local.data_folder import write_json
+from cubehub.storage import beneath, journal
+from cubehub.storage.archive import pack
+from cubehub.storage.journal import PURGED, RETURNED
+from cubehub.storage.names import readable
+from cubehub.storage.notices import record
+from cubehub.storage.planning import Entry
+from cubehub.storage.quarantine import Outcome
+from cubehub.storage.trees import folder_in, look_through
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cubehub.storage.archivist import Archivist
+    from cubehub.storage.keeping import Keeping
+    from cubehub.storage.quarantine import Keeper
+
+ERASURE = "erasure"
+RECEIPTS = "receipts"
+_EVER = 2**40
+"""Later than anything that a file's time says: an erasure does not ask when something was last used."""
+ELSEWHERE = (
+    "the account in Keycloak and in the Hub",
+    "lines about the person in the audit log, which are kept for as long as the law or the house wants",
+    "cubes that the person published, see `cubehub cubes list`",
+    "backups of the machine",
+)
+"""Where else there may be something of a person; an erasure here does not reach it, and says so."""
+
+
+@dataclass
+class Receipt:
+    """What was erased.
+
+    Attributes
+    ----------
+    removed : list of dict
+        What was in the home, in quarantine and in archives: path, bytes, files, from where.
+    left : list of str
+        What could not be removed, and why.
+    elsewhere : tuple of str
+        What this does not reach.
+    """
+
+    home: str
+    account: str | None
+    asked_by: str
+    begun: str
+    ended: str = ""
+    removed: list[dict[str, Any]] = field(default_factory=list)
+    mails: int = 0
+    left: list[str] = field(default_factory=list)
+    elsewhere: tuple[str, ...] = ELSEWHERE
+
+
+def begin(keeping: Keeping, keeper: Keeper, made: journal.Journal, home: bytes) -> Outcome:
+    """Put a home into quarantine as a whole, to be erased after the hold.
+
+    Raises
+    ------
+    BadInputError
+        There is no such home.
+    """
+    root = os.open(keeping.settings.homes, beneath.FOLDER & ~os.O_NOFOLLOW)
+    try:
+        facts = beneath.look(root, home)
+        with folder_in(root, home) as folder:
+            found = look_through(folder)
+    except FileNotFoundError as error:
+        raise BadInputError(
+            f"There is no home {readable(home)!r}.",
+            "It may be in quarantine already: see `cubehub storage list`.",
+        ) from error
+    finally:
+        os.close(root)
+    entry = Entry(home, b"", ERASURE, found.bytes, found.files, found.newest, _EVER, facts.inode)
+    run = made.begin_run(str(keeping.settings.homes), f"erasure of {readable(home)}", keeping.now())
+    return keeper.quarantine(run, entry)
+
+
+def due(keeping: Keeping, made: journal.Journal) -> list[journal.Move]:
+    """Homes that wait for their erasure and whose hold is over."""
+    waiting = [m for m in made.moves(*journal.IN_QUARANTINE) if m.kind == ERASURE]
+    return [m for m in waiting if keeping.now() - m.at >= keeping.policy.hold]
+
+
+def finish(
+    keeping: Keeping,
+    keeper: Keeper,
+    archivist: Archivist,
+    made: journal.Journal,
+    home: bytes,
+    account: str | None,
+) -> Receipt:
+    """Remove all that there is of a home and its account in quarantine and archives, and what was written to the person.
+
+    Notes
+    -----
+    What fails is named in the receipt, and the next try goes on from there.
+    """
+    receipt = Receipt(readable(home), account, keeping.who, _now(keeping))
+    for one in made.moves(*journal.IN_QUARANTINE, PURGED, RETURNED):
+        if one.home != home or (account is not None and one.account not in {None, account}):
+            continue
+        path, removed_from = readable(one.path) or ".", []
+        steps: list[tuple[str, Callable[[], Outcome]]] = []
+        if one.state in journal.IN_QUARANTINE:
+            steps.append(("quarantine", lambda m=one: keeper.purge(m, erased=True)))  # type: ignore[misc]
+        if one.seal is not None:
+            steps.append(("archive", lambda m=one: archivist.expire(_as_it_is(made, m))))  # type: ignore[misc]
+        for where, act in steps:
+            try:
+                why = act().why
+            except CubeHubError as error:
+                why = error.message
+            if why:
+                receipt.left.append(f"{path} in the {where}: {why}")
+            else:
+                removed_from.append(where)
+        if removed_from:
+            receipt.removed.append(
+                {"path": path, "bytes": one.bytes, "files": one.files, "from": removed_from}
+            )
+    with record.opened(keeping.settings.state) as told_of:
+        receipt.mails = told_of.forget(home)
+    receipt.ended = _now(keeping)
+    _keep(keeping.settings.state, receipt)
+    return receipt
+
+
+def finished(
+    keeping: Keeping, keeper: Keeper, archivist: Archivist, made: journal.Journal, waiting: journal.Move
+) -> list[Outcome]:
+    """Finish an erasure whose hold is over, and write it into the audit log."""
+    done = [Outcome(waiting.home, waiting.path, waiting.bytes, move=waiting.id)]
+    keeping.note("erased", done)
+    receipt = finish(keeping, keeper, archivist, made, waiting.home, waiting.account)
+    return [Outcome(waiting.home, waiting.path, 0, why, waiting.id) for why in receipt.left] or done
+
+
+def _as_it_is(made: journal.Journal, move: journal.Move) -> journal.Move:
+    return next(one for one in made.moves(*journal.STATES) if one.id == move.id)
+
+
+def _now(keeping: Keeping) -> str:
+    return datetime.fromtimestamp(keeping.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _keep(state: Path, receipt: Receipt) -> None:
+    folder = state / RECEIPTS
+    folder.mkdir(mode=0o700, exist_ok=True)
+    name = f"{receipt.home}-{receipt.begun.replace(':', '')}.json".replace("/", "%2F")
+    write_json(folder / name, asdict(receipt))
+
+
+def export(
+    keeping: Keeping,
+    home: bytes,
+    to: Path,
+    about: dict[str, Any],
+    progress: Callable[[int, int], None] = lambda _files, _bytes: None,
+) -> list[Path]:
+    """Write a person's home and what is known of them into a folder.
+
+    Parameters
+    ----------
+    to : path
+        A folder that is there; nothing in it is replaced.
+    about : dict
+        What the accounts service tells of the person.
+
+    Returns
+    -------
+    list of path
+        The files that were written.
+
+    Raises
+    ------
+    BadInputError
+        There is no such home, or the folder cannot be written to.
+    CubeHubError
+        Something in the home changed meanwhile: a server runs.
+    """
+    name = readable(home).replace("/", "%2F")
+    files = [to / f"{name}.tar.zst", to / f"{name}.jsonl.zst", to / f"{name}.json"]
+    for file in files:
+        if os.path.lexists(file):
+            raise BadInputError(f"{file} is there already.", "Name another folder, or move it away.")
+    try:
+        root = os.open(keeping.settings.homes, beneath.FOLDER & ~os.O_NOFOLLOW)
+    except OSError as error:
+        raise BadInputError(
+            f"The homes cannot be read: {error.strerror}.", "Run this as their owner."
+        ) from error
+    written: list[Path] = []
+    try:
+        with _new(files[0]) as archive, _new(files[1]) as listing:
+            written += files[:2]
+            pack(root, home, archive, listing, progress=progress)
+        with _new(files[2]) as text:
+            written.append(files[2])
+            text.write(json.dumps(_known(keeping, home, about), indent=1, ensure_ascii=False).encode())
+    except BaseException as error:
+        for file in written:
+            file.unlink(missing_ok=True)
+        if isinstance(error, FileNotFoundError):
+            raise BadInputError(f"There is no home {name!r}.", "See `cubehub storage show --all`.") from error
+        if isinstance(error, OSError):
+            raise BadInputError(
+                f"{to} cannot be written to: {error.strerror}.", "Name another folder."
+            ) from error
+        raise
+    finally:
+        os.close(root)
+    return files
+
+
+def _new(file: Path) -> Any:
+    return os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
+
+
+def _known(keeping: Keeping, home: bytes, about: dict[str, Any]) -> dict[str, Any]:
+    """What the platform knows of a person besides their files."""
+    with record.opened(keeping.settings.state) as told:
+        mails = [
+            {"written": m.made, "sent": m.sent, "subject": m.subject, "text": m.body}
+            for m in told.outbox.newest(10_000)
+            if m.username == about.get("name")
+        ]
+        kept = [
+            {"path": readable(k.path), "until": k.until, "by": k.by} for k in told.kept(keeping.now(), home)
+        ]
+    moves = [m for m in journal.read(keeping.settings.state, *journal.STATES) if m.home == home]
+    return {
+        "account": about,
+        "audit": _audited(keeping.settings.audit_log, str(about.get("name", ""))),
+        "kept": kept,
+        "mails": mails,
+        "moved": [
+            {"path": readable(m.path), "kind": m.kind, "bytes": m.bytes, "state": m.state, "at": m.at}
+            for m in moves
+        ],
+    }
+
+
+def _audited(log: Path, name: str) -> list[dict[str, Any]]:
+    """Lines of the audit log that are about a person."""
+    found = []
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and str(entry.get("user", "")).lower() == name.lower():
+            found.append(entry)
+    return found
