@@ -206,6 +206,7 @@ def export(
         ) from error
     written: list[Path] = []
     try:
+        beneath.look(root, home)
         with _new(files[0]) as archive, _new(files[1]) as listing:
             written += files[:2]
             pack(root, home, archive, listing, progress=progress)
