@@ -302,8 +302,12 @@ def test_an_export_is_whole_and_replaces_nothing(platform: Platform, tmp_path: P
     assert about["account"]["email"] == "ana@example.org"
     assert [m["path"] for m in about["moved"]] == [".cache/pip"]
     assert len(about["mails"]) == 1
-    with files[0].open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed) as text:
-        names = {member.name for member in tarfile.open(fileobj=text, mode="r|")}
+    with (
+        files[0].open("rb") as packed,
+        zstandard.ZstdDecompressor().stream_reader(packed) as text,
+        tarfile.open(fileobj=text, mode="r|") as archive,
+    ):
+        names = {member.name for member in archive}
     assert {"ana/work/kept.ipynb", "ana/scratch/run/a.nc"} <= names
     with pytest.raises(CubeHubError, match="there already"):
         erasing.export(platform.keeping, b"ana", to, {"name": "ana"})

@@ -64,7 +64,11 @@ export const mine = path => (path ? `~/${path}` : 'the whole home');
 export const of = (home, path) => (path ? `${home}/${path}` : `${home} (whole home)`);
 export const day = text => (text ? text.slice(0, 10) : '');
 export const minute = text => (text ? `${text.slice(0, 10)} ${text.slice(11, 16)}` : '');
-export const used = seconds => (seconds ? new Date(seconds * 1000).toISOString().slice(0, 10) : 'never');
+/** The day of a last use; people set the times of their files to anything. */
+export function used(seconds) {
+  const moment = new Date(seconds * 1000);
+  return !seconds ? 'never' : Number.isNaN(moment.getTime()) ? 'far from now' : moment.toISOString().slice(0, 10);
+}
 
 function make(made, more, inner) {
   for (const [key, value] of Object.entries(more)) {
