@@ -355,7 +355,7 @@ def test_a_round_begun_by_hand_is_a_process_and_two_are_refused(platform: Platfo
         ({"name": "ana", "kind": "user", "scopes": ["access:services!service=storage"]}, True, False),
         ({"name": "ana", "kind": "user", "scopes": ["access:services"]}, True, False),
         ({"name": "ana", "kind": "user", "scopes": ["access:services!service=cubes"]}, False, False),
-        ({"name": "ana", "kind": "user", "scopes": ["custom:cubehub:users:write!user=ana"]}, False, False),
+        ({"name": "ana", "kind": "user", "scopes": ["custom:cubehub:users!user=ana"]}, False, False),
         ({"name": "", "kind": "user", "scopes": ["access:services"]}, False, False),
         ({"name": "x", "kind": "service", "scopes": ["access:services"]}, True, False),
         ({"name": "x"}, False, False),

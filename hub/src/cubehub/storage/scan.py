@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import beneath
 from cubehub.storage.kinds import KEEP, SCRATCH, begins, kind_of
-from cubehub.storage.tally import FOLDER_DEPTH, LARGE_BYTES, MOST_KEPT, HomeTally, Share, linked_bytes
+from cubehub.storage.tally import FOLDER_DEPTH, LARGE_BYTES, LATEST, MOST_KEPT, HomeTally, Share, linked_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -385,10 +385,11 @@ class Worker:
         if not path:
             tally.inode = own.inode
         place = b"/".join(path.split(b"/", FOLDER_DEPTH)[:FOLDER_DEPTH]) if path else b""
-        share = Share((blocks_in + own.blocks) * 512, files, newest)
+        # people set the times of their files to anything
+        share = Share((blocks_in + own.blocks) * 512, files, min(newest, LATEST))
         tally.count(place, where.kind, share)
         if where.unit is not None and where.kind is not None:
-            share = Share(share.bytes + linked_here, files, newest)
+            share = Share(share.bytes + linked_here, files, share.newest)
             tally.count_unit(where.unit, where.kind, own.inode if where.unit == path else 0, share)
         return below
 
@@ -420,7 +421,7 @@ class Worker:
 def _tell_alone(tally: HomeTally, path: bytes, answer: Any, *, singly: bool) -> None:
     """Remember a file by name: a large one, or one that is a unit of its own."""
     links, _, inode, size, blocks, read, written = beneath.STATX_FIELDS.unpack_from(answer)
-    used = max(read, written)
+    used = min(max(read, written), LATEST)
     if blocks * 512 >= LARGE_BYTES and size:
         tally.count_large(blocks * 512, used, path, inode)
     if singly and links == 1:

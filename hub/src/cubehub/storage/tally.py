@@ -17,6 +17,8 @@ LARGE_BYTES = 64 * 2**20
 """Files of this size are told by name."""
 MOST_LARGE = 200
 MOST_UNREAD = 50
+LATEST = 253_402_300_799
+"""The end of the year 9999: a later use is told as this, for no calendar goes further."""
 MOST_KEPT = 1000
 """That a scan remembers; the keeper looks itself before it moves anything."""
 MOST_UNITS = 5_000
