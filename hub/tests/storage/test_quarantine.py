@@ -307,6 +307,7 @@ def test_a_quarantine_that_others_get_into_is_not_used(place: Place) -> None:
         place.recover()
 
 
+@pytest.mark.slow
 def test_very_deep_and_hostile_is_removed_and_nothing_else(place: Place, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     fill(outside)
@@ -329,6 +330,7 @@ def test_very_deep_and_hostile_is_removed_and_nothing_else(place: Place, tmp_pat
     assert len(content(outside)) == 3
 
 
+@pytest.mark.slow
 def test_names_that_change_all_the_time(place: Place, tmp_path: Path) -> None:
     """A person exchanges the folder for a link to somebody else's, as fast as can be, while the keeper moves it."""
     outside = tmp_path / "outside"

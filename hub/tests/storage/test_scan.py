@@ -137,6 +137,7 @@ def rm(path: Path) -> None:
     subprocess.run(["rm", "-rf", str(path)], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_hostile_home_is_counted_and_nothing_else(tmp_path: Path, processes: int) -> None:
     outside, root = tmp_path / "outside", tmp_path / "homes"
@@ -156,6 +157,7 @@ def test_a_hostile_home_is_counted_and_nothing_else(tmp_path: Path, processes: i
         rm(root / "eve")
 
 
+@pytest.mark.slow
 def test_folders_that_become_links_meanwhile_lead_nowhere(tmp_path: Path) -> None:
     outside, home = tmp_path / "outside", tmp_path / "homes" / "eve"
     outside.mkdir()

@@ -237,6 +237,7 @@ def test_names_of_any_bytes_come_back(names: list[bytes]) -> None:
         assert everything(Path(place) / "to" / "item") == everything(Path(place) / "item")
 
 
+@pytest.mark.slow
 def test_folders_in_one_another_without_end(tmp_path: Path) -> None:
     top = tmp_path / "item"
     top.mkdir()
@@ -259,6 +260,7 @@ def test_folders_in_one_another_without_end(tmp_path: Path) -> None:
         subprocess.run(["rm", "-rf", str(path)], check=True)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_what_is_packed() -> None:
     """Forty thousand files, and one of 300 MB."""
     program = (
