@@ -119,17 +119,28 @@ class Journal:
         inode: int,
         at: float,
         account: str | None = None,
+        above: int = 0,
     ) -> int:
-        """Write down that a folder is about to be moved into quarantine; the number of the move."""
+        """Write down that a folder is about to be moved into quarantine; the number of the move, higher than `above`."""
         with self._made as made:
             return int(
                 made.execute(
-                    "INSERT INTO moves (run, home, path, kind, bytes, files, inode, state, at, account)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (run, home, path, kind, size, files, inode, INTENDED, at, account),
+                    "INSERT INTO moves (id, run, home, path, kind, bytes, files, inode, state, at, account)"
+                    " VALUES ((SELECT max(coalesce(max(id), 0), ?) + 1 FROM moves), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (above, run, home, path, kind, size, files, inode, INTENDED, at, account),
                 ).lastrowid
                 or 0
             )
+
+    @property
+    def place(self) -> int:
+        """The number of the quarantine that its moves are in; 0 for none yet."""
+        (found,) = self._made.execute("PRAGMA application_id").fetchone()
+        return int(found)
+
+    @place.setter
+    def place(self, number: int) -> None:
+        self._made.execute(f"PRAGMA application_id = {number:d}")
 
     def set(self, move: int, state: str, at: float, back: bytes | None = None) -> None:
         """Write down that a move has come into another state."""

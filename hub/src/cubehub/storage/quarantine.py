@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 import time
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import beneath
 from cubehub.storage.journal import (
     ARCHIVED,
+    ARCHIVING,
     GONE,
     IN_QUARANTINE,
     INTENDED,
@@ -42,7 +44,7 @@ _FILES = frozenset({"large", "scratch"})
 """Kinds that may be a file."""
 _KEPT = "its owner keeps it"
 _NOT_OWN = "it does not belong to the owner of the home"
-FOLDER, ITEM = b".cubehub-quarantine", b"item"
+FOLDER, ITEM, NUMBER = b".cubehub-quarantine", b"item", b".number"
 WHOLE_HOME = b"restored-home"
 """Folder of a home in which an earlier home of its owner comes back."""
 _LONGEST_ACCOUNT = 200
@@ -93,8 +95,10 @@ class Keeper:
         self._journal, self._in_use, self._step, self._now = journal, in_use, step, now
         try:
             self._root = os.open(root, beneath.FOLDER & ~os.O_NOFOLLOW)
-            with suppress(FileExistsError):
+            if not _has(self._root, FOLDER):
+                self._must_be_empty(root)
                 os.mkdir(FOLDER, 0o700, dir_fd=self._root)
+                os.fsync(self._root)
             self._quarantine = beneath.open_folder(self._root, FOLDER)
         except OSError as error:
             message = f"The quarantine beside the homes in {root} cannot be used: {error.strerror}."
@@ -103,6 +107,56 @@ class Keeper:
         if facts.st_uid != os.geteuid() or stat.S_IMODE(facts.st_mode) & 0o077:
             message = f"Others than the keeper get into {root / os.fsdecode(FOLDER)}."
             raise CubeHubError(message, "Run this as its owner, and close it: chmod 700.")
+        try:
+            self._highest = self._take(root)
+        except OSError as error:
+            message = f"The quarantine beside the homes in {root} cannot be used: {error.strerror}."
+            raise CubeHubError(message, "Look at the disk.") from error
+
+    def _take(self, root: Path) -> int:
+        """Look that this quarantine is the one of the journal; the highest number that a folder in it has.
+
+        Raises
+        ------
+        CubeHubError
+            It is another one: another disk is mounted there, or none.
+        """
+        try:
+            mark = os.open(NUMBER, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._quarantine)
+        except FileNotFoundError:
+            number = secrets.randbelow(2**31 - 1) + 1
+            mark = os.open(
+                NUMBER, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=self._quarantine
+            )
+            with os.fdopen(mark, "w", encoding="ascii") as file:
+                file.write(str(number))
+                file.flush()
+                os.fsync(mark)
+            os.fsync(self._quarantine)
+        else:
+            with os.fdopen(mark, encoding="ascii", errors="replace") as file:
+                text = file.read(20)
+            # a power cut may have left nothing of it: then it says nothing
+            number = int(text) if text.isascii() and text.isdigit() else self._journal.place or 1
+            if number != self._journal.place != 0:
+                self._must_be_empty(root)
+        if number != self._journal.place:
+            self._journal.place = number
+        with os.scandir(b"/proc/self/fd/%d" % self._quarantine) as entries:
+            return max((int(entry.name) for entry in entries if entry.name.isdigit()), default=0)
+
+    def _must_be_empty(self, root: Path) -> None:
+        """Nothing may be away where this is not the quarantine that it is in: it would be taken for gone."""
+        away = len(self._journal.moves(INTENDED, ARCHIVING, RETURNING, PURGING, *IN_QUARANTINE))
+        if away:
+            folder = root / os.fsdecode(FOLDER)
+            message = f"{folder} is not where the {away} things are that are in quarantine."
+            raise CubeHubError(
+                message,
+                f"Is the disk of the homes mounted? If they are lost for good, make that folder empty (mkdir -m 700 {folder}): "
+                "then they are noted as gone.",
+                code="no_quarantine",
+            )
 
     def close(self) -> None:
         """Let go of the folders."""
@@ -125,7 +179,7 @@ class Keeper:
             found = self._checked(home, parent, name, entry)
             made = self._journal.intend(
                 run, entry.home, entry.path, entry.kind, found.bytes, found.files, entry.inode, self._now(),
-                self.account_of(entry.home),
+                self.account_of(entry.home), self._highest,
             )  # fmt: skip
             self._step("intended")
             slot = self.slot(made, create=True)
@@ -178,7 +232,10 @@ class Keeper:
             found = self._file(home, facts)
         elif entry.path:
             with folder_in(parent, name) as item:
-                if os.fstat(item).st_uid != os.fstat(home).st_uid:
+                opened = os.fstat(item)
+                if opened.st_ino != entry.inode:
+                    raise SkippedError("it was exchanged for another one meanwhile")
+                if opened.st_uid != os.fstat(home).st_uid:
                     raise SkippedError(_NOT_OWN)
                 found = look_through(item)
         else:
@@ -309,7 +366,7 @@ class Keeper:
             except FileNotFoundError:
                 slot = None
             try:
-                is_in = slot is not None and self.is_in(slot)
+                is_in = slot is not None and self._is_of(slot, made)
             finally:
                 if slot is not None:
                     os.close(slot)
@@ -341,6 +398,10 @@ class Keeper:
                 told.append(Outcome(made.home, made.path, 0, "it is not in quarantine any more", made.id))
         self._sweep()
         return told
+
+    def _is_of(self, slot: int, made: Move) -> bool:
+        """Whether what a move was to take is in its slot, and not what a record left there that was lost: anybody's."""
+        return self.is_in(slot) and (made.state != INTENDED or beneath.look(slot, ITEM).inode == made.inode)
 
     def _sweep(self) -> None:
         """Take away what is empty of earlier moves."""
