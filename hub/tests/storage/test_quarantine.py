@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cubehub.errors import BadInputError, CubeHubError
-from cubehub.storage import journal
+from cubehub.storage import journal, starting
 from cubehub.storage.journal import PURGED, QUARANTINED, RETURNED
 from cubehub.storage.planning import Entry
 from cubehub.storage.processes import Users
@@ -541,8 +541,55 @@ def test_an_intention_takes_nothing_for_its_own_that_it_did_not_move(place: Plac
         made._made.execute("UPDATE moves SET state = 'intended', inode = inode + 1, home = x'62656e'")
         made._made.commit()
     (outcome,) = place.recover()
-    assert (outcome.why, place.states()) == ("it was not moved", [])
+    assert "another one than was meant" in outcome.why
+    assert place.back() == []
     assert "1/item/a" in place.quarantined()
+
+
+def test_what_was_exchanged_and_cannot_go_back_is_written_down_as_it_is(place: Place) -> None:
+    fill(place.ana / ".cache" / "pip")
+    meant = entry(place.ana, ".cache/pip")
+
+    def swap(step: str) -> None:
+        if step == "slot":
+            (place.ana / ".cache" / "pip").rename(place.ana / "mine")
+            fill(place.ana / ".cache" / "pip", "other")
+        if step == "moved":
+            (place.ana / ".cache" / "pip").mkdir()
+
+    (outcome,) = place.away(meant, step=swap)
+    assert outcome.why == "File exists"
+    assert (place.recover(), place.states()) == ([], [QUARANTINED])
+    (back,) = place.back()
+    assert text(place.ana / os.fsdecode(back.path) / "a") == "other"
+
+
+@pytest.mark.parametrize("when", ["before", "checked", "quarantined"])
+def test_a_server_that_starts_keeps_its_home_or_is_told_that_it_is_away(place: Place, when: str) -> None:
+    fill(place.ana / "work")
+    seen: list[bool] = []
+
+    def start(step: str) -> None:
+        if step == when:
+            starting.note(place.homes, b"ana", 0.2)
+            seen.append(place.ana.exists())
+
+    def held(_: str) -> None:
+        if _ == "quarantined":
+            with pytest.raises(CubeHubError, match="just now"):
+                starting.note(place.homes, b"ana", 0.1)
+            seen.append(False)
+
+    start("before")
+    (outcome,) = place.away(entry(place.ana, "", kind="idle"), step=held if when == "quarantined" else start)
+    if when == "quarantined":
+        assert outcome.why == ""
+    else:
+        assert (seen, outcome.why) == ([True], "a server of this person starts")
+        assert place.ana.exists()
+        os.utime(place.homes / ".ana.starting", (1, time.time() - 3600))
+        (outcome,) = place.away(entry(place.ana, "", kind="idle"))
+        assert outcome.why == ""
 
 
 @pytest.mark.parametrize("was_there", [False, True])

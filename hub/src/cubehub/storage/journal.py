@@ -147,6 +147,11 @@ class Journal:
         with self._made as made:
             made.execute("UPDATE moves SET state = ?, at = ?, back = ? WHERE id = ?", (state, at, back, move))
 
+    def found(self, move: int, inode: int) -> None:
+        """Write down that a move has taken another one than it was to take."""
+        with self._made as made:
+            made.execute("UPDATE moves SET inode = ? WHERE id = ?", (inode, move))
+
     def archive(
         self,
         move: int,
@@ -197,8 +202,11 @@ def read(folder: Path, *states: str) -> list[Move]:
     if not (folder / FILE).exists():
         return []
     try:
-        with closing(sqlite3.connect(f"{(folder / FILE).as_uri()}?mode=ro", uri=True, timeout=30)) as made:
+        # not "ro": what a kill left in the middle of writing is taken back before anything can be read
+        with closing(sqlite3.connect(f"{(folder / FILE).as_uri()}?mode=rw", uri=True, timeout=30)) as made:
             (version,) = made.execute("PRAGMA user_version").fetchone()
+            if version > VERSION:
+                raise _of_another_version(folder)
             # another version's is brought up to date by the next keeper
             return Journal(made).moves(*states) if version == VERSION else []
     except sqlite3.Error as error:
@@ -265,8 +273,12 @@ def _prepare(made: sqlite3.Connection, folder: Path) -> None:
     elif version == 1:
         made.executescript(f"BEGIN IMMEDIATE; {_FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
     elif version != VERSION:
-        message = f"{folder / FILE} was written by another version of CubeHub."
-        raise CubeHubError(message, "Use that version; the file says where people's things are.")
+        raise _of_another_version(folder)
+
+
+def _of_another_version(folder: Path) -> CubeHubError:
+    message = f"{folder / FILE} was written by another version of CubeHub."
+    return CubeHubError(message, "Use that version; the file says where people's things are.")
 
 
 def _unusable(folder: Path, error: Exception) -> CubeHubError:

@@ -32,6 +32,7 @@ from cubehub.storage.journal import (
     Move,
 )
 from cubehub.storage.kinds import ASKED, KEEP, MADE
+from cubehub.storage.starting import kept_off
 from cubehub.storage.trees import Inside, folder_in, look_through, move, remove, settle
 
 if TYPE_CHECKING:
@@ -177,35 +178,56 @@ class Keeper:
     def _move_away(self, run: int, entry: Entry) -> Outcome:
         with self.home(entry.home) as home, self._above(home, entry) as (parent, name):
             found = self._checked(home, parent, name, entry)
-            made = self._journal.intend(
-                run, entry.home, entry.path, entry.kind, found.bytes, found.files, entry.inode, self._now(),
-                self.account_of(entry.home), self._highest,
-            )  # fmt: skip
-            self._step("intended")
-            slot = self.slot(made, create=True)
-            try:
-                self._step("slot")
-                move(parent, name, slot, ITEM)
-                self._step("moved")
-                # the name may have been given to another one between the look and the rename
-                if beneath.look(slot, ITEM).inode != entry.inode:
-                    move(slot, ITEM, parent, name)
-                    os.fsync(parent)
-                    os.fsync(slot)
-                    raise SkippedError("it was exchanged for another one meanwhile")  # noqa: TRY301 - undone below
-                os.fsync(slot)
-                os.fsync(parent)
-                self._step("synced")
-                self._journal.set(made, QUARANTINED, self._now())
-                self._step("quarantined")
-            except (OSError, SkippedError):
-                if not self.is_in(slot):
-                    self._journal.forget(made)
-                    self.leave(made)
-                raise
-            finally:
-                os.close(slot)
+            self._step("checked")
+            if entry.path:
+                made = self._renamed(run, entry, found, parent, name)
+            else:
+                with kept_off(self._root, entry.home) as starts:
+                    if starts:
+                        raise SkippedError("a server of this person starts")
+                    made = self._renamed(run, entry, found, parent, name)
         return Outcome(entry.home, entry.path, found.bytes, move=made)
+
+    def _renamed(self, run: int, entry: Entry, found: Inside, parent: int, name: bytes) -> int:
+        """Rename an entry into a slot of its own; the number of the move."""
+        made = self._journal.intend(
+            run, entry.home, entry.path, entry.kind, found.bytes, found.files, entry.inode, self._now(),
+            self.account_of(entry.home), self._highest,
+        )  # fmt: skip
+        self._step("intended")
+        slot = self.slot(made, create=True)
+        try:
+            self._step("slot")
+            move(parent, name, slot, ITEM)
+            self._step("moved")
+            # the name may have been given to another one between the look and the rename
+            if beneath.look(slot, ITEM).inode != entry.inode:
+                self._exchanged(made, slot, parent, name)
+            os.fsync(slot)
+            os.fsync(parent)
+            self._step("synced")
+            self._journal.set(made, QUARANTINED, self._now())
+            self._step("quarantined")
+        except (OSError, SkippedError):
+            if not self.is_in(slot):
+                self._journal.forget(made)
+                self.leave(made)
+            raise
+        finally:
+            os.close(slot)
+        return made
+
+    def _exchanged(self, made: int, slot: int, parent: int, name: bytes) -> None:
+        """Put back what was not meant; where its name is taken by now, it can be brought back from quarantine."""
+        try:
+            move(slot, ITEM, parent, name)
+        except OSError:
+            self._journal.found(made, beneath.look(slot, ITEM).inode)
+            self._journal.set(made, QUARANTINED, self._now())
+            raise
+        os.fsync(parent)
+        os.fsync(slot)
+        raise SkippedError("it was exchanged for another one meanwhile")
 
     @contextmanager
     def _above(self, home: int, entry: Entry) -> Iterator[tuple[int, bytes]]:
@@ -361,16 +383,12 @@ class Keeper:
             # the one that was ended did not: else what is written down here could outlive what it is about
             settle(self._root)
         for made in under_way:
-            try:
-                slot = self.slot(made.id)
-            except FileNotFoundError:
-                slot = None
-            try:
-                is_in = slot is not None and self._is_of(slot, made)
-            finally:
-                if slot is not None:
-                    os.close(slot)
-            if is_in:
+            there = self._in_slot(made.id)
+            if there and made.state == INTENDED and there != made.inode:
+                # exchanged just when the keeper was ended, or left by a record that was lost: nobody's to bring back
+                why = f"what is in quarantine as {made.id} is another one than was meant: look at it"
+                told.append(Outcome(made.home, made.path, 0, why, made.id))
+            elif there:
                 self._journal.set(made.id, ARCHIVED if made.seal else QUARANTINED, made.at)
                 told.append(Outcome(made.home, made.path, made.bytes, "it is in quarantine", made.id))
             elif made.state == RETURNING:
@@ -392,16 +410,12 @@ class Keeper:
         for made in self._journal.moves(PURGING):
             self.purge(made)
         for made in self._journal.moves(*IN_QUARANTINE):
-            if not self._exists(made.id):
+            if not self._in_slot(made.id):
                 # by other hands than the keeper's: nothing is there to be put back, unless an archive is
                 self._journal.set(made.id, PURGED if made.seal else GONE, self._now())
                 told.append(Outcome(made.home, made.path, 0, "it is not in quarantine any more", made.id))
         self._sweep()
         return told
-
-    def _is_of(self, slot: int, made: Move) -> bool:
-        """Whether what a move was to take is in its slot, and not what a record left there that was lost: anybody's."""
-        return self.is_in(slot) and (made.state != INTENDED or beneath.look(slot, ITEM).inode == made.inode)
 
     def _sweep(self) -> None:
         """Take away what is empty of earlier moves."""
@@ -411,13 +425,14 @@ class Keeper:
             with suppress(OSError):
                 os.rmdir(name, dir_fd=self._quarantine)
 
-    def _exists(self, made: int) -> bool:
+    def _in_slot(self, made: int) -> int:
+        """Inode of what is in the slot of a move; 0 if nothing is."""
         try:
             slot = self.slot(made)
         except FileNotFoundError:
-            return False
+            return 0
         try:
-            return self.is_in(slot)
+            return beneath.look(slot, ITEM).inode if self.is_in(slot) else 0
         finally:
             os.close(slot)
 
