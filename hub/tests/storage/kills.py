@@ -102,7 +102,7 @@ def whole(root: Path) -> set[int]:
     found: list[int] = []
     with journal.opened(root / "state") as made:
         quarantined = {str(m.id) for m in made.moves(QUARANTINED)}
-    slots = list((root / "homes" / os.fsdecode(FOLDER)).iterdir())
+    slots = list((root / "homes" / os.fsdecode(FOLDER)).glob("[!.]*"))
     assert quarantined == {p.name for p in slots}, "there is something in quarantine that is not written down"
     for folder in (*(root / "homes" / "ana").iterdir(), *(p / os.fsdecode(ITEM) for p in slots)):
         texts = [file.read_text() for file in (folder / "a").iterdir()]

@@ -232,7 +232,7 @@ def look(on: Path, cut: Cut) -> list[str]:
             wrong.append(f"{number} is in {places or 'no place'}, and the journal says {is_so}")
         if cut.done.get(number, is_so) != is_so:
             wrong.append(f"{number} was told as {cut.done[number]}, and is {is_so}")
-    left = {p.name for p in (on / "homes" / os.fsdecode(FOLDER)).iterdir()} - {
+    left = {p.name for p in (on / "homes" / os.fsdecode(FOLDER)).glob("[!.]*")} - {
         str(n) for n in quarantined.values()
     }
     return [*wrong, *(f"left in quarantine: {name}" for name in left)]

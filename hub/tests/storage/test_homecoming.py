@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cubehub.errors import CubeHubError
 from cubehub.local.data_folder import DataFolder
-from cubehub.storage import homecoming, journal
+from cubehub.storage import homecoming, journal, starting
 from cubehub.storage.homecoming import HomeAwayError, bring_home
 from cubehub.storage.planning import Entry
 from cubehub.storage.quarantine import FOLDER, Keeper
@@ -87,3 +88,47 @@ def test_a_quarantine_that_cannot_be_used_refuses_the_start(settings: StorageSet
     spawner.home = str(home)  # type: ignore[attr-defined]
     with pytest.raises(HomeAwayError):
         homecoming.homecoming(DataFolder(settings.data))(spawner)
+
+
+@pytest.mark.parametrize("state", [journal.INTENDED, journal.ARCHIVING, journal.RETURNING])
+def test_a_keeper_that_was_ended_half_way_leaves_nobody_with_an_empty_home(
+    settings: StorageSettings, state: str
+) -> None:
+    home = put_away(settings)
+    with journal.opened(settings.state) as made:
+        (move,) = made.moves(journal.QUARANTINED)
+        made.set(move.id, state, move.at)
+    assert bring_home(settings, home)
+    assert (home / "work" / "a.ipynb").exists()
+
+
+def test_a_journal_that_was_left_in_the_middle_of_writing_can_be_read(settings: StorageSettings) -> None:
+    home = put_away(settings)
+    child = os.fork()
+    if not child:
+        with journal.opened(settings.state) as made:
+            made._made.execute("PRAGMA cache_spill = 1")
+            made._made.execute("PRAGMA cache_size = 1")
+            made._made.execute("BEGIN IMMEDIATE")
+            for number in range(2000):
+                made._made.execute(
+                    "INSERT INTO runs (started, root, plan) VALUES (0, ?, '')", (f"{number:2000}",)
+                )
+            os._exit(9)
+    os.waitpid(child, 0)
+    assert (settings.state / f"{journal.FILE}-journal").stat().st_size > 0
+    assert [m.state for m in journal.read(settings.state, *journal.STATES)] == [journal.QUARANTINED]
+    assert bring_home(settings, home)
+
+
+def test_a_full_disk_keeps_nobody_out_of_a_home_that_is_there(
+    settings: StorageSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = settings.homes / "ana"
+    home.mkdir()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(starting, "_open", full)
+    assert not bring_home(settings, home)

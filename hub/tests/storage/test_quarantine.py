@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cubehub.errors import BadInputError, CubeHubError
-from cubehub.storage import journal
+from cubehub.storage import journal, starting
 from cubehub.storage.journal import PURGED, QUARANTINED, RETURNED
 from cubehub.storage.planning import Entry
 from cubehub.storage.processes import Users
-from cubehub.storage.quarantine import FOLDER, Keeper
+from cubehub.storage.quarantine import FOLDER, NUMBER, Keeper
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -100,7 +100,8 @@ class Place:
 
     def quarantined(self) -> list[str]:
         where = self.homes / os.fsdecode(FOLDER)
-        return sorted(str(p.relative_to(where)) for p in where.rglob("*")) if where.exists() else []
+        found = where.rglob("*") if where.exists() else ()
+        return sorted(str(p.relative_to(where)) for p in found if p.name != os.fsdecode(NUMBER))
 
 
 @pytest.fixture
@@ -510,3 +511,123 @@ def test_a_file_of_somebody_else_in_a_home_stays(place: Place) -> None:
     os.utime(file, (OLD, OLD))
     os.chown(file, 12345, 12345)
     assert "does not belong" in place.away(entry(place.ana, "big.nc", kind="large"))[0].why
+
+
+def test_a_record_that_was_lost_gives_nobody_the_things_of_another(place: Place) -> None:
+    fill(place.ana / ".cache" / "pip", "of ana")
+    place.away(entry(place.ana, ".cache/pip"))
+    for file in place.state.iterdir():
+        file.unlink()
+    ben = place.homes / "ben"
+    fill(ben / ".cache" / "pip", "of ben")
+    killed_at(place, "away", "intended", entry(ben, ".cache/pip"))
+    (outcome,) = place.recover()
+    assert outcome.why == "it was not moved"
+    (done,) = place.away(entry(ben, ".cache/pip"))
+    assert done.why == ""
+    (back,) = place.back()
+    assert back.why == ""
+    assert (text(ben / ".cache" / "pip" / "a"), not (place.ana / ".cache" / "pip").exists()) == (
+        "of ben",
+        True,
+    )
+    assert [p for p in place.quarantined() if p.endswith("deep/b")] == ["1/item/deep/b"], (
+        "that of ana is still there"
+    )
+
+
+def test_an_intention_takes_nothing_for_its_own_that_it_did_not_move(place: Place) -> None:
+    fill(place.ana / ".cache" / "pip", "of ana")
+    place.away(entry(place.ana, ".cache/pip"))
+    with journal.opened(place.state) as made:
+        made._made.execute("UPDATE moves SET state = 'intended', inode = inode + 1, home = x'62656e'")
+        made._made.commit()
+    (outcome,) = place.recover()
+    assert "another one than was meant" in outcome.why
+    assert place.back() == []
+    assert "1/item/a" in place.quarantined()
+
+
+def test_what_was_exchanged_and_cannot_go_back_is_written_down_as_it_is(place: Place) -> None:
+    fill(place.ana / ".cache" / "pip")
+    meant = entry(place.ana, ".cache/pip")
+
+    def swap(step: str) -> None:
+        if step == "slot":
+            (place.ana / ".cache" / "pip").rename(place.ana / "mine")
+            fill(place.ana / ".cache" / "pip", "other")
+        if step == "moved":
+            (place.ana / ".cache" / "pip").mkdir()
+
+    (outcome,) = place.away(meant, step=swap)
+    assert outcome.why == "File exists"
+    assert (place.recover(), place.states()) == ([], [QUARANTINED])
+    (back,) = place.back()
+    assert text(place.ana / os.fsdecode(back.path) / "a") == "other"
+
+
+@pytest.mark.parametrize("when", ["before", "checked", "quarantined"])
+def test_a_server_that_starts_keeps_its_home_or_is_told_that_it_is_away(place: Place, when: str) -> None:
+    fill(place.ana / "work")
+    seen: list[bool] = []
+
+    def start(step: str) -> None:
+        if step == when:
+            starting.note(place.homes, b"ana", 0.2)
+            seen.append(place.ana.exists())
+
+    def held(_: str) -> None:
+        if _ == "quarantined":
+            with pytest.raises(CubeHubError, match="just now"):
+                starting.note(place.homes, b"ana", 0.1)
+            seen.append(False)
+
+    start("before")
+    (outcome,) = place.away(entry(place.ana, "", kind="idle"), step=held if when == "quarantined" else start)
+    if when == "quarantined":
+        assert outcome.why == ""
+    else:
+        assert (seen, outcome.why) == ([True], "a server of this person starts")
+        assert place.ana.exists()
+        os.utime(place.homes / ".ana.starting", (1, time.time() - 3600))
+        (outcome,) = place.away(entry(place.ana, "", kind="idle"))
+        assert outcome.why == ""
+
+
+@pytest.mark.parametrize("was_there", [False, True])
+def test_homes_whose_disk_is_not_mounted_make_nothing_gone(place: Place, *, was_there: bool) -> None:
+    disk = place.homes.with_name("disk")
+    if was_there:
+        place.recover()  # a start while nothing was mounted has left a quarantine there
+    place.homes.rename(disk)
+    other = place.homes.with_name("mounted")
+    (other / "ana").mkdir(parents=True)
+    other.rename(place.homes)
+    fill(place.ana / ".cache" / "pip")
+    place.away(entry(place.ana, ".cache/pip"))
+    place.homes.rename(other)
+    if was_there:
+        disk.rename(place.homes)
+    else:
+        place.homes.mkdir()
+    with pytest.raises(CubeHubError, match="is not where the 1 things are") as caught:
+        place.recover()
+    assert "mounted?" in caught.value.hint
+    assert place.states() == [QUARANTINED]
+    shutil.rmtree(place.homes)
+    other.rename(place.homes)
+    assert [o.why for o in place.back()] == [""]
+    assert (place.ana / ".cache" / "pip" / "a").exists()
+
+
+def test_a_quarantine_that_is_lost_for_good_stops_the_keeper_until_somebody_says_so(place: Place) -> None:
+    fill(place.ana / ".cache" / "pip")
+    place.away(entry(place.ana, ".cache/pip"))
+    where = place.homes / os.fsdecode(FOLDER)
+    shutil.rmtree(where)
+    for _ in range(2):
+        with pytest.raises(CubeHubError, match="is not where"):
+            place.recover()
+    where.mkdir(mode=0o700)
+    assert [o.why for o in place.recover()] == ["it is not in quarantine any more"]
+    assert place.states() == [journal.GONE]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cubehub_spawner.errors import SpawnerError
 
 from cubehub.errors import CubeHubError
-from cubehub.storage import journal
+from cubehub.storage import journal, starting
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.settings import settings_of
 
@@ -54,10 +54,8 @@ def homecoming(folder: DataFolder) -> Callable[[Any], None]:
             settings = settings_of(folder, home.parent)
             if bring_home(settings, home):
                 spawner.log.info("the home of %s is back from quarantine", spawner.user.name)
-        except CubeHubError as error:
-            logging.getLogger("cubehub.storage").warning(
-                "the home %s is not back: %s", home.name, error.message
-            )
+        except (CubeHubError, OSError) as error:
+            logging.getLogger("cubehub.storage").warning("the home %s is not back: %s", home.name, error)
             raise HomeAwayError from error
 
     return hook
@@ -75,9 +73,11 @@ def bring_home(settings: StorageSettings, home: Path) -> bool:
     CubeHubError
         It is in quarantine, and cannot be put back now.
     """
+    name = os.fsencode(home.name)
+    # before it is looked whether it is there: the keeper may be about to move it
+    starting.note(home.parent, name, _PATIENCE_S)
     if os.path.lexists(home):
         return False
-    name = os.fsencode(home.name)
     account = account_of(home.parent, name)
 
     def is_it(move: journal.Move) -> bool:
@@ -85,7 +85,10 @@ def bring_home(settings: StorageSettings, home: Path) -> bool:
 
     until = time.monotonic() + _PATIENCE_S
     while any(
-        is_it(move) for move in journal.read(settings.state, *journal.IN_QUARANTINE, journal.RETURNING)
+        is_it(move)
+        for move in journal.read(
+            settings.state, *journal.IN_QUARANTINE, journal.INTENDED, journal.ARCHIVING, journal.RETURNING
+        )
     ):
         keeping = Keeping(settings, who="a start of their server")
         try:

@@ -119,22 +119,38 @@ class Journal:
         inode: int,
         at: float,
         account: str | None = None,
+        above: int = 0,
     ) -> int:
-        """Write down that a folder is about to be moved into quarantine; the number of the move."""
+        """Write down that a folder is about to be moved into quarantine; the number of the move, higher than `above`."""
         with self._made as made:
             return int(
                 made.execute(
-                    "INSERT INTO moves (run, home, path, kind, bytes, files, inode, state, at, account)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (run, home, path, kind, size, files, inode, INTENDED, at, account),
+                    "INSERT INTO moves (id, run, home, path, kind, bytes, files, inode, state, at, account)"
+                    " VALUES ((SELECT max(coalesce(max(id), 0), ?) + 1 FROM moves), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (above, run, home, path, kind, size, files, inode, INTENDED, at, account),
                 ).lastrowid
                 or 0
             )
+
+    @property
+    def place(self) -> int:
+        """The number of the quarantine that its moves are in; 0 for none yet."""
+        (found,) = self._made.execute("PRAGMA application_id").fetchone()
+        return int(found)
+
+    @place.setter
+    def place(self, number: int) -> None:
+        self._made.execute(f"PRAGMA application_id = {number:d}")
 
     def set(self, move: int, state: str, at: float, back: bytes | None = None) -> None:
         """Write down that a move has come into another state."""
         with self._made as made:
             made.execute("UPDATE moves SET state = ?, at = ?, back = ? WHERE id = ?", (state, at, back, move))
+
+    def found(self, move: int, inode: int) -> None:
+        """Write down that a move has taken another one than it was to take."""
+        with self._made as made:
+            made.execute("UPDATE moves SET inode = ? WHERE id = ?", (inode, move))
 
     def archive(
         self,
@@ -186,8 +202,11 @@ def read(folder: Path, *states: str) -> list[Move]:
     if not (folder / FILE).exists():
         return []
     try:
-        with closing(sqlite3.connect(f"{(folder / FILE).as_uri()}?mode=ro", uri=True, timeout=30)) as made:
+        # not "ro": what a kill left in the middle of writing is taken back before anything can be read
+        with closing(sqlite3.connect(f"{(folder / FILE).as_uri()}?mode=rw", uri=True, timeout=30)) as made:
             (version,) = made.execute("PRAGMA user_version").fetchone()
+            if version > VERSION:
+                raise _of_another_version(folder)
             # another version's is brought up to date by the next keeper
             return Journal(made).moves(*states) if version == VERSION else []
     except sqlite3.Error as error:
@@ -254,8 +273,12 @@ def _prepare(made: sqlite3.Connection, folder: Path) -> None:
     elif version == 1:
         made.executescript(f"BEGIN IMMEDIATE; {_FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
     elif version != VERSION:
-        message = f"{folder / FILE} was written by another version of CubeHub."
-        raise CubeHubError(message, "Use that version; the file says where people's things are.")
+        raise _of_another_version(folder)
+
+
+def _of_another_version(folder: Path) -> CubeHubError:
+    message = f"{folder / FILE} was written by another version of CubeHub."
+    return CubeHubError(message, "Use that version; the file says where people's things are.")
 
 
 def _unusable(folder: Path, error: Exception) -> CubeHubError:

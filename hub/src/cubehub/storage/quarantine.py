@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 import time
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import beneath
 from cubehub.storage.journal import (
     ARCHIVED,
+    ARCHIVING,
     GONE,
     IN_QUARANTINE,
     INTENDED,
@@ -30,6 +32,7 @@ from cubehub.storage.journal import (
     Move,
 )
 from cubehub.storage.kinds import ASKED, KEEP, MADE
+from cubehub.storage.starting import kept_off
 from cubehub.storage.trees import Inside, folder_in, look_through, move, remove, settle
 
 if TYPE_CHECKING:
@@ -42,7 +45,7 @@ _FILES = frozenset({"large", "scratch"})
 """Kinds that may be a file."""
 _KEPT = "its owner keeps it"
 _NOT_OWN = "it does not belong to the owner of the home"
-FOLDER, ITEM = b".cubehub-quarantine", b"item"
+FOLDER, ITEM, NUMBER = b".cubehub-quarantine", b"item", b".number"
 WHOLE_HOME = b"restored-home"
 """Folder of a home in which an earlier home of its owner comes back."""
 _LONGEST_ACCOUNT = 200
@@ -93,8 +96,10 @@ class Keeper:
         self._journal, self._in_use, self._step, self._now = journal, in_use, step, now
         try:
             self._root = os.open(root, beneath.FOLDER & ~os.O_NOFOLLOW)
-            with suppress(FileExistsError):
+            if not _has(self._root, FOLDER):
+                self._must_be_empty(root)
                 os.mkdir(FOLDER, 0o700, dir_fd=self._root)
+                os.fsync(self._root)
             self._quarantine = beneath.open_folder(self._root, FOLDER)
         except OSError as error:
             message = f"The quarantine beside the homes in {root} cannot be used: {error.strerror}."
@@ -103,6 +108,56 @@ class Keeper:
         if facts.st_uid != os.geteuid() or stat.S_IMODE(facts.st_mode) & 0o077:
             message = f"Others than the keeper get into {root / os.fsdecode(FOLDER)}."
             raise CubeHubError(message, "Run this as its owner, and close it: chmod 700.")
+        try:
+            self._highest = self._take(root)
+        except OSError as error:
+            message = f"The quarantine beside the homes in {root} cannot be used: {error.strerror}."
+            raise CubeHubError(message, "Look at the disk.") from error
+
+    def _take(self, root: Path) -> int:
+        """Look that this quarantine is the one of the journal; the highest number that a folder in it has.
+
+        Raises
+        ------
+        CubeHubError
+            It is another one: another disk is mounted there, or none.
+        """
+        try:
+            mark = os.open(NUMBER, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._quarantine)
+        except FileNotFoundError:
+            number = secrets.randbelow(2**31 - 1) + 1
+            mark = os.open(
+                NUMBER, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=self._quarantine
+            )
+            with os.fdopen(mark, "w", encoding="ascii") as file:
+                file.write(str(number))
+                file.flush()
+                os.fsync(mark)
+            os.fsync(self._quarantine)
+        else:
+            with os.fdopen(mark, encoding="ascii", errors="replace") as file:
+                text = file.read(20)
+            # a power cut may have left nothing of it: then it says nothing
+            number = int(text) if text.isascii() and text.isdigit() else self._journal.place or 1
+            if number != self._journal.place != 0:
+                self._must_be_empty(root)
+        if number != self._journal.place:
+            self._journal.place = number
+        with os.scandir(b"/proc/self/fd/%d" % self._quarantine) as entries:
+            return max((int(entry.name) for entry in entries if entry.name.isdigit()), default=0)
+
+    def _must_be_empty(self, root: Path) -> None:
+        """Nothing may be away where this is not the quarantine that it is in: it would be taken for gone."""
+        away = len(self._journal.moves(INTENDED, ARCHIVING, RETURNING, PURGING, *IN_QUARANTINE))
+        if away:
+            folder = root / os.fsdecode(FOLDER)
+            message = f"{folder} is not where the {away} things are that are in quarantine."
+            raise CubeHubError(
+                message,
+                f"Is the disk of the homes mounted? If they are lost for good, make that folder empty (mkdir -m 700 {folder}): "
+                "then they are noted as gone.",
+                code="no_quarantine",
+            )
 
     def close(self) -> None:
         """Let go of the folders."""
@@ -123,35 +178,56 @@ class Keeper:
     def _move_away(self, run: int, entry: Entry) -> Outcome:
         with self.home(entry.home) as home, self._above(home, entry) as (parent, name):
             found = self._checked(home, parent, name, entry)
-            made = self._journal.intend(
-                run, entry.home, entry.path, entry.kind, found.bytes, found.files, entry.inode, self._now(),
-                self.account_of(entry.home),
-            )  # fmt: skip
-            self._step("intended")
-            slot = self.slot(made, create=True)
-            try:
-                self._step("slot")
-                move(parent, name, slot, ITEM)
-                self._step("moved")
-                # the name may have been given to another one between the look and the rename
-                if beneath.look(slot, ITEM).inode != entry.inode:
-                    move(slot, ITEM, parent, name)
-                    os.fsync(parent)
-                    os.fsync(slot)
-                    raise SkippedError("it was exchanged for another one meanwhile")  # noqa: TRY301 - undone below
-                os.fsync(slot)
-                os.fsync(parent)
-                self._step("synced")
-                self._journal.set(made, QUARANTINED, self._now())
-                self._step("quarantined")
-            except (OSError, SkippedError):
-                if not self.is_in(slot):
-                    self._journal.forget(made)
-                    self.leave(made)
-                raise
-            finally:
-                os.close(slot)
+            self._step("checked")
+            if entry.path:
+                made = self._renamed(run, entry, found, parent, name)
+            else:
+                with kept_off(self._root, entry.home) as starts:
+                    if starts:
+                        raise SkippedError("a server of this person starts")
+                    made = self._renamed(run, entry, found, parent, name)
         return Outcome(entry.home, entry.path, found.bytes, move=made)
+
+    def _renamed(self, run: int, entry: Entry, found: Inside, parent: int, name: bytes) -> int:
+        """Rename an entry into a slot of its own; the number of the move."""
+        made = self._journal.intend(
+            run, entry.home, entry.path, entry.kind, found.bytes, found.files, entry.inode, self._now(),
+            self.account_of(entry.home), self._highest,
+        )  # fmt: skip
+        self._step("intended")
+        slot = self.slot(made, create=True)
+        try:
+            self._step("slot")
+            move(parent, name, slot, ITEM)
+            self._step("moved")
+            # the name may have been given to another one between the look and the rename
+            if beneath.look(slot, ITEM).inode != entry.inode:
+                self._exchanged(made, slot, parent, name)
+            os.fsync(slot)
+            os.fsync(parent)
+            self._step("synced")
+            self._journal.set(made, QUARANTINED, self._now())
+            self._step("quarantined")
+        except (OSError, SkippedError):
+            if not self.is_in(slot):
+                self._journal.forget(made)
+                self.leave(made)
+            raise
+        finally:
+            os.close(slot)
+        return made
+
+    def _exchanged(self, made: int, slot: int, parent: int, name: bytes) -> None:
+        """Put back what was not meant; where its name is taken by now, it can be brought back from quarantine."""
+        try:
+            move(slot, ITEM, parent, name)
+        except OSError:
+            self._journal.found(made, beneath.look(slot, ITEM).inode)
+            self._journal.set(made, QUARANTINED, self._now())
+            raise
+        os.fsync(parent)
+        os.fsync(slot)
+        raise SkippedError("it was exchanged for another one meanwhile")
 
     @contextmanager
     def _above(self, home: int, entry: Entry) -> Iterator[tuple[int, bytes]]:
@@ -178,7 +254,10 @@ class Keeper:
             found = self._file(home, facts)
         elif entry.path:
             with folder_in(parent, name) as item:
-                if os.fstat(item).st_uid != os.fstat(home).st_uid:
+                opened = os.fstat(item)
+                if opened.st_ino != entry.inode:
+                    raise SkippedError("it was exchanged for another one meanwhile")
+                if opened.st_uid != os.fstat(home).st_uid:
                     raise SkippedError(_NOT_OWN)
                 found = look_through(item)
         else:
@@ -317,16 +396,12 @@ class Keeper:
             # the one that was ended did not: else what is written down here could outlive what it is about
             settle(self._root)
         for made in under_way:
-            try:
-                slot = self.slot(made.id)
-            except FileNotFoundError:
-                slot = None
-            try:
-                is_in = slot is not None and self.is_in(slot)
-            finally:
-                if slot is not None:
-                    os.close(slot)
-            if is_in:
+            there = self._in_slot(made.id)
+            if there and made.state == INTENDED and there != made.inode:
+                # exchanged just when the keeper was ended, or left by a record that was lost: nobody's to bring back
+                why = f"what is in quarantine as {made.id} is another one than was meant: look at it"
+                told.append(Outcome(made.home, made.path, 0, why, made.id))
+            elif there:
                 self._journal.set(made.id, ARCHIVED if made.seal else QUARANTINED, made.at)
                 told.append(Outcome(made.home, made.path, made.bytes, "it is in quarantine", made.id))
             elif made.state == RETURNING:
@@ -348,7 +423,7 @@ class Keeper:
         for made in self._journal.moves(PURGING):
             self.purge(made)
         for made in self._journal.moves(*IN_QUARANTINE):
-            if not self._exists(made.id):
+            if not self._in_slot(made.id):
                 # by other hands than the keeper's: nothing is there to be put back, unless an archive is
                 self._journal.set(made.id, PURGED if made.seal else GONE, self._now())
                 told.append(Outcome(made.home, made.path, 0, "it is not in quarantine any more", made.id))
@@ -363,13 +438,14 @@ class Keeper:
             with suppress(OSError):
                 os.rmdir(name, dir_fd=self._quarantine)
 
-    def _exists(self, made: int) -> bool:
+    def _in_slot(self, made: int) -> int:
+        """Inode of what is in the slot of a move; 0 if nothing is."""
         try:
             slot = self.slot(made)
         except FileNotFoundError:
-            return False
+            return 0
         try:
-            return self.is_in(slot)
+            return beneath.look(slot, ITEM).inode if self.is_in(slot) else 0
         finally:
             os.close(slot)
 
