@@ -23,6 +23,7 @@ BENCHES = {
     "series": "what a time series costs",
     "scan": "how long it takes to look at all homes",
     "archive": "how long it takes to archive a home",
+    "plan": "how long a plan of many homes takes",
 }
 """Each is a module beside this one with a function ``measure(*, quick: bool) -> list[Case]``."""
 
