@@ -22,6 +22,7 @@ from cubehub.keycloak.realm import ACCOUNTS_CLIENT, ACCOUNTS_SECRET, DIRECTORY_C
 from cubehub.local.data_folder import read_json, typed
 from cubehub.local.platform import LOOPBACK
 from cubehub.settings import ConfigFolder
+from cubehub.storage import checkup
 from cubehub.storage.quotas import find
 from cubehub.unsafe import unsafe_settings
 
@@ -48,6 +49,7 @@ def check_up(data: DataFolder, status: dict[str, Any]) -> list[Finding]:
     found.append(home_limits(data.homes))
     found.append(profiles(_config(data).path("profiles.yaml")))
     found.append(cubes(data))
+    found += checkup.findings(data)
     found += settings(data)
     return found
 

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import tarfile
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,7 @@ from click.testing import CliRunner
 from cubehub.cli import load_commands
 from cubehub.errors import CubeHubError
 from cubehub.local.data_folder import DataFolder, write_json
-from cubehub.storage import erasing, journal, rounds
+from cubehub.storage import checkup, erasing, journal, rounds
 from cubehub.storage.deciding import Owner
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.notices import record
@@ -255,7 +256,8 @@ def test_an_erasure_leaves_nothing_and_gives_a_receipt(platform: Platform) -> No
     assert receipt.mails == 3
     assert list(platform.store.iterdir()) == []
     assert not any(m.restorable for m in journal.read(platform.settings.state, *journal.STATES))
-    assert list((platform.data.homes / ".cubehub-quarantine").iterdir()) == []
+    left = [p.name for p in (platform.data.homes / ".cubehub-quarantine").iterdir()]
+    assert left == [".number"], "the last number that was given, and nothing of anybody"
     assert platform.topics() == []
     kept = json.loads(next((platform.settings.state / erasing.RECEIPTS).iterdir()).read_text())
     assert kept["asked_by"] == "test"
@@ -395,3 +397,33 @@ def test_commands_for_rounds_holds_and_mails(platform: Platform) -> None:
     assert "by the policy again" in run(platform, "release", "ana", "scratch")
     assert "1 homes" in run(platform, "run")
     assert "done, by uid" in run(platform, "history")
+
+
+def test_the_doctor_tells_what_keeps_the_loop_from_closing(platform: Platform) -> None:
+    write_json(platform.data.run / "storage.json", json.loads(platform.settings.model_dump_json()))
+    config = platform.settings.config
+    assert config is not None
+
+    def codes() -> list[str]:
+        return [one.code for one in checkup.findings(platform.data)]
+
+    platform.at = time.time()
+    assert codes() == ["storage"]
+    platform.round()
+    assert codes() == ["storage"]
+    (config / "cubehub.yaml").write_text("mail: {server: ''}\n")
+    policy = (config / "storage.yaml").read_text()
+    (config / "storage.yaml").write_text(policy.replace(str(platform.store), "''"))
+    assert codes() == ["no_mail", "no_archive"]
+    (config / "storage.yaml").write_text("preset: gentle\n")
+    rounds.pause(platform.settings.state, "adam", "", platform.at)
+    assert codes() == ["rounds_paused"]
+    rounds.resume(platform.settings.state)
+    history = History(platform.settings.state)
+    history.end(history.begin("test", platform.at), FAILED, {"failed": "the disk"}, platform.at)
+    assert codes() == ["round_failed"]
+    history.begin("test", platform.at - 9 * DAY)
+    assert codes() == ["rounds_late"]
+    (config / "storage.yaml").write_text("preset: harsh\n")
+    assert codes() == ["storage"]
+    assert "preset" in checkup.findings(platform.data)[0].message
