@@ -59,7 +59,9 @@ class People:
                 accounts = self._everybody(client)
                 return merge(accounts, self._activity(client), storage)
             except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-                message = "Nobody can tell whose the homes are: Keycloak or the Hub does not answer as it should."
+                message = (
+                    "Nobody can tell whose the homes are: Keycloak or the Hub does not answer as it should."
+                )
                 raise CubeHubError(
                     message, "`cubehub status` shows what runs. Try again then.", code="people_unknown"
                 ) from error
