@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiosmtpd.controller import Controller
 from cubehub.errors import BadInputError
+from cubehub.mail import sending
 from cubehub.mail.outbox import REFUSED, SENT, TABLES, WAITING, Outbox
 from cubehub.mail.sending import message, send_due
 from cubehub.mail.settings import MailSettings
@@ -181,6 +182,49 @@ def test_a_name_cannot_add_lines_or_people(outbox: Outbox, server: tuple[Server,
     assert send(outbox, settings(server[1])).refused == 2
     assert not server[0].got
     assert {outbox.get(n).state for n in (bad, two)} == {REFUSED}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("address", ["", "ana", "ana@", "@", "<ana@x>", "ana@[", "(", '"', "õ@x", "\0@x"])
+def test_an_address_that_is_none_keeps_nobody_elses_mail_back(
+    outbox: Outbox, server: tuple[Server, Controller], address: str
+) -> None:
+    bad, good = put(outbox, address), put(outbox)
+    told = send(outbox, settings(server[1]))
+    assert (told.sent, told.refused) == (1, 1)
+    assert [outbox.get(n).state for n in (bad, good)] == [REFUSED, SENT]  # type: ignore[union-attr]
+
+
+def test_the_name_of_a_server_that_is_none_is_told(outbox: Outbox) -> None:
+    put(outbox)
+    told = send(outbox, settings(None, server="mail..example.org"))
+    assert told.put_off == 1
+    assert told.why
+
+
+def test_a_server_that_hangs_is_asked_once(
+    outbox: Outbox, server: tuple[Server, Controller], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "_TIMEOUT_S", 0.3)
+
+    async def hang(*_: object) -> str:
+        await asyncio.sleep(60)
+        return "250 ok"
+
+    server[0].handle_MAIL = hang  # type: ignore[attr-defined]
+    numbers = [put(outbox, f"u{n}@example.org") for n in range(4)]
+    told = send(outbox, settings(server[1]))
+    assert (told.sent, told.put_off) == (0, 4)
+    assert [outbox.get(n).tries for n in numbers] == [1, 0, 0, 0]  # type: ignore[union-attr]
+
+
+def test_a_clock_that_went_wrong_keeps_no_mail_back(
+    outbox: Outbox, server: tuple[Server, Controller]
+) -> None:
+    number = put(outbox)
+    year = 365 * 24 * HOUR
+    send(outbox, settings(None), at=2000.0 + year)
+    assert outbox.get(number).state == "waiting"  # type: ignore[union-attr]
+    assert send(outbox, settings(server[1]), at=3000.0).sent == 1
 
 
 def test_a_password_that_cannot_be_read_is_told(outbox: Outbox, tmp_path: Path) -> None:

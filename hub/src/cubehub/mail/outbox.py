@@ -119,8 +119,9 @@ class Outbox:
     def due(self, at: float) -> list[Mail]:
         """Mails that may be tried now, the oldest first; those that were cut off among them."""
         rows = self._made.execute(
-            f"SELECT {_COLUMNS} FROM outbox WHERE state = ? OR (state = ? AND next <= ?) ORDER BY id",  # noqa: S608 - as above
-            (SENDING, WAITING, at),
+            # one that would wait for longer than any pause was put off by a clock that went wrong
+            f"SELECT {_COLUMNS} FROM outbox WHERE state = ? OR (state = ? AND (next <= ? OR next > ?)) ORDER BY id",  # noqa: S608 - as above
+            (SENDING, WAITING, at, at + _LONGEST_PAUSE_S),
         )
         return [Mail(*row) for row in rows]
 

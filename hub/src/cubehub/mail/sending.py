@@ -51,7 +51,7 @@ def message(mail: Mail, settings: MailSettings) -> EmailMessage:
     made = EmailMessage(policy=SMTP)
     name, sender = parseaddr(settings.sender)
     made["From"] = Address(name, addr_spec=sender)
-    made["To"] = Address(addr_spec=mail.address)
+    made["To"] = _recipient(mail.address)
     made["Subject"] = mail.subject
     made["Date"] = format_datetime(datetime.fromtimestamp(mail.made, UTC))
     # The same at each try: a mail that was sent twice because the first answer was lost is shown once
@@ -63,6 +63,13 @@ def message(mail: Mail, settings: MailSettings) -> EmailMessage:
         made["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     made.set_content(mail.body)
     return made
+
+
+def _recipient(address: str) -> Address:
+    try:
+        return Address(addr_spec=address)
+    except Exception as error:  # the parser raises whatever it stumbles upon: IndexError of "ana@", AttributeError of "ana@["
+        raise ValueError(f"{address[:100]!r} is no address of a person") from error
 
 
 async def send_due(outbox: Outbox, settings: MailSettings, now: Callable[[], float] = time.time) -> Told:
@@ -84,7 +91,7 @@ async def send_due(outbox: Outbox, settings: MailSettings, now: Callable[[], flo
         return Told(sent=len(due))
     try:
         client = await _connected(settings)
-    except (aiosmtplib.SMTPException, OSError) as error:
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
         for mail in due:
             outbox.put_off(mail, now(), _said(error))
         return Told(put_off=len(due), why=_said(error))

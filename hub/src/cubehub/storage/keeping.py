@@ -22,6 +22,7 @@ from cubehub.storage.journal import PURGED, QUARANTINED, RETURNED
 from cubehub.storage.kinds import ASKED, MADE
 from cubehub.storage.names import original, readable
 from cubehub.storage.notices import record, telling
+from cubehub.storage.planning import OF_HOMES
 from cubehub.storage.processes import Users
 from cubehub.storage.quarantine import Keeper, Outcome
 from cubehub.storage.results import Results
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from cubehub.storage.policies import Policy
     from cubehub.storage.results import Summary
     from cubehub.storage.settings import StorageSettings
+
+_KEPT = "its owner keeps it"
 
 
 log = logging.getLogger("cubehub.storage")
@@ -191,23 +194,50 @@ class Keeping:
 
     def waiting(self, entries: Iterable[Entry]) -> dict[tuple[bytes, bytes], str]:
         """Entries that must not be moved yet, by home and path, and why."""
-        made = [e for e in entries if e.kind in MADE]
-        if not made:
+        wanted = [e for e in entries if e.kind not in ASKED]
+        if not wanted:
             return {}
-        with record.opened(self.settings.state) as told:
-            known = told.open_ones()
-            kept = told.kept(self.now())
         by_home: dict[bytes, list[record.Noticed]] = {}
-        for one in known:
-            by_home.setdefault(one.home, []).append(one)
+        with record.opened(self.settings.state) as told:
+            for one in told.open_ones():
+                by_home.setdefault(one.home, []).append(one)
+            kept = told.kept(self.now())
+        here = self._here([e for e in wanted if e.kind in OF_HOMES])
         reasons = {}
-        for entry in made:
+        for entry in wanted:
             why = telling.why_not(entry, by_home.get(entry.home, ()), self.policy.notices, self.now())
+            why = why or here.get(entry.home, "")
             if any(one.covers(entry.home, entry.path, self.now()) for one in kept):
-                why = "its owner keeps it"
+                why = _KEPT
             if why:
                 reasons[entry.home, entry.path] = why
         return reasons
+
+    def _here(self, entries: list[Entry]) -> dict[bytes, str]:
+        """Of homes as a whole, whose owner is here by now, or may be: a plan may be from long ago."""
+        if not entries:
+            return {}
+        try:
+            owners = self.owners()
+        except CubeHubError:
+            owners = None
+        if owners is None:
+            return dict.fromkeys(
+                (e.home for e in entries), "nobody can tell just now whether its owner is here"
+            )
+        found = {}
+        for entry in entries:
+            owner = owners.get(readable(entry.home))
+            if owner is not None and owner.running:
+                found[entry.home] = "a server of its owner runs"
+            elif owner is not None and entry.kind == "idle" and owner.last_seen >= entry.cutoff:
+                found[entry.home] = "its owner was here since"
+        return found
+
+    def _kept_by_now(self, entry: Entry) -> bool:
+        with record.opened(self.settings.state) as told:
+            kept = told.kept(self.now(), entry.home)
+        return any(one.covers(entry.home, entry.path, self.now()) for one in kept)
 
     @contextmanager
     def keeper(
@@ -274,6 +304,8 @@ class Keeping:
     ) -> Outcome:
         """Move one entry of a plan into quarantine, if its owner was told and all that it says still holds."""
         why = reasons.get((entry.home, entry.path))
+        if not why and entry.kind not in ASKED and self._kept_by_now(entry):
+            why = _KEPT  # a run may take hours, in which people answer their mails
         if why:
             return Outcome(entry.home, entry.path, 0, why)
         done = keeper.quarantine(run, entry)

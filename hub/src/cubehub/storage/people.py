@@ -59,7 +59,9 @@ class People:
                 accounts = self._everybody(client)
                 return merge(accounts, self._activity(client), storage)
             except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-                message = "Nobody can tell whose the homes are: Keycloak or the Hub does not answer."
+                message = (
+                    "Nobody can tell whose the homes are: Keycloak or the Hub does not answer as it should."
+                )
                 raise CubeHubError(
                     message, "`cubehub status` shows what runs. Try again then.", code="people_unknown"
                 ) from error
@@ -69,18 +71,39 @@ class People:
         while True:
             answer = client.get(f"{self._accounts}/users", params={"first": len(found), "max": _PAGE})
             page = answer.raise_for_status().json()
-            found += page["users"]
-            if not page["more"] or not page["users"]:
-                return found
+            users, more = page["users"], page["more"]
+            if not isinstance(users, list) or not isinstance(more, bool) or (more and not users):
+                raise ValueError("the list of accounts is cut off")
+            _add(found, users)
+            if not more:
+                break
+        if not found:
+            # there is an administrator at least: with nobody at all each home would be nobody's, and idle
+            raise ValueError("the accounts service says that there is nobody")
+        return found
 
     def _activity(self, client: httpx.Client) -> list[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = []
         while True:
             answer = client.get(f"{self._hub}/users", params={"offset": len(found), "limit": _PAGE})
             page = answer.raise_for_status().json()
-            found += page
-            if len(page) < _PAGE:
+            if not page:  # not when one is shorter than asked for: a Hub may be set to give fewer at once
                 return found
+            _add(found, page)
+
+
+def _add(found: list[Mapping[str, Any]], page: list[Mapping[str, Any]]) -> None:
+    """Add a page to what is known of people.
+
+    Raises
+    ------
+    ValueError
+        Somebody is on it who was there before: the pages do not follow each other, and somebody else may be missing.
+    """
+    names = [str(one["name"]).lower() for one in [*found[-_PAGE:], *page]]
+    if len(set(names)) != len(names):
+        raise ValueError("pages of people do not follow each other")
+    found += page
 
 
 def merge(

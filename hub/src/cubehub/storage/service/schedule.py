@@ -65,7 +65,8 @@ class Schedule:
         newest = History(self._settings.state).newest(1)
         every = self._settings.policy().every
         last = newest[0].started if newest else self._up - every + _FIRST_S
-        return self._now() - last >= every
+        # one from a time to come was made while the clock went wrong
+        return not 0 <= self._now() - last < every
 
     def begin(self, by: str) -> None:
         """Begin a round now.
