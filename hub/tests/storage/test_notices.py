@@ -97,6 +97,18 @@ def platform(tmp_path: Path) -> Platform:
     return Platform(tmp_path, POLICY)
 
 
+@pytest.mark.parametrize("missing", ["links_secret", "public_url"])
+def test_nobody_is_written_to_with_links_that_anybody_can_make(platform: Platform, missing: str) -> None:
+    keeping = platform.keeping
+    keeping.settings = keeping.settings.model_copy(
+        update={missing: type(getattr(keeping.settings, missing))("")}
+    )
+    platform.scan()
+    with pytest.raises(BadInputError, match=missing):
+        keeping.tell()
+    assert platform.mails() == []
+
+
 def test_two_mails_and_two_weeks_come_before(platform: Platform) -> None:
     moved = None
     for day in range(20):

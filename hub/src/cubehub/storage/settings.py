@@ -76,7 +76,20 @@ class StorageSettings(BaseModel):
         return People(self.hub_api_url, self.accounts_url, token)
 
     def links(self) -> Links:
-        """For addresses in mails."""
+        """For addresses in mails.
+
+        Raises
+        ------
+        BadInputError
+            They would lead nowhere, or anybody could make them.
+        """
+        for name, value in (
+            ("links_secret", self.links_secret.get_secret_value()),
+            ("public_url", self.public_url),
+        ):
+            if not value:
+                message = f"The keeper's settings have no {name}, so people cannot be written to."
+                raise BadInputError(message, "See docs/reference/services.md for what they must say.")
         return Links(f"{self.public_url}{self.prefix}", self.links_secret.get_secret_value())
 
 
