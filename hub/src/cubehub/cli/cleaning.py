@@ -404,9 +404,9 @@ def _date(text: str | None, now: float) -> float:
         return now
     try:
         found = datetime.fromisoformat(text)
-    except ValueError as error:
+        at = (found if found.tzinfo else found.astimezone()).timestamp()
+    except (ValueError, OverflowError) as error:
         raise BadInputError(f"--by {text!r} is no date.", "Write it as 2027-03-01.") from error
-    at = (found if found.tzinfo else found.astimezone()).timestamp()
     if at < now:
         raise BadInputError(
             f"--by {text} is over already.", "Name a day to come, or leave --by out for today."

@@ -11,11 +11,12 @@ from cubehub.storage import journal, planning, rounds
 from cubehub.storage.deciding import Kept
 from cubehub.storage.journal import PURGED
 from cubehub.storage.kinds import KINDS
-from cubehub.storage.names import original, readable
+from cubehub.storage.names import readable
 from cubehub.storage.notices import record
 from cubehub.storage.results import Results
 from cubehub.storage.service.access import Handler
-from cubehub.storage.service.mine import a_path, day, moment
+from cubehub.storage.service.mine import a_name, a_path, day, moment
+from cubehub.storage.service.person import a_number
 
 if TYPE_CHECKING:
     from cubehub.storage.keeping import Keeping, Plan
@@ -167,9 +168,9 @@ def _by_kind(made: Plan) -> list[dict[str, Any]]:
 def _date(text: object) -> float:
     try:
         found = datetime.fromisoformat(str(text))
-    except ValueError as error:
+        at = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as error:
         raise BadInputError(f"{str(text)[:40]!r} is no date.", "Write it as 2027-03-01.") from error
-    at = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     if at < datetime.now(UTC).timestamp() - _DAY_S:
         raise BadInputError(f"{str(text)[:40]} is over already.", "Name a day to come, or none for today.")
     return at
@@ -242,7 +243,7 @@ class BackHandler(_Admin):
 
     async def post(self) -> None:
         """By its number."""
-        number = self.body().get("number")
+        number = a_number(self.body().get("number"))
 
         def act(keeping: Keeping) -> list[Outcome]:
             with keeping.keeper() as (keeper, made):
@@ -268,11 +269,14 @@ class HoldHandler(_Admin):
         home, path = sent.get("home"), a_path(sent.get("path", ""))
         if not isinstance(home, str) or not home:
             raise BadInputError("home must be the name of one.", "Take it from the list.")
-        name, me = original(home), self.me.name
+        hold = sent.get("hold", True)
+        if not isinstance(hold, bool):
+            raise BadInputError("hold must be true or false.", "False takes it back.")
+        name, me = a_name(home), self.me.name
 
         def act(keeping: Keeping) -> None:
             with record.opened(keeping.settings.state) as told:
-                if sent.get("hold", True) is True:
+                if hold:
                     told.keep(Kept(name, path, None, "admin"), me, keeping.now())
                 else:
                     told.let_go(name, path, "admin")
@@ -289,7 +293,7 @@ class RoundHandler(_Admin):
         state, me = self.office.settings.state, self.me.name
         if what == "pause":
             why = self.body().get("why", "")
-            if not isinstance(why, str) or len(why) > 200:
+            if not isinstance(why, str) or len(why) > 200 or not why.isprintable():
                 raise BadInputError("why must be a short text.", "Write a line.")
             await self.office.do(lambda k: rounds.pause(state, me, why, k.now()), me)
         elif what == "resume":

@@ -74,7 +74,7 @@ class RestoreHandler(_Mine):
     async def post(self) -> None:
         """Bring it back, or one file or folder of it."""
         sent = self.body()
-        number = _number(sent.get("number"))
+        number = a_number(sent.get("number"))
         only = a_path(sent["only"]) if sent.get("only") else None
         done = await self.with_mine(lambda mine: mine.restore(number, only))
         self.answer({"restored": readable(done.path), "bytes": done.bytes})
@@ -85,12 +85,19 @@ class InsideHandler(_Mine):
 
     async def get(self) -> None:
         """List the first of it."""
-        number = _number(self.get_query_argument("number", ""))
+        number = a_number(self.get_query_argument("number", ""))
         self.answer({"entries": await self.with_mine(lambda mine: mine.inside(number))})
 
 
-def _number(value: object) -> int:
-    text = str(value)
+def a_number(value: object) -> int:
+    """The number of something that is away.
+
+    Raises
+    ------
+    BadInputError
+        It is none.
+    """
+    text = str(value) if isinstance(value, int | str) else ""
     if isinstance(value, bool) or not (text.isascii() and text.isdigit()) or len(text) > 12:
         raise BadInputError("number must be one of the list.", "See `away` in /api/mine.")
     return int(text)
