@@ -8,7 +8,7 @@ import json
 import os
 import sqlite3
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -101,8 +101,11 @@ class History:
 
 def pause(folder: Path, by: str, why: str, at: float) -> None:
     """Make no more rounds until `resume`; one that runs ends before its next step."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_json(folder / PAUSED, {"by": by, "why": why, "at": at})
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_json(folder / PAUSED, {"by": by, "why": why, "at": at})
+    except OSError as error:
+        raise _unusable(folder / PAUSED, error) from error
 
 
 def resume(folder: Path) -> bool:
@@ -111,6 +114,8 @@ def resume(folder: Path) -> bool:
         (folder / PAUSED).unlink()
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise _unusable(folder / PAUSED, error) from error
     return True
 
 
@@ -132,6 +137,8 @@ def _is_running(folder: Path) -> bool:
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise _unusable(folder / LOCK, error) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
@@ -143,8 +150,11 @@ def _is_running(folder: Path) -> bool:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(folder / LOCK, error) from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -155,6 +165,10 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def _unusable(file: Path, error: OSError) -> CubeHubError:
+    return CubeHubError(f"{file} cannot be used: {error.strerror}.", "Look at the disk.")
 
 
 class PausedError(CubeHubError):
@@ -203,7 +217,8 @@ def make_round(
             history.end(number, FAILED, told, keeping.now())
             raise
         finally:
-            (state / PROGRESS).unlink(missing_ok=True)
+            with suppress(OSError):
+                (state / PROGRESS).unlink()
         history.end(number, DONE, told, keeping.now())
         return Round(number, began, keeping.now(), by, DONE, told)
 
@@ -219,7 +234,8 @@ def _reporter(
         report(step, done, of)
         if step != what or time.monotonic() - when > 1:
             when, what = time.monotonic(), step
-            write_json(state / PROGRESS, {"step": step, "done": done, "of": of, "started": began})
+            with suppress(OSError):  # a full disk keeps pages from telling how far it is, and ends no round
+                write_json(state / PROGRESS, {"step": step, "done": done, "of": of, "started": began})
 
     return tell
 
