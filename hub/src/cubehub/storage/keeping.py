@@ -240,7 +240,7 @@ class Keeping:
             try:
                 for outcome in [
                     *keeper.recover(),
-                    *Archivist(keeper, made, None, self.settings.state).recover(),
+                    *Archivist(keeper, made, None).recover(),
                 ]:
                     told(outcome)
                 yield keeper, made
@@ -280,7 +280,7 @@ class Keeping:
         """
         store = store_at(self.policy.archive.to)
         try:
-            found = Archivist(keeper, made, store, self.settings.state, progress=progress)
+            found = Archivist(keeper, made, store, progress=progress)
             found.recover()
             yield found
         finally:

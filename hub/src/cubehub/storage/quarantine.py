@@ -529,14 +529,33 @@ class Keeper:
                 try:
                     below = beneath.open_folder(at, part)
                 except FileNotFoundError:
-                    os.mkdir(part, 0o700, dir_fd=at)
-                    below = beneath.open_folder(at, part)
-                    os.fchown(below, owner.st_uid, owner.st_gid)
+                    below = self._made_for(owner, at, part)
                 os.close(at)
                 at = below
             yield at
         finally:
             os.close(at)
+
+    def _made_for(self, owner: os.stat_result, at: int, name: bytes) -> int:
+        """Make a folder of a home, open.
+
+        Raises
+        ------
+        SkippedError
+            The owner of the home put another one in its place: root would give them what is in it.
+        """
+        os.mkdir(name, 0o700, dir_fd=at)
+        self._step("folder")
+        made = beneath.open_folder(at, name)
+        try:
+            with os.scandir(b"/proc/self/fd/%d" % made) as entries:
+                if os.fstat(made).st_uid != os.geteuid() or any(entries):
+                    raise SkippedError("somebody exchanges folders there just now")  # noqa: TRY301 - closed below
+            os.fchown(made, owner.st_uid, owner.st_gid)
+        except BaseException:
+            os.close(made)
+            raise
+        return made
 
 
 def _has(folder: int, name: bytes) -> bool:
