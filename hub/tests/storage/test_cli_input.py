@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from cubehub.cli import load_commands
 from cubehub.local.data_folder import DataFolder
-from cubehub.storage import journal, rounds
+from cubehub.storage import clock, journal, rounds
 from cubehub.storage.notices import record
 from cubehub.storage.planning import COLUMNS
 from cubehub.storage.results import FILE
@@ -100,3 +101,15 @@ def test_a_round_after_a_clock_went_wrong_is_listed(data: DataFolder) -> None:
     rounds.History(data.storage).begin("it", 1e13)
     rounds.History(data.storage).begin("it", time.time())
     assert run(data, "history").exit_code == 0
+
+
+def test_a_clock_that_jumped_removes_nothing(data: DataFolder) -> None:
+    (data.root / "config" / "storage.yaml").write_text("preset: gentle\nautomatic: true\n")
+    assert run(data, "run").exit_code == 0
+    said = json.loads((data.storage / clock.FILE).read_text())
+    (data.storage / clock.FILE).write_text(json.dumps(said | {"clock": said["clock"] - 365 * 86400}))
+    ran = run(data, "run", "--json")
+    assert ran.exit_code == 0, ran.output
+    assert "has jumped" in json.loads(ran.stdout)["told"]["left"]
+    ran = run(data, "purge", "--yes")
+    assert (ran.exit_code, "has jumped" in ran.output, clock.FILE in ran.output) == (2, True, True)

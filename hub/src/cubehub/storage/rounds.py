@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cubehub.errors import CubeHubError
 from cubehub.local.data_folder import read_json, write_json
-from cubehub.storage import planning
+from cubehub.storage import clock, planning
 from cubehub.storage import scan as scanning
 from cubehub.storage.names import readable
 from cubehub.storage.quarantine import Outcome
@@ -248,6 +248,7 @@ class _Steps:
         self._item: Move | None = None
 
     def make(self, iops: float, processes: int) -> None:
+        doubt = clock.doubt(self._keeping.settings.state)
         self._scan(iops, processes)
         self._check()
         keeping, told = self._keeping, self._told
@@ -268,6 +269,9 @@ class _Steps:
         if not keeping.policy.automatic:
             return
         self._check()
+        if doubt:
+            told["left"] = doubt
+            return
         if plan.excess:
             told["left"] = "The plan moves more than one run may: somebody has to look at it."
         else:
