@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 from cubehub.entitlements.rules import WRITE_SCOPE
 from cubehub.storage import rounds
 from cubehub.storage import scan as scanning
-from cubehub.storage.deciding import Kept
+from cubehub.storage.deciding import Kept, Owner
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.notices import record
 from cubehub.storage.planning import COLUMNS
@@ -81,7 +82,8 @@ def ask(settings: StorageSettings) -> Callable[..., HTTPResponse]:
                 )  # fmt: skip
             finally:
                 server.stop()
-                office.threads.shutdown()
+                for threads in (office.threads, office.moving, office.asking):
+                    threads.shutdown()
 
         return asyncio.run(fetch())
 
@@ -177,3 +179,34 @@ def test_a_clock_that_went_wrong_stops_no_rounds(settings: StorageSettings) -> N
     rounds.History(settings.state).begin("it", 1_800_000_000.0)
     assert not Schedule(settings, now=lambda: 1_800_000_100.0).is_due()
     assert Keeping(settings).policy.every == 86400
+
+
+def test_whoever_waits_for_the_keeper_or_for_keycloak_keeps_nobody_from_their_page(
+    settings: StorageSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = Office(settings, Auth(), SimpleNamespace())  # type: ignore[arg-type]
+    release, asked = threading.Event(), []
+
+    def owners(_: Keeping) -> dict[str, Owner]:
+        asked.append(1)
+        assert release.wait(30)
+        return {"ana": Owner("ana", storage=7)}
+
+    monkeypatch.setattr(Keeping, "owners", owners)
+    monkeypatch.setattr("cubehub.storage.service.office._PATIENCE_S", 0.1)
+
+    async def act() -> None:
+        waiting = [
+            asyncio.create_task(office.do(lambda _: release.wait(30), "ben", moves=True)) for _ in range(20)
+        ]
+        assert [await office.limit_of("ana") for _ in range(5)] == [None] * 5
+        assert await office.do(lambda keeping: keeping.who, "ana") == "ana"
+        release.set()
+        await asyncio.gather(*waiting)
+        assert office._asked is not None
+        await office._asked
+        assert (await office.limit_of("ana"), await office.limit_of("ben"), len(asked)) == (7, None, 1)
+
+    asyncio.run(act())
+    for threads in (office.threads, office.moving, office.asking):
+        threads.shutdown()

@@ -185,7 +185,9 @@ class ApplyHandler(_Admin):
         text, really = sent.get("plan"), sent.get("yes_really") is True
         if not isinstance(text, str):
             raise BadInputError("plan must be a text.", "Send the lines that /api/admin/plan gave.")
-        self.answer(_told(await self.office.do(lambda k: _apply(k, text, really=really), self.me.name)))
+        self.answer(
+            _told(await self.office.do(lambda k: _apply(k, text, really=really), self.me.name, moves=True))
+        )
 
 
 def _apply(keeping: Keeping, text: str, *, really: bool) -> list[Outcome]:
@@ -222,7 +224,7 @@ class UndoHandler(_Admin):
 
     async def post(self) -> None:
         """Put back what it moved and can still be had."""
-        self.answer(_told(await self.office.do(_undo, self.me.name)))
+        self.answer(_told(await self.office.do(_undo, self.me.name, moves=True)))
 
 
 def _undo(keeping: Keeping) -> list[Outcome]:
@@ -257,7 +259,7 @@ class BackHandler(_Admin):
             keeping.note("restore", done)
             return done
 
-        self.answer(_told(await self.office.do(act, self.me.name)))
+        self.answer(_told(await self.office.do(act, self.me.name, moves=True)))
 
 
 class HoldHandler(_Admin):
