@@ -100,7 +100,7 @@ def test_told_kept_told_again_put_away_and_one_notebook_back(  # noqa: PLR0915 -
     time.sleep(2.5)
     plan = whole.scratch / "plan.csv"  # type: ignore[operator]
     whole.run("storage", "plan", str(plan))
-    assert "a server or another program" in whole.run("storage", "apply", str(plan)).stdout
+    assert "a server of its owner runs" in whole.run("storage", "apply", str(plan)).stdout
     assert notebook.exists()
     ana.stop()
     assert "1 entry moved into quarantine" in whole.run("storage", "apply", str(plan)).stdout

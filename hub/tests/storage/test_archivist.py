@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import tempfile
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,7 @@ class Place:
         with journal.opened(self.state) as made:
             keeper = Keeper(self.homes, made, lambda *_: "", step)
             try:
-                archivist = Archivist(keeper, made, wrap(store), self.state, step=step)
+                archivist = Archivist(keeper, made, wrap(store), step=step)
                 keeper.recover()
                 archivist.recover()
                 return act(keeper, archivist, made)
@@ -243,6 +244,10 @@ class Failing:
         with self._store.open(name) as source:
             yield source
 
+    def exists(self, name: str) -> bool:
+        self._count()
+        return bool(self._store.exists(name))
+
     def sweep(self) -> int:
         self._count()
         return int(self._store.sweep())
@@ -353,7 +358,7 @@ def test_what_is_inside_is_told(place: Place, where: str) -> None:
 
 def test_without_a_place_for_archives_it_is_said(place: Place) -> None:
     with pytest.raises(BadInputError, match="No place for archives"):
-        place.do(lambda k, _a, j: Archivist(k, j, None, place.state).archive(place.now(j)))
+        place.do(lambda k, _a, j: Archivist(k, j, None).archive(place.now(j)))
     assert place.move().state == QUARANTINED
 
 
@@ -383,3 +388,30 @@ def test_what_was_taken_from_an_earlier_account_of_the_name_goes_to_nobody_else(
     assert "another account" in only.why
     (place.homes / ".ana.account").write_text("first")
     assert place.back().why == ""
+
+
+def test_what_has_lost_its_archive_is_not_purged(place: Place) -> None:
+    place.archive()
+    file = place.store / f"{place.move().archive}{ARCHIVE}"
+    file.rename(place.store.with_name("elsewhere"))
+    assert "not where it was put" in place.purge().why
+    assert place.whole_places() == ["quarantine"]
+    place.store.with_name("elsewhere").rename(file)
+    assert place.purge().why == ""
+
+
+def test_a_large_file_that_is_taken_out_does_not_fill_the_keepers_own_disk(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.archive()
+    used: list[int] = []
+    make = tempfile.TemporaryFile
+
+    def look(**more: Any) -> Any:
+        used.append(os.stat(more.get("dir") or "/").st_ino)  # noqa: PTH116 - of a descriptor
+        return make(**more)
+
+    monkeypatch.setattr("cubehub.storage.archivist.tempfile.TemporaryFile", look)
+    assert place.do(lambda _k, a, j: a.copy_out(place.now(j), b"a.ipynb")).why == ""
+    assert used
+    assert place.state.stat().st_ino not in used

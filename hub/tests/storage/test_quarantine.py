@@ -631,3 +631,27 @@ def test_a_quarantine_that_is_lost_for_good_stops_the_keeper_until_somebody_says
     where.mkdir(mode=0o700)
     assert [o.why for o in place.recover()] == ["it is not in quarantine any more"]
     assert place.states() == [journal.GONE]
+
+
+@pytest.mark.parametrize("whose", [0, 12345])
+def test_a_folder_put_in_the_place_of_one_that_root_makes_is_not_given_away(place: Place, whose: int) -> None:
+    fill(place.ana / "a" / "b" / "pip")
+    os.chown(place.ana, 1234, 1234)
+    os.chown(place.ana / "a" / "b" / "pip", 1234, 1234)
+    place.away(entry(place.ana, "a/b/pip"))
+    shutil.rmtree(place.ana / "a")
+    secret = place.ana / "of-root"
+    secret.mkdir(mode=0o700)
+    if not whose:
+        (secret / "keys").write_text("secret")
+    os.chown(secret, whose, whose)
+
+    def swap(step: str) -> None:
+        if step == "folder" and secret.exists():
+            (place.ana / "a").rename(place.ana / "made")
+            secret.rename(place.ana / "a")
+
+    (outcome,) = place.back(swap)
+    assert "exchanges folders" in outcome.why
+    assert (place.ana / "a").stat().st_uid == whose
+    assert place.states() == [QUARANTINED]

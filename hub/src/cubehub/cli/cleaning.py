@@ -20,7 +20,7 @@ from rich.text import Text
 from cubehub.cli.common import data_option, json_option
 from cubehub.cli.storage_settings import homes_option, settings_for
 from cubehub.errors import BadInputError
-from cubehub.storage import erasing, journal, planning
+from cubehub.storage import clock, erasing, journal, planning
 from cubehub.storage.journal import PURGED, Move
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.kinds import MADE
@@ -288,6 +288,9 @@ def purge(data: Path, homes: Path | None, *, yes: bool, as_json: bool) -> None:
     """
     keeping = Keeping(settings_for(data, homes))
     hold = keeping.policy.hold
+    if why := clock.doubt(keeping.settings.state):
+        file = keeping.settings.state / clock.FILE
+        raise BadInputError(why, f"Set the clock right. If it is right, remove {file}.", code="clock")
     with (
         keeping.keeper(_tell_earlier(as_json=as_json)) as (keeper, made),
         keeping.archivist(keeper, made) as archivist,
@@ -412,9 +415,9 @@ def _date(text: str | None, now: float) -> float:
         return now
     try:
         found = datetime.fromisoformat(text)
-    except ValueError as error:
+        at = (found if found.tzinfo else found.astimezone()).timestamp()
+    except (ValueError, OverflowError) as error:
         raise BadInputError(f"--by {text!r} is no date.", "Write it as 2027-03-01.") from error
-    at = (found if found.tzinfo else found.astimezone()).timestamp()
     if at < now:
         raise BadInputError(
             f"--by {text} is over already.", "Name a day to come, or leave --by out for today."

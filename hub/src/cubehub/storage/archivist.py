@@ -50,8 +50,6 @@ class Archivist:
         The keeper's.
     store : Store or None
         Where archives are; None if none is set, and then only what is in quarantine can be had.
-    scratch : path
-        A folder of the keeper's own for what is written for a moment.
     progress : callable
         Told how many files and bytes of what is being packed, read back or unpacked are done.
     step : callable
@@ -63,13 +61,12 @@ class Archivist:
         keeper: Keeper,
         journal: Journal,
         store: Store | None,
-        scratch: Path,
         *,
         progress: Callable[[int, int], None] = lambda _files, _bytes: None,
         step: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._keeper, self._journal, self._store = keeper, journal, store
-        self._scratch, self._progress, self._step = scratch, progress, step
+        self._progress, self._step = progress, step
 
     # After a kill
 
@@ -157,6 +154,9 @@ class Archivist:
         """Remove something from quarantine; what has an archive only if it is still what was archived."""
         if made.seal is not None:
             try:
+                if not self._the_store().exists(f"{made.archive}{ARCHIVE}"):
+                    # weeks may have gone since it was read back: another disk may be mounted there, or none
+                    return Outcome(made.home, made.path, 0, "its archive is not where it was put", made.id)
                 slot = self._keeper.slot(made.id)
                 try:
                     with self._the_store().open(f"{made.archive}{LISTING}") as listing:
@@ -293,9 +293,11 @@ class Archivist:
             with folder_in(slot, b"/".join(part for part in (ITEM, above) if part)) as parent:
                 if not _is_there(parent, name):
                     raise BadInputError(f"There is no {readable(only)} in it.", "Look at what is inside.")
+                # not in the keeper's own folder: whoever takes a large file out of theirs must not fill its disk
+                room = f"/proc/self/fd/{out}"
                 with (
-                    tempfile.TemporaryFile(dir=self._scratch) as kept,
-                    tempfile.TemporaryFile(dir=self._scratch) as listing,
+                    tempfile.TemporaryFile(dir=room) as kept,
+                    tempfile.TemporaryFile(dir=room) as listing,
                 ):
                     packed = pack(parent, name, kept, listing, level=1, progress=self._progress)
                     kept.seek(0, io.SEEK_SET)

@@ -241,6 +241,7 @@ def opened(folder: Path) -> Iterator[Journal]:
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _unusable(folder, error) from error
@@ -254,7 +255,6 @@ def opened(folder: Path) -> Iterator[Journal]:
                 code="busy",
             ) from error
         try:
-            os.close(os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             with closing(sqlite3.connect(folder / FILE)) as made:
                 # more than FULL: what was written down holds though a file system keeps no order (btrfs)
                 made.execute("PRAGMA synchronous = EXTRA")

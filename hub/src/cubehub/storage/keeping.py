@@ -202,36 +202,39 @@ class Keeping:
             for one in told.open_ones():
                 by_home.setdefault(one.home, []).append(one)
             kept = told.kept(self.now())
-        here = self._here([e for e in wanted if e.kind in OF_HOMES])
+        here = self._here(wanted)
         reasons = {}
         for entry in wanted:
             why = telling.why_not(entry, by_home.get(entry.home, ()), self.policy.notices, self.now())
-            why = why or here.get(entry.home, "")
+            why = why or here.get((entry.home, entry.path), "")
             if any(one.covers(entry.home, entry.path, self.now()) for one in kept):
                 why = _KEPT
             if why:
                 reasons[entry.home, entry.path] = why
         return reasons
 
-    def _here(self, entries: list[Entry]) -> dict[bytes, str]:
-        """Of homes as a whole, whose owner is here by now, or may be: a plan may be from long ago."""
-        if not entries:
-            return {}
+    def _here(self, entries: list[Entry]) -> dict[tuple[bytes, bytes], str]:
+        """Entries whose owner is here by now, or may be: a plan may be from long ago.
+
+        Notes
+        -----
+        Who uses a home from another machine, as pods do, is not seen in this one's processes; the Hub knows. A home as
+        a whole stays while nobody can be asked.
+        """
         try:
             owners = self.owners()
         except CubeHubError:
             owners = None
         if owners is None:
-            return dict.fromkeys(
-                (e.home for e in entries), "nobody can tell just now whether its owner is here"
-            )
+            why = "nobody can tell just now whether its owner is here"
+            return {(e.home, e.path): why for e in entries if e.kind in OF_HOMES}
         found = {}
         for entry in entries:
             owner = owners.get(readable(entry.home))
             if owner is not None and owner.running:
-                found[entry.home] = "a server of its owner runs"
+                found[entry.home, entry.path] = "a server of its owner runs"
             elif owner is not None and entry.kind == "idle" and owner.last_seen >= entry.cutoff:
-                found[entry.home] = "its owner was here since"
+                found[entry.home, entry.path] = "its owner was here since"
         return found
 
     def _kept_by_now(self, entry: Entry) -> bool:
@@ -255,7 +258,7 @@ class Keeping:
             try:
                 for outcome in [
                     *keeper.recover(),
-                    *Archivist(keeper, made, None, self.settings.state).recover(),
+                    *Archivist(keeper, made, None).recover(),
                 ]:
                     told(outcome)
                 yield keeper, made
@@ -332,7 +335,7 @@ class Keeping:
         """
         store = store_at(self.policy.archive.to)
         try:
-            found = Archivist(keeper, made, store, self.settings.state, progress=progress)
+            found = Archivist(keeper, made, store, progress=progress)
             found.recover()
             yield found
         finally:

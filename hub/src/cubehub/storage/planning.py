@@ -84,10 +84,10 @@ def read(text: str, name: str) -> list[Entry]:
     ]
     if len(lines) > MOST_LINES:
         raise BadInputError(f"{name} has more than {MOST_LINES:,} lines.", "Cut it into several.")
-    table = csv.reader(line for _, line in lines)
     entries: list[Entry] = []
     columns: dict[str, int] | None = None
-    for (number, _), row in zip(lines, table, strict=True):
+    for number, line in lines:
+        row = _cells(line, number, name)
         if columns is None:
             columns = {column.strip(): place for place, column in enumerate(row)}
             missing = set(COLUMNS) - columns.keys()
@@ -111,6 +111,17 @@ def read(text: str, name: str) -> list[Entry]:
     return entries
 
 
+def _cells(line: str, number: int, name: str) -> list[str]:
+    """The cells of a line; none of a plan goes over several, whatever a folder is called."""
+    try:
+        (row,) = csv.reader([line], strict=True)
+    except (csv.Error, ValueError) as error:
+        raise BadInputError(
+            f"{name}, line {number} is no line of a plan: {error}.", "Take it out, or make a new plan."
+        ) from error
+    return row
+
+
 def _entry(cells: list[str]) -> Entry:
     home, path, kind, size, files, used, since, inode = cells
     if kind not in KINDS:
@@ -131,12 +142,19 @@ def _entry(cells: list[str]) -> Entry:
         name,
         way,
         kind,
-        int(size),
-        int(files),
+        _count(size),
+        _count(files),
         0 if used == "never" else _seconds(used),
         _seconds(since),
-        int(inode),
+        _count(inode, 2**64 - 1),
     )
+
+
+def _count(text: str, most: int = 2**63 - 1) -> int:
+    number = int(text)
+    if not 0 <= number <= most:
+        raise ValueError(f"{text[:40]} is no such number")
+    return number
 
 
 def _cell(name: bytes) -> str:

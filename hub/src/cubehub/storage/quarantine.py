@@ -545,27 +545,34 @@ class Keeper:
                 try:
                     below = beneath.open_folder(at, part)
                 except FileNotFoundError:
-                    os.mkdir(part, 0o700, dir_fd=at)
-                    below = beneath.open_folder(at, part)
-                    os.close(at)
-                    at = below
-                    _give(at, owner)
-                    continue
+                    below = self._made_for(owner, at, part)
                 os.close(at)
                 at = below
             yield at
         finally:
             os.close(at)
 
+    def _made_for(self, owner: os.stat_result, at: int, name: bytes) -> int:
+        """Make a folder of a home, open.
 
-def _give(folder: int, owner: os.stat_result) -> None:
-    """Give a folder that was just made to somebody, unless it is another one: they may have exchanged it since."""
-    facts = os.fstat(folder)
-    with os.scandir(b"/proc/self/fd/%d" % folder) as entries:
-        is_empty = next(entries, None) is None
-    if facts.st_uid != os.geteuid() or facts.st_mode & 0o077 or not is_empty:
-        raise SkippedError("somebody exchanges folders on the way to it")
-    os.fchown(folder, owner.st_uid, owner.st_gid)
+        Raises
+        ------
+        SkippedError
+            The owner of the home put another one in its place: root would give them what is in it.
+        """
+        os.mkdir(name, 0o700, dir_fd=at)
+        self._step("folder")
+        made = beneath.open_folder(at, name)
+        try:
+            facts = os.fstat(made)
+            with os.scandir(b"/proc/self/fd/%d" % made) as entries:
+                if facts.st_uid != os.geteuid() or facts.st_mode & 0o077 or any(entries):
+                    raise SkippedError("somebody exchanges folders on the way to it")  # noqa: TRY301 - closed below
+            os.fchown(made, owner.st_uid, owner.st_gid)
+        except BaseException:
+            os.close(made)
+            raise
+        return made
 
 
 def _has(folder: int, name: bytes) -> bool:

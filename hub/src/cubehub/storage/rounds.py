@@ -8,13 +8,13 @@ import json
 import os
 import sqlite3
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from cubehub.errors import CubeHubError
 from cubehub.local.data_folder import read_json, write_json
-from cubehub.storage import erasing, planning
+from cubehub.storage import clock, erasing, planning
 from cubehub.storage import scan as scanning
 from cubehub.storage.names import readable
 from cubehub.storage.quarantine import Outcome
@@ -102,8 +102,11 @@ class History:
 
 def pause(folder: Path, by: str, why: str, at: float) -> None:
     """Make no more rounds until `resume`; one that runs ends before its next step."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_json(folder / PAUSED, {"by": by, "why": why, "at": at})
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_json(folder / PAUSED, {"by": by, "why": why, "at": at})
+    except OSError as error:
+        raise _unusable(folder / PAUSED, error) from error
 
 
 def resume(folder: Path) -> bool:
@@ -112,6 +115,8 @@ def resume(folder: Path) -> bool:
         (folder / PAUSED).unlink()
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise _unusable(folder / PAUSED, error) from error
     return True
 
 
@@ -133,6 +138,8 @@ def _is_running(folder: Path) -> bool:
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise _unusable(folder / LOCK, error) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
@@ -144,8 +151,11 @@ def _is_running(folder: Path) -> bool:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(folder / LOCK, error) from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -156,6 +166,10 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def _unusable(file: Path, error: OSError) -> CubeHubError:
+    return CubeHubError(f"{file} cannot be used: {error.strerror}.", "Look at the disk.")
 
 
 class PausedError(CubeHubError):
@@ -204,7 +218,8 @@ def make_round(
             history.end(number, FAILED, told, keeping.now())
             raise
         finally:
-            (state / PROGRESS).unlink(missing_ok=True)
+            with suppress(OSError):
+                (state / PROGRESS).unlink()
         history.end(number, DONE, told, keeping.now())
         return Round(number, began, keeping.now(), by, DONE, told)
 
@@ -220,7 +235,8 @@ def _reporter(
         report(step, done, of)
         if step != what or time.monotonic() - when > 1:
             when, what = time.monotonic(), step
-            write_json(state / PROGRESS, {"step": step, "done": done, "of": of, "started": began})
+            with suppress(OSError):  # a full disk keeps pages from telling how far it is, and ends no round
+                write_json(state / PROGRESS, {"step": step, "done": done, "of": of, "started": began})
 
     return tell
 
@@ -233,6 +249,7 @@ class _Steps:
         self._item: Move | None = None
 
     def make(self, iops: float, processes: int) -> None:
+        doubt = clock.doubt(self._keeping.settings.state)
         self._scan(iops, processes)
         self._check()
         keeping, told = self._keeping, self._told
@@ -253,6 +270,9 @@ class _Steps:
         if not keeping.policy.automatic:
             return
         self._check()
+        if doubt:
+            told["left"] = doubt
+            return
         if plan.excess:
             told["left"] = "The plan moves more than one run may: somebody has to look at it."
         else:

@@ -179,7 +179,7 @@ class Handler(RequestHandler):
         """The JSON that was sent."""
         try:
             content = json.loads(self.request.body or b"{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadInputError(
                 "What was sent is no JSON.", 'Send an object such as {"path": ""}.'
             ) from error

@@ -11,11 +11,12 @@ from cubehub.storage import journal, planning, rounds
 from cubehub.storage.deciding import Kept
 from cubehub.storage.journal import PURGED
 from cubehub.storage.kinds import KINDS
-from cubehub.storage.names import original, readable
+from cubehub.storage.names import readable
 from cubehub.storage.notices import record
 from cubehub.storage.results import Results
 from cubehub.storage.service.access import Handler
-from cubehub.storage.service.mine import a_path, day, moment
+from cubehub.storage.service.mine import a_name, a_path, day, moment
+from cubehub.storage.service.person import a_number
 
 if TYPE_CHECKING:
     from cubehub.storage.keeping import Keeping, Plan
@@ -167,9 +168,9 @@ def _by_kind(made: Plan) -> list[dict[str, Any]]:
 def _date(text: object) -> float:
     try:
         found = datetime.fromisoformat(str(text))
-    except ValueError as error:
+        at = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as error:
         raise BadInputError(f"{str(text)[:40]!r} is no date.", "Write it as 2027-03-01.") from error
-    at = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     if at < datetime.now(UTC).timestamp() - _DAY_S:
         raise BadInputError(f"{str(text)[:40]} is over already.", "Name a day to come, or none for today.")
     return at
@@ -184,7 +185,9 @@ class ApplyHandler(_Admin):
         text, really = sent.get("plan"), sent.get("yes_really") is True
         if not isinstance(text, str):
             raise BadInputError("plan must be a text.", "Send the lines that /api/admin/plan gave.")
-        self.answer(_told(await self.office.do(lambda k: _apply(k, text, really=really), self.me.name)))
+        self.answer(
+            _told(await self.office.do(lambda k: _apply(k, text, really=really), self.me.name, moves=True))
+        )
 
 
 def _apply(keeping: Keeping, text: str, *, really: bool) -> list[Outcome]:
@@ -216,7 +219,7 @@ class UndoHandler(_Admin):
 
     async def post(self) -> None:
         """Put back what it moved and can still be had."""
-        self.answer(_told(await self.office.do(_undo, self.me.name)))
+        self.answer(_told(await self.office.do(_undo, self.me.name, moves=True)))
 
 
 def _undo(keeping: Keeping) -> list[Outcome]:
@@ -237,7 +240,7 @@ class BackHandler(_Admin):
 
     async def post(self) -> None:
         """By its number."""
-        number = self.body().get("number")
+        number = a_number(self.body().get("number"))
 
         def act(keeping: Keeping) -> list[Outcome]:
             with keeping.keeper() as (keeper, made):
@@ -251,7 +254,7 @@ class BackHandler(_Admin):
             keeping.note("restore", done)
             return done
 
-        self.answer(_told(await self.office.do(act, self.me.name)))
+        self.answer(_told(await self.office.do(act, self.me.name, moves=True)))
 
 
 class HoldHandler(_Admin):
@@ -263,11 +266,14 @@ class HoldHandler(_Admin):
         home, path = sent.get("home"), a_path(sent.get("path", ""))
         if not isinstance(home, str) or not home:
             raise BadInputError("home must be the name of one.", "Take it from the list.")
-        name, me = original(home), self.me.name
+        hold = sent.get("hold", True)
+        if not isinstance(hold, bool):
+            raise BadInputError("hold must be true or false.", "False takes it back.")
+        name, me = a_name(home), self.me.name
 
         def act(keeping: Keeping) -> None:
             with record.opened(keeping.settings.state) as told:
-                if sent.get("hold", True) is True:
+                if hold:
                     told.keep(Kept(name, path, None, "admin"), me, keeping.now())
                 else:
                     told.let_go(name, path, "admin")
@@ -284,7 +290,7 @@ class RoundHandler(_Admin):
         state, me = self.office.settings.state, self.me.name
         if what == "pause":
             why = self.body().get("why", "")
-            if not isinstance(why, str) or len(why) > 200:
+            if not isinstance(why, str) or len(why) > 200 or not why.isprintable():
                 raise BadInputError("why must be a short text.", "Write a line.")
             await self.office.do(lambda k: rounds.pause(state, me, why, k.now()), me)
         elif what == "resume":

@@ -26,19 +26,39 @@ if TYPE_CHECKING:
 KEEP_DAYS = 90
 LONGEST_DAYS = 365
 _DAY_S = 86400
+_LAST = 253402300799
+"""The last second of the year 9999."""
 _BUSY_S = 30.0
 """For so long a person's wish waits for a run of the keeper to end."""
 
 
 def moment(seconds: float | None) -> str | None:
-    """ISO 8601 in UTC, to the second."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """ISO 8601 in UTC, to the second; what is before or after all years that have four digits at their ends."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(min(max(seconds, 0.0), _LAST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def day(seconds: float | None) -> str | None:
     """ISO 8601, the day in UTC."""
     found = moment(seconds)
     return found and found[:10]
+
+
+def a_name(text: str) -> bytes:
+    """The bytes of a name that somebody sent.
+
+    Raises
+    ------
+    BadInputError
+        It is no text: JSON can hold halves of letters.
+    """
+    try:
+        return original(text)
+    except UnicodeEncodeError as error:
+        raise BadInputError(
+            f"{text[:80]!a} is no text.", "Take it from the list as it stands there."
+        ) from error
 
 
 def a_path(text: object) -> bytes:
@@ -53,7 +73,7 @@ def a_path(text: object) -> bytes:
         raise BadInputError(
             "path must be a text.", 'Send one such as "scratch/old", or "" for the whole home.'
         )
-    path = original(text)
+    path = a_name(text)
     parts = path.split(b"/") if path else []
     if b"\0" in path or any(part in {b"", b".", b".."} for part in parts):
         raise BadInputError(

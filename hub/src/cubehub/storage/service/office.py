@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,20 +12,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cubehub_spawner.entitlement import format_bytes
 from jinja2 import Environment, PackageLoader
 
+from cubehub.errors import CubeHubError
 from cubehub.local.data_folder import runnable
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.service.access import hub_auth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from jupyterhub.services.auth import HubOAuth
     from tornado.web import RequestHandler
 
+    from cubehub.storage.deciding import Owner
     from cubehub.storage.settings import StorageSettings
 
 T = TypeVar("T")
 _THREADS = 4
+_REMEMBERED_S = 60.0
+_PATIENCE_S = 3.0
 
 
 @dataclass
@@ -44,19 +50,51 @@ class Office:
         )
     )
 
-    async def do(self, what: Callable[[Keeping], T], who: str) -> T:
+    moving: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS))
+    """For what waits for the keeper, and may take hours: pages and wishes to keep do not queue behind it."""
+    asking: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    known: Mapping[str, Owner] = field(default_factory=dict)
+    restoring: set[bytes] = field(default_factory=set)
+    _asked: asyncio.Future[Mapping[str, Owner]] | None = None
+    _when: float = 0.0
+
+    async def do(self, what: Callable[[Keeping], T], who: str, *, moves: bool = False) -> T:
         """Do something with the keeper in a thread.
 
         Parameters
         ----------
         who : str
             For the audit log.
+        moves : bool
+            Whether it waits for the keeper.
         """
 
         def act() -> T:
             return what(Keeping(self.settings, who=who))
 
-        return await asyncio.get_running_loop().run_in_executor(self.threads, act)
+        threads = self.moving if moves else self.threads
+        return await asyncio.get_running_loop().run_in_executor(threads, act)
+
+    async def limit_of(self, home: str) -> int | None:
+        """What the profile of its owner gives to a home; None if it cannot be told just now.
+
+        Notes
+        -----
+        All people are asked for, so this is done once in a while for all who look; a page does not wait for Keycloak.
+        """
+        if self._asked is None or (self._asked.done() and time.monotonic() - self._when > _REMEMBERED_S):
+            self._when = time.monotonic()
+            self._asked = asyncio.get_running_loop().run_in_executor(self.asking, self._owners)
+        with contextlib.suppress(TimeoutError):
+            self.known = await asyncio.wait_for(asyncio.shield(self._asked), _PATIENCE_S)
+        owner = self.known.get(home)
+        return owner.storage if owner else None
+
+    def _owners(self) -> Mapping[str, Owner]:
+        try:
+            return Keeping(self.settings).owners() or {}
+        except CubeHubError:
+            return self.known
 
     def show(self, handler: RequestHandler, template: str, **more: Any) -> None:
         """Answer with a page."""

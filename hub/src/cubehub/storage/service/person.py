@@ -20,21 +20,13 @@ if TYPE_CHECKING:
 
 
 class _Mine(Handler):
-    async def with_mine(self, act: Callable[[Mine], Any]) -> Any:
+    async def with_mine(self, act: Callable[[Mine], Any], *, moves: bool = False) -> Any:
         home, name = self.own_home(), self.me.name
-        return await self.office.do(lambda keeping: act(Mine(keeping, home, name)), name)
+        return await self.office.do(lambda keeping: act(Mine(keeping, home, name)), name, moves=moves)
 
     async def describe(self) -> None:
-        limit = await self.office.do(self._limit, self.me.name)
+        limit = await self.office.limit_of(readable(self.own_home()))
         self.answer(await self.with_mine(lambda mine: mine.describe(limit)))
-
-    def _limit(self, keeping: Keeping) -> int | None:
-        """What the person's profile gives to their home; None if it cannot be told just now."""
-        try:
-            owner = (keeping.owners() or {}).get(readable(self.own_home()))
-        except CubeHubError:
-            return None
-        return owner.storage if owner else None
 
 
 class MineHandler(_Mine):
@@ -74,9 +66,18 @@ class RestoreHandler(_Mine):
     async def post(self) -> None:
         """Bring it back, or one file or folder of it."""
         sent = self.body()
-        number = _number(sent.get("number"))
+        number = a_number(sent.get("number"))
         only = a_path(sent["only"]) if sent.get("only") else None
-        done = await self.with_mine(lambda mine: mine.restore(number, only))
+        home, busy = self.own_home(), self.office.restoring
+        if home in busy:
+            raise CubeHubError(
+                "Something of yours is being brought back just now.", "Wait until it is there.", code="busy"
+            )
+        busy.add(home)
+        try:
+            done = await self.with_mine(lambda mine: mine.restore(number, only), moves=True)
+        finally:
+            busy.discard(home)
         self.answer({"restored": readable(done.path), "bytes": done.bytes})
 
 
@@ -85,12 +86,19 @@ class InsideHandler(_Mine):
 
     async def get(self) -> None:
         """List the first of it."""
-        number = _number(self.get_query_argument("number", ""))
+        number = a_number(self.get_query_argument("number", ""))
         self.answer({"entries": await self.with_mine(lambda mine: mine.inside(number))})
 
 
-def _number(value: object) -> int:
-    text = str(value)
+def a_number(value: object) -> int:
+    """The number of something that is away.
+
+    Raises
+    ------
+    BadInputError
+        It is none.
+    """
+    text = str(value) if isinstance(value, int | str) else ""
     if isinstance(value, bool) or not (text.isascii() and text.isdigit()) or len(text) > 12:
         raise BadInputError("number must be one of the list.", "See `away` in /api/mine.")
     return int(text)
