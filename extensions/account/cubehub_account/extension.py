@@ -6,11 +6,13 @@ import os
 import shlex
 from typing import Any
 
+from cubehub_account.coming import watch
 from cubehub_account.hub_link import HubLink
 from cubehub_account.memory import ledger
 from cubehub_account.provisioner import first_to_go
 from cubehub_account.routes import add_routes
 from cubehub_account.state import state
+from cubehub_account.storage import StorageLink
 
 
 def link(serverapp: Any) -> None:
@@ -48,4 +50,5 @@ def load(serverapp: Any) -> None:
     hub = HubLink(state().news, serverapp.log)
     if hub.possible:
         serverapp.io_loop.add_callback(hub.run)
+        serverapp.io_loop.add_callback(watch, StorageLink(), state().news)
     serverapp.log.info("cubehub_account: a kernel that is stopped for memory says so in its notebook")

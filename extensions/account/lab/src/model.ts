@@ -54,8 +54,8 @@ export type Level = 'ok' | 'high' | 'full' | 'unknown';
 /** The command that shows what fills the home. */
 export const OPEN_HOME = 'cubehub-account:open-home';
 
-/** Codes of the notices that a home fills up, from which the panel is one click away. */
-export const ABOUT_HOME: ReadonlySet<string> = new Set(['home_filling', 'home_full']);
+/** Codes of the notices about the home, from which the panel is one click away. */
+export const ABOUT_HOME: ReadonlySet<string> = new Set(['home_filling', 'home_full', 'cleanup_coming']);
 
 /** Share of the limit from which on the item turns amber, and red. */
 export const HIGH = 0.8;
