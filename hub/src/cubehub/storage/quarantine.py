@@ -32,6 +32,7 @@ from cubehub.storage.journal import (
     Move,
 )
 from cubehub.storage.kinds import ASKED, KEEP, MADE
+from cubehub.storage.quotas.attributes import suit
 from cubehub.storage.starting import kept_off
 from cubehub.storage.trees import Inside, folder_in, look_through, move, remove, settle
 
@@ -313,6 +314,7 @@ class Keeper:
             os.close(slot)
 
     def _return(self, made: Move, slot: int, parent: int, above: bytes, name: bytes) -> Outcome:
+        suit(parent, slot, ITEM)
         home_itself = parent == self._root
         names = (
             [name] if home_itself else [name, *(name + b".restored-%d" % n for n in range(1, _MOST_NAMES))]
