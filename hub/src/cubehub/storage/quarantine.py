@@ -254,13 +254,7 @@ class Keeper:
         if is_file:
             found = self._file(home, facts)
         elif entry.path:
-            with folder_in(parent, name) as item:
-                opened = os.fstat(item)
-                if opened.st_ino != entry.inode:
-                    raise SkippedError("it was exchanged for another one meanwhile")
-                if opened.st_uid != os.fstat(home).st_uid:
-                    raise SkippedError(_NOT_OWN)
-                found = look_through(item)
+            found = self._folder(home, parent, name, entry)
         else:
             found = look_through(home)
         if found.kept and entry.kind not in ASKED:
@@ -271,6 +265,20 @@ class Keeper:
             raise SkippedError("not all of it can be looked into")
         if why := self._in_use(home, found.inodes):
             raise SkippedError(why)
+        return found
+
+    @staticmethod
+    def _folder(home: int, parent: int, name: bytes, entry: Entry) -> Inside:
+        with folder_in(parent, name) as item:
+            facts = os.fstat(item)
+            if facts.st_ino != entry.inode:
+                raise SkippedError("it was exchanged for another one meanwhile")
+            if facts.st_uid != os.fstat(home).st_uid:
+                raise SkippedError(_NOT_OWN)
+            found = look_through(item)
+        if found.owners - {facts.st_uid, 0}:
+            # whoever may move a folder of others into a cache could have root remove what they may not
+            raise SkippedError("something in it belongs to somebody else")
         return found
 
     @staticmethod

@@ -76,6 +76,8 @@ class Inside:
     def __post_init__(self) -> None:
         self.inodes: set[tuple[int, int]] = set()
         """Device and inode of all of it."""
+        self.owners: set[int] = set()
+        """User ids of all of it."""
 
 
 def look_through(folder: int) -> Inside:
@@ -116,6 +118,7 @@ def _look_in(found: Inside, device: int, at: int) -> list[bytes]:
     own = beneath.look(at, b".")
     found.bytes += own.blocks * 512
     found.inodes.add((device, own.inode))
+    found.owners.add(own.owner)
     with os.scandir(b"/proc/self/fd/%d" % at) as entries:
         for entry in entries:
             try:
@@ -129,6 +132,7 @@ def _look_in(found: Inside, device: int, at: int) -> list[bytes]:
             found.kept = found.kept or entry.name == KEEP
             found.bytes += facts.blocks * 512
             found.inodes.add((device, facts.inode))
+            found.owners.add(facts.owner)
             if stat.S_ISREG(facts.mode):
                 found.newest = max(found.newest, facts.read, facts.written)
     return below
