@@ -17,6 +17,7 @@ from cubehub.storage.archivist import ARCHIVE, LISTING, Archivist
 from cubehub.storage.journal import ARCHIVED, EXPIRED, PURGED, QUARANTINED, RETURNED, Move
 from cubehub.storage.planning import Entry
 from cubehub.storage.quarantine import FOLDER, Keeper
+from cubehub.storage.quotas.attributes import project_of, set_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -415,3 +416,27 @@ def test_a_large_file_that_is_taken_out_does_not_fill_the_keepers_own_disk(
     assert place.do(lambda _k, a, j: a.copy_out(place.now(j), b"a.ipynb")).why == ""
     assert used
     assert place.state.stat().st_ino not in used
+
+
+@pytest.mark.needs("root", "mounts", "mkfs")
+@pytest.mark.parametrize("path", ["work", "work/deep/b.nc"])
+def test_what_comes_out_of_an_archive_goes_into_a_home_that_has_a_limit(
+    mounted: Callable[..., Path], path: str
+) -> None:
+    """A home with a project quota lets nothing of another project be moved into it."""
+    root = mounted("xfs")
+    place = Place(root, path, "large")
+    home = os.open(place.ana, os.O_RDONLY)
+    set_all(home, 1000)
+    os.close(home)
+    place.archive()
+    assert place.purge().why == ""
+    if path == "work":
+        done = place.do(lambda _k, a, j: a.copy_out(place.now(j), b"a.ipynb"))
+        assert (done.why, done.path) == ("", b"work/a.ipynb")
+    done = place.back()
+    assert done.why == ""
+    for file in (place.ana / os.fsdecode(done.path), place.ana / "work"):
+        at = os.open(file, os.O_RDONLY)
+        assert project_of(at).id == 1000, "it counts again"
+        os.close(at)

@@ -8,8 +8,10 @@ import pytest
 from cubehub.errors import BadInputError
 from cubehub.resources import resource
 from cubehub.storage.kinds import CACHES, MADE
+from cubehub.storage.notices.texts import Item
 from cubehub.storage.planning import COLUMNS, OF_HOMES, Entry, excess, read, write
 from cubehub.storage.policies import FILE, Policy, read_policy
+from cubehub.storage.tally import HomeTally
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,3 +106,12 @@ def test_a_policy_that_is_wrong_is_told(tmp_path: Path, text: str, said: str) ->
     (tmp_path / FILE).write_text(text)
     with pytest.raises(BadInputError, match=said):
         read_policy(tmp_path / FILE)
+
+
+def test_a_file_that_is_dated_before_all_times_stops_no_plan() -> None:
+    tally = HomeTally()
+    tally.count_large(20 * 2**30, -(2**61), b"big", 7)
+    ((size, newest, path, inode),) = tally.large
+    text = write([Entry(b"ana", path, "large", size, 1, newest, 100, inode)], [])
+    assert read(text, "plan")[0].newest == 0
+    assert Item("big", "large", size, newest).used == ""

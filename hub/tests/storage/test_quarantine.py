@@ -655,3 +655,12 @@ def test_a_folder_put_in_the_place_of_one_that_root_makes_is_not_given_away(plac
     assert "exchanges folders" in outcome.why
     assert (place.ana / "a").stat().st_uid == whose
     assert place.states() == [QUARANTINED]
+
+
+@pytest.mark.parametrize("what", ["deep/er", "deep/er/c"])
+def test_what_others_own_deep_in_a_cache_is_not_removed_with_it(place: Place, what: str) -> None:
+    fill(place.ana / ".cache" / "pip")
+    os.chown(place.ana / ".cache" / "pip" / what, 4321, 4321)
+    (outcome,) = place.away(entry(place.ana, ".cache/pip"))
+    assert outcome.why == "something in it belongs to somebody else"
+    assert place.quarantined() == []

@@ -25,6 +25,7 @@ from cubehub.storage.journal import (
 )
 from cubehub.storage.names import readable
 from cubehub.storage.quarantine import ITEM, Outcome, SkippedError
+from cubehub.storage.quotas.attributes import suit
 from cubehub.storage.trees import folder_in, look_through, move, remove
 
 if TYPE_CHECKING:
@@ -312,6 +313,7 @@ class Archivist:
         with self._keeper.home(made.home) as home:
             above = path.rpartition(b"/")[0]
             with self._keeper.made_again(home, above) as parent:
+                suit(parent, out, name)
                 for new in self._keeper.names_for(name):
                     try:
                         move(out, name, parent, new)

@@ -32,6 +32,7 @@ from cubehub.storage.journal import (
     Move,
 )
 from cubehub.storage.kinds import ASKED, KEEP, MADE
+from cubehub.storage.quotas.attributes import suit
 from cubehub.storage.starting import kept_off
 from cubehub.storage.trees import Inside, folder_in, look_through, move, remove, settle
 
@@ -253,13 +254,7 @@ class Keeper:
         if is_file:
             found = self._file(home, facts)
         elif entry.path:
-            with folder_in(parent, name) as item:
-                opened = os.fstat(item)
-                if opened.st_ino != entry.inode:
-                    raise SkippedError("it was exchanged for another one meanwhile")
-                if opened.st_uid != os.fstat(home).st_uid:
-                    raise SkippedError(_NOT_OWN)
-                found = look_through(item)
+            found = self._folder(home, parent, name, entry)
         else:
             found = look_through(home)
         if found.kept and entry.kind not in ASKED:
@@ -270,6 +265,20 @@ class Keeper:
             raise SkippedError("not all of it can be looked into")
         if why := self._in_use(home, found.inodes):
             raise SkippedError(why)
+        return found
+
+    @staticmethod
+    def _folder(home: int, parent: int, name: bytes, entry: Entry) -> Inside:
+        with folder_in(parent, name) as item:
+            facts = os.fstat(item)
+            if facts.st_ino != entry.inode:
+                raise SkippedError("it was exchanged for another one meanwhile")
+            if facts.st_uid != os.fstat(home).st_uid:
+                raise SkippedError(_NOT_OWN)
+            found = look_through(item)
+        if found.owners - {facts.st_uid, 0}:
+            # whoever may move a folder of others into a cache could have root remove what they may not
+            raise SkippedError("something in it belongs to somebody else")
         return found
 
     @staticmethod
@@ -324,6 +333,7 @@ class Keeper:
             os.close(slot)
 
     def _return(self, made: Move, slot: int, parent: int, above: bytes, name: bytes) -> Outcome:
+        suit(parent, slot, ITEM)
         home_itself = parent == self._root
         names = (
             [name] if home_itself else [name, *(name + b".restored-%d" % n for n in range(1, _MOST_NAMES))]

@@ -33,6 +33,8 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS rounds (id INTEGER PRIMARY KEY, started REAL NOT NULL, ended REAL, by TEXT NOT NULL,
   outcome TEXT NOT NULL, told TEXT NOT NULL);
 """
+_TURN_S, _OTHERS_S = 20.0, 1.0
+"""For so long a round archives before it lets others in, and for so long it lets them."""
 RUNNING, DONE, FAILED = "running", "done", "failed"
 
 
@@ -322,15 +324,15 @@ class _Steps:
     def _put_away(self) -> None:
         """Archive what people made, then remove from quarantine what is over the hold, and archives whose time is over."""
         keeping = self._keeping
+        archived: list[Outcome] = []
+        while self._archive_some(archived):
+            # whoever comes back to a home that is away, or wants something back, gets in between
+            time.sleep(_OTHERS_S)
+        self._count("archived", archived)
         with (
             keeping.keeper() as (keeper, made),
             keeping.archivist(keeper, made, self._reading) as archivist,
         ):
-            done = []
-            for self._item in keeping.to_archive(made):
-                self._check()
-                done.append(archivist.archive(self._item))
-            self._count("archived", done)
             for key, what, act in (
                 ("purged", keeping.to_purge(made), archivist.purge),
                 ("expired", keeping.to_expire(made), archivist.expire),
@@ -348,6 +350,21 @@ class _Steps:
             for one in erasing.due(keeping, made):
                 erasing.finished(keeping, keeper, archivist, made, one)
                 self._told["erased"] = self._told.get("erased", 0) + 1
+
+    def _archive_some(self, done: list[Outcome]) -> bool:
+        """Archive for a while; whether there is more."""
+        keeping, tried = self._keeping, {o.move for o in done}
+        with (
+            keeping.keeper() as (keeper, made),
+            keeping.archivist(keeper, made, self._reading) as archivist,
+        ):
+            until = time.monotonic() + _TURN_S
+            for self._item in [m for m in keeping.to_archive(made) if m.id not in tried]:
+                if time.monotonic() >= until:
+                    return True
+                self._check()
+                done.append(archivist.archive(self._item))
+        return False
 
     def _reading(self, _files: int, size: int) -> None:
         assert self._item is not None  # noqa: S101 - nothing is read before there is one

@@ -114,7 +114,8 @@ class HomeTally:
         unit.add(Unit(kind, inode, share))
 
     def count_large(self, size: int, newest: int, path: bytes, inode: int) -> None:
-        """Remember a large file, if it is among the largest."""
+        """Remember a large file, if it is among the largest. What its owner dates before 1970 was never used."""
+        newest = max(0, newest)
         if len(self.large) < MOST_LARGE:
             heapq.heappush(self.large, (size, newest, path, inode))
         else:

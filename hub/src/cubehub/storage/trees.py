@@ -76,6 +76,8 @@ class Inside:
     def __post_init__(self) -> None:
         self.inodes: set[tuple[int, int]] = set()
         """Device and inode of all of it."""
+        self.owners: set[int] = set()
+        """User ids of all of it."""
 
 
 def look_through(folder: int) -> Inside:
@@ -115,6 +117,7 @@ def _look_in(found: Inside, at: int) -> list[bytes]:
     own = beneath.look(at, b".")
     found.bytes += own.blocks * 512
     found.inodes.add((own.device, own.inode))
+    found.owners.add(own.owner)
     with os.scandir(b"/proc/self/fd/%d" % at) as entries:
         for entry in entries:
             try:
@@ -129,6 +132,7 @@ def _look_in(found: Inside, at: int) -> list[bytes]:
             found.bytes += facts.blocks * 512
             # each with its own device: a volume of btrfs or a layer below an overlay has another one
             found.inodes.add((facts.device, facts.inode))
+            found.owners.add(facts.owner)
             if stat.S_ISREG(facts.mode):
                 found.newest = max(found.newest, facts.read, facts.written)
     return below

@@ -108,6 +108,40 @@ def set_all(home: int, project: int) -> int:
     return left
 
 
+def suit(to: int, at: int, name: bytes) -> None:
+    """Give what is to be moved into a folder the project id that the folder asks for; nothing where it asks for none.
+
+    Parameters
+    ----------
+    to : int
+        Descriptor of the folder that it is going to be in.
+    at : int
+        Descriptor of the folder in which it is now, to which nobody else writes.
+    """
+    try:
+        wanted = project_of(to)
+    except OSError:
+        return  # the file system has none
+    if not wanted.inherits:
+        return
+    facts = os.stat(name, dir_fd=at, follow_symlinks=False)
+    if stat.S_ISDIR(facts.st_mode):
+        item = beneath.open_folder(at, name)
+    elif stat.S_ISREG(facts.st_mode):
+        item = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+    else:
+        return
+    try:
+        if project_of(item).id == wanted.id:
+            return
+        if stat.S_ISDIR(facts.st_mode):
+            set_all(item, wanted.id)
+        else:
+            set_project(item, wanted.id, inherits=False)
+    finally:
+        os.close(item)
+
+
 def _names(folder: int) -> list[tuple[bytes, bool]]:
     """What is in a folder, and whether it is a folder."""
     with os.scandir(b"/proc/self/fd/%d" % folder) as entries:
