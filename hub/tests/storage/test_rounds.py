@@ -334,6 +334,31 @@ def test_a_round_is_due_a_day_after_the_last_began_and_not_at_once_after_a_start
     assert not schedule.is_due()
 
 
+def test_a_mail_that_did_not_go_is_tried_again_between_rounds_and_by_one_sender(platform: Platform) -> None:
+    config = platform.settings.config
+    assert config is not None
+    (config / "cubehub.yaml").write_text("mail: {server: 127.0.0.1, port: 1, security: none}\n")
+    told = platform.round()
+    assert (told["sent"], told["mails_waiting"]) == (0, 1)
+    schedule = Schedule(platform.settings, now=lambda: platform.at)
+    (config / "cubehub.yaml").write_text("mail: {server: page}\n")
+
+    def sent() -> list[str]:
+        with record.opened(platform.settings.state) as told:
+            return [m.state for m in told.outbox.newest()]
+
+    schedule.send()
+    assert sent() == ["waiting"], "not at once again"
+    platform.at += 3600
+    lock = os.open(platform.settings.state / "mail.lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    schedule.send()
+    assert sent() == ["waiting"]
+    os.close(lock)
+    schedule.send()
+    assert sent() == ["sent"]
+
+
 def test_a_round_begun_by_hand_is_a_process_and_two_are_refused(platform: Platform) -> None:
     async def act() -> None:
         schedule = Schedule(platform.settings, [sys.executable, "-c", "import time; time.sleep(30)"])

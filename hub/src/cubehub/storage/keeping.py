@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import time
@@ -40,6 +41,7 @@ _KEPT = "its owner keeps it"
 
 
 log = logging.getLogger("cubehub.storage")
+_SENDING = "mail.lock"
 
 
 @dataclass(frozen=True)
@@ -186,9 +188,24 @@ class Keeping:
         return telling.Post(self.settings.mail(), self.settings.links(), self.settings.title(), self.now())
 
     async def send(self) -> Told:
-        """Send the mails that wait."""
+        """Send the mails that wait. One sender at a time: what another one is sending is not cut off."""
+        lock = os.open(self.settings.state / _SENDING, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return Told(why="Another program sends mails just now.")
+            with record.opened(self.settings.state) as told:
+                return await send_due(told.outbox, self.settings.mail(), self.now)
+        finally:
+            os.close(lock)
+
+    def has_mail(self) -> bool:
+        """Whether a mail may be tried now."""
+        if not self.settings.mail().server or not (self.settings.state / record.FILE).exists():
+            return False
         with record.opened(self.settings.state) as told:
-            return await send_due(told.outbox, self.settings.mail(), self.now)
+            return bool(told.outbox.due(self.now()))
 
     # What is moved
 

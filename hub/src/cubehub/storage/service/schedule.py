@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cubehub.errors import CubeHubError
+from cubehub.storage.keeping import Keeping
 from cubehub.storage.rounds import History, paused
 
 if TYPE_CHECKING:
@@ -91,6 +92,15 @@ class Schedule:
                 "a round by %s did not end well: %s", by, " ".join(said.decode(errors="replace").split())
             )
 
+    def send(self) -> None:
+        """Try mails again that did not go in a round: the mail server may be back long before the next one."""
+        try:
+            keeping = Keeping(self._settings, now=self._now)
+            if keeping.has_mail():
+                asyncio.run(keeping.send())
+        except (CubeHubError, OSError) as error:
+            log.warning("mails wait: %s", error)
+
     async def run(self) -> None:
         """Look again and again whether it is time, until cancelled."""
         try:
@@ -101,6 +111,7 @@ class Schedule:
                         self.begin("the schedule")
                 except CubeHubError as error:
                     log.warning("no round: %s %s", error.message, error.hint)
+                await asyncio.to_thread(self.send)
         finally:
             await self._end()
 
