@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cubehub.storage.quotas import BtrfsQuota, Ext4Quota, QuotaError, XfsQuota, attributes, find, project_ids
-from cubehub.storage.quotas.claims import claim_size
 from cubehub.storage.quotas.homes import HomeLimits
 from cubehub.storage.quotas.mounts import Mount, kernel_has, read_mount
 from cubehub.storage.quotas.none import NoQuota
@@ -460,26 +459,6 @@ def test_what_a_kernel_was_built_with(tmp_path: Path) -> None:
         }
         assert has == {"CONFIG_A": True, "CONFIG_B": False, "CONFIG_AB": True}
     assert kernel_has("CONFIG_A", (tmp_path / "none",)) is None
-
-
-def claim(asked: str, given: str | None = None) -> dict[str, object]:
-    status = {"capacity": {"storage": given}} if given else {}
-    return {"spec": {"resources": {"requests": {"storage": asked}}}, "status": status}
-
-
-def test_a_claim_grows_where_it_can_and_never_shrinks() -> None:
-    gib = 2**30
-    assert claim_size(claim("10Gi", "10Gi"), 10 * gib, expands=True).patch is None
-    grown = claim_size(claim("10Gi", "12Gi"), 50 * gib, expands=True)
-    assert grown.has == 12 * gib
-    assert grown.patch == {"spec": {"resources": {"requests": {"storage": str(50 * gib)}}}}
-    assert claim_size(claim("10Gi", "12Gi"), 11 * gib, expands=True).patch is None, "it has that already"
-    assert "no claim grow" in claim_size(claim("10Gi"), 50 * gib, expands=False).reason
-    smaller = claim_size(claim("50Gi", "50Gi"), 10 * gib, expands=True)
-    assert smaller.patch is None
-    assert "smaller" in smaller.reason
-    with pytest.raises(ValueError, match="no size"):
-        claim_size({"spec": {}}, gib, expands=True)
 
 
 def test_without_any_the_homes_share_the_disk(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from kubernetes_asyncio.client import ApiException
 from kubespawner.clients import shared_client
 from traitlets import Bool, Float, TraitError, Unicode, validate
 
+from cubehub_spawner._kube_claims import grow_claim
 from cubehub_spawner._kube_defaults import PodDefaults
 from cubehub_spawner._kube_names import ACCOUNT_LABEL, PROFILE_LABEL, claim_name, namespace_name
 from cubehub_spawner._kube_pod import SERVER, Pod, faults, fit, quantity
@@ -123,6 +124,8 @@ class ProfileKubeSpawner(EntitledSpawner, PodDefaults):
         try:
             self._claim()
             address: str = await super().start()
+            # after the namespace's quota has followed the profile
+            await grow_claim(self.api, self.namespace, self.pvc_name, self.granted_storage, self.log)
         except SpawnerError as error:
             self.log.error("%s: %s", error.code, error.message)  # noqa: TRY400 - expected; the page says it too
             self.refuse(Refusal(error.code, error.message, error.hint))
