@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cubehub.entitlements.rules import WRITE_SCOPE
+from cubehub.errors import CubeHubError
 from cubehub.storage import rounds
 from cubehub.storage import scan as scanning
 from cubehub.storage.deciding import Kept, Owner
@@ -24,6 +26,7 @@ from cubehub.storage.settings import StorageSettings
 from tornado.httpclient import AsyncHTTPClient
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
+from tornado.web import HTTPError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,3 +213,24 @@ def test_whoever_waits_for_the_keeper_or_for_keycloak_keeps_nobody_from_their_pa
     asyncio.run(act())
     for threads in (office.threads, office.moving, office.asking):
         threads.shutdown()
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("broken"), CubeHubError("The disk fails."), HTTPError(500, "x")]
+)
+@pytest.mark.parametrize("what", ["keep", "unsubscribe"])
+def test_a_link_in_a_mail_is_in_no_log(
+    ask: Callable[..., HTTPResponse], settings: StorageSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    error: Exception, what: str,
+) -> None:  # fmt: skip
+    def fail(*_: object) -> None:
+        raise error
+
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(record, "opened", fail)
+    token = getattr(settings.links(), what)(7).rpartition("/")[2]
+    assert ask(f"/{what}/{token}").code == 500
+    ask(f"/{what}/{token}x")
+    said = caplog.text
+    assert what in said
+    assert token not in said
