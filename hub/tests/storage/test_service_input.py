@@ -17,7 +17,7 @@ from cubehub.storage import scan as scanning
 from cubehub.storage.deciding import Kept, Owner
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.notices import record
-from cubehub.storage.planning import COLUMNS
+from cubehub.storage.planning import COLUMNS, Entry
 from cubehub.storage.results import Results
 from cubehub.storage.service.app import make_app
 from cubehub.storage.service.office import Office
@@ -112,6 +112,7 @@ BAD: list[tuple[str, object]] = [
             {"path": "a", "days": -1}, {"path": "a", "days": 1.5}, {"path": "a", "days": True}, {"path": "a", "days": "7"},
         )
     ),
+    *(("/api/admin/undo", {"run": run}) for run in (True, "x", -1, [1], 99)),
     *(("/api/mine/let-go", sent) for sent in ({"path": "\ud800"}, {"path": "never kept"}, {"path": 1})),
     *(
         ("/api/mine/restore", sent)
@@ -234,3 +235,20 @@ def test_a_link_in_a_mail_is_in_no_log(
     said = caplog.text
     assert what in said
     assert token not in said
+
+
+def test_only_the_run_that_was_seen_is_undone(
+    ask: Callable[..., HTTPResponse], settings: StorageSettings
+) -> None:
+    place = settings.homes / "ana" / "runs"
+    with Keeping(settings).keeper() as (keeper, made):
+        for name in ("1", "2"):
+            (place / name).mkdir(parents=True)
+            inode = (place / name).stat().st_ino
+            entry = Entry(b"ana", f"runs/{name}".encode(), "pip", 1, 1, 0, 100, inode)
+            run = made.begin_run("", "", 0)
+            assert keeper.quarantine(run, entry).why == ""
+    got = ask("/api/admin/undo", {"run": run - 1})
+    assert (got.code, b"Another run" in got.body) == (400, True)
+    assert ask("/api/admin/undo", {"run": run}).code == 200
+    assert [p.name for p in place.iterdir()] == ["2"]
