@@ -458,3 +458,27 @@ def test_what_cannot_be_packed_does_not_keep_others_from_it(
     errors.append(StoreError("The place for archives is away.", ""))
     with pytest.raises(StoreError):
         place.archive()
+
+
+def test_an_archive_that_is_not_of_this_move_is_left_alone(place: Place) -> None:
+    place.archive()
+    move = place.move()
+    assert place.purge().why == ""
+    before = {p.name: p.read_bytes() for p in place.store.iterdir()}
+    with journal.opened(
+        place.state
+    ) as made:  # as after a record that was lost: the same number, and the same inode
+        made._made.execute("DELETE FROM moves")
+        made._made.commit()
+    (place.ana / "work").mkdir()
+    (place.ana / "work" / "new").write_text("new")
+    os.utime(place.ana / "work" / "new", (OLD, OLD))
+    inode = (place.ana / "work").stat().st_ino
+    entry = Entry(b"ana", b"work", "scratch", 1, 1, OLD, 2_000_000, inode)
+    assert place.do(lambda k, _a, j: k.quarantine(j.begin_run("", "", 0), entry)).why == ""
+    with journal.opened(place.state) as made:
+        made._made.execute("UPDATE moves SET inode = ?", (move.inode,))
+        made._made.commit()
+    assert place.move().id == move.id
+    assert place.archive().why == ""
+    assert before.items() <= {p.name: p.read_bytes() for p in place.store.iterdir()}.items()

@@ -118,7 +118,9 @@ class Archivist:
             The store does not do what it should: the next would fail as well.
         """
         store = self._the_store()
-        name = f"{made.id}-{made.inode}"
+        # The same at each try, and of no other move: numbers begin anew where a record was lost, each home on btrfs has
+        # the same inode, and somebody may give two platforms one bucket
+        name = f"{made.id}-{made.inode}-{made.at * 1000:.0f}"
         try:
             slot = self._keeper.slot(made.id)
         except FileNotFoundError:
