@@ -252,3 +252,18 @@ def test_only_the_run_that_was_seen_is_undone(
     assert (got.code, b"Another run" in got.body) == (400, True)
     assert ask("/api/admin/undo", {"run": run}).code == 200
     assert [p.name for p in place.iterdir()] == ["2"]
+
+
+@pytest.mark.parametrize("path", ["/api/mine", "/", "/admin/"])
+def test_a_hub_that_is_down_is_told_without_its_address(
+    ask: Callable[..., HTTPResponse], monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    async def down(*_: object, **__: object) -> None:
+        raise HTTPError(500, "Failed to connect to Hub API at %r", "http://10.0.0.7:8081/hub/api")
+
+    monkeypatch.setattr(Auth, "user_for_token", down)
+    got = ask(path)
+    assert got.code == 500
+    assert b"The Hub does not answer" in got.body
+    assert b"10.0.0.7" not in got.body
+    assert b"Failed to connect" not in got.body

@@ -220,6 +220,9 @@ class Handler(RequestHandler):
         elif isinstance(error, SpawnerError):
             self.set_status(503)
             told = (error.code, error.message, error.hint)
+        elif isinstance(error, HTTPError) and status_code >= 500:
+            # of whom asks the Hub about tokens; its own words have addresses inside of the platform
+            told = ("hub_down", "The Hub does not answer.", "Try again in a minute.")
         elif isinstance(error, HTTPError):
             told = (
                 {403: "forbidden", 404: "not_found", 405: "bad_method"}.get(status_code, "bad_input"),
