@@ -314,6 +314,11 @@ class Keeper:
         except OSError as error:
             return Outcome(made.home, made.path, 0, _why(error), made.id)
 
+    def take_back(self, number: int) -> Outcome:
+        """Put back what was moved just now."""
+        (made,) = [one for one in self._journal.moves(QUARANTINED) if one.id == number]
+        return self.put_back(made)
+
     def _with_slot(self, made: Move, parent: int, above: bytes, name: bytes) -> Outcome:
         slot = self.slot(made.id)
         try:
