@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import inside, journal
-from cubehub.storage.archive import StoreError, opened
+from cubehub.storage.archive import ChangedError, StoreError, opened
 from cubehub.storage.archivist import ARCHIVE, LISTING, Archivist
 from cubehub.storage.journal import ARCHIVED, EXPIRED, PURGED, QUARANTINED, RETURNED, Move
 from cubehub.storage.planning import Entry
@@ -440,3 +440,45 @@ def test_what_comes_out_of_an_archive_goes_into_a_home_that_has_a_limit(
         at = os.open(file, os.O_RDONLY)
         assert project_of(at).id == 1000, "it counts again"
         os.close(at)
+
+
+def test_what_cannot_be_packed_does_not_keep_others_from_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors: list[Exception] = [ChangedError("It changes all the time."), OSError(5, "Input/output error")]
+
+    def broken(*_: object, **__: object) -> None:
+        raise errors[0]
+
+    monkeypatch.setattr("cubehub.storage.archivist.pack", broken)
+    for why in ("It changes all the time", "Input/output error"):
+        assert place.archive().why == why
+        assert (place.move().state, list(place.store.iterdir())) == (QUARANTINED, [])
+        errors.pop(0)
+    errors.append(StoreError("The place for archives is away.", ""))
+    with pytest.raises(StoreError):
+        place.archive()
+
+
+def test_an_archive_that_is_not_of_this_move_is_left_alone(place: Place) -> None:
+    place.archive()
+    move = place.move()
+    assert place.purge().why == ""
+    before = {p.name: p.read_bytes() for p in place.store.iterdir()}
+    with journal.opened(
+        place.state
+    ) as made:  # as after a record that was lost: the same number, and the same inode
+        made._made.execute("DELETE FROM moves")
+        made._made.commit()
+    (place.ana / "work").mkdir()
+    (place.ana / "work" / "new").write_text("new")
+    os.utime(place.ana / "work" / "new", (OLD, OLD))
+    inode = (place.ana / "work").stat().st_ino
+    entry = Entry(b"ana", b"work", "scratch", 1, 1, OLD, 2_000_000, inode)
+    assert place.do(lambda k, _a, j: k.quarantine(j.begin_run("", "", 0), entry)).why == ""
+    with journal.opened(place.state) as made:
+        made._made.execute("UPDATE moves SET inode = ?", (move.inode,))
+        made._made.commit()
+    assert place.move().id == move.id
+    assert place.archive().why == ""
+    assert before.items() <= {p.name: p.read_bytes() for p in place.store.iterdir()}.items()

@@ -65,7 +65,7 @@ class Loop:
             with journal.opened(self.state) as made:
                 keeper = Keeper(self.homes, made, lambda *_: "")
                 try:
-                    archivist = Archivist(keeper, made, store, self.state)
+                    archivist = Archivist(keeper, made, store)
                     keeper.recover()
                     archivist.recover()
                     return act(keeper, archivist, made)
@@ -134,7 +134,7 @@ os.utime(file, (1, 1))
 store = opened(root / "store" / "kept")
 with journal.opened(root / "state") as made:
     keeper = Keeper(root / "homes", made, lambda *_: "")
-    archivist = Archivist(keeper, made, store, root / "state")
+    archivist = Archivist(keeper, made, store)
     entry = Entry(b"ana", b"work", "scratch", 1, 1, 1, 100, file.parent.stat().st_ino)
     assert keeper.quarantine(made.begin_run("", "", 0), entry).why == ""
     (move,) = made.moves(*journal.STATES)

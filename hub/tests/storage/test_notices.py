@@ -18,6 +18,7 @@ from cubehub.storage.links import Links
 from cubehub.storage.notices import record
 from cubehub.storage.notices.texts import Item, Letter, write
 from cubehub.storage.people import People, merge
+from cubehub.storage.quarantine import Keeper
 from cubehub.storage.results import Results
 from cubehub.storage.settings import StorageSettings
 from hypothesis import HealthCheck, given, settings
@@ -214,6 +215,26 @@ def test_a_keep_while_a_run_goes_on_counts_and_for_caches_too(platform: Platform
         done = [platform.keeping.move(keeper, run, e, waiting) for e in entries]
     assert {o.why for o in done} == {"its owner keeps it"}
     assert set(platform.keeping.waiting(entries).values()) == {"its owner keeps it"}
+
+
+def test_a_keep_while_the_thing_is_looked_through_counts_too(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in (0, 11, 14):
+        platform.at = START + day * DAY
+        platform.day()
+
+    real = Keeper.account_of
+
+    def keep(keeper: Keeper, home: bytes) -> str | None:
+        with record.opened(platform.keeping.settings.state) as told:
+            told.keep(Kept(b"ana", b"", platform.at + DAY, "you"), "ana", platform.at)
+        return real(keeper, home)
+
+    # asked for after all of it was looked through, right before it is moved
+    monkeypatch.setattr(Keeper, "account_of", keep)
+    assert [o.why for o in platform.apply()] == ["its owner keeps it"]
+    assert platform.file.exists()
 
 
 def test_a_home_whose_owner_is_here_by_now_is_not_moved_by_an_older_plan(tmp_path: Path) -> None:

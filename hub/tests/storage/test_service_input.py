@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cubehub.entitlements.rules import WRITE_SCOPE
+from cubehub.errors import CubeHubError
 from cubehub.storage import rounds
 from cubehub.storage import scan as scanning
 from cubehub.storage.deciding import Kept, Owner
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.notices import record
-from cubehub.storage.planning import COLUMNS
+from cubehub.storage.planning import COLUMNS, Entry
 from cubehub.storage.results import Results
 from cubehub.storage.service.app import make_app
 from cubehub.storage.service.office import Office
@@ -24,6 +26,7 @@ from cubehub.storage.settings import StorageSettings
 from tornado.httpclient import AsyncHTTPClient
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
+from tornado.web import HTTPError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,6 +112,7 @@ BAD: list[tuple[str, object]] = [
             {"path": "a", "days": -1}, {"path": "a", "days": 1.5}, {"path": "a", "days": True}, {"path": "a", "days": "7"},
         )
     ),
+    *(("/api/admin/undo", {"run": run}) for run in (True, "x", -1, [1], 99)),
     *(("/api/mine/let-go", sent) for sent in ({"path": "\ud800"}, {"path": "never kept"}, {"path": 1})),
     *(
         ("/api/mine/restore", sent)
@@ -210,3 +214,56 @@ def test_whoever_waits_for_the_keeper_or_for_keycloak_keeps_nobody_from_their_pa
     asyncio.run(act())
     for threads in (office.threads, office.moving, office.asking):
         threads.shutdown()
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("broken"), CubeHubError("The disk fails."), HTTPError(500, "x")]
+)
+@pytest.mark.parametrize("what", ["keep", "unsubscribe"])
+def test_a_link_in_a_mail_is_in_no_log(
+    ask: Callable[..., HTTPResponse], settings: StorageSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    error: Exception, what: str,
+) -> None:  # fmt: skip
+    def fail(*_: object) -> None:
+        raise error
+
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(record, "opened", fail)
+    token = getattr(settings.links(), what)(7).rpartition("/")[2]
+    assert ask(f"/{what}/{token}").code == 500
+    ask(f"/{what}/{token}x")
+    said = caplog.text
+    assert what in said
+    assert token not in said
+
+
+def test_only_the_run_that_was_seen_is_undone(
+    ask: Callable[..., HTTPResponse], settings: StorageSettings
+) -> None:
+    place = settings.homes / "ana" / "runs"
+    with Keeping(settings).keeper() as (keeper, made):
+        for name in ("1", "2"):
+            (place / name).mkdir(parents=True)
+            inode = (place / name).stat().st_ino
+            entry = Entry(b"ana", f"runs/{name}".encode(), "pip", 1, 1, 0, 100, inode)
+            run = made.begin_run("", "", 0)
+            assert keeper.quarantine(run, entry).why == ""
+    got = ask("/api/admin/undo", {"run": run - 1})
+    assert (got.code, b"Another run" in got.body) == (400, True)
+    assert ask("/api/admin/undo", {"run": run}).code == 200
+    assert [p.name for p in place.iterdir()] == ["2"]
+
+
+@pytest.mark.parametrize("path", ["/api/mine", "/", "/admin/"])
+def test_a_hub_that_is_down_is_told_without_its_address(
+    ask: Callable[..., HTTPResponse], monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    async def down(*_: object, **__: object) -> None:
+        raise HTTPError(500, "Failed to connect to Hub API at %r", "http://10.0.0.7:8081/hub/api")
+
+    monkeypatch.setattr(Auth, "user_for_token", down)
+    got = ask(path)
+    assert got.code == 500
+    assert b"The Hub does not answer" in got.body
+    assert b"10.0.0.7" not in got.body
+    assert b"Failed to connect" not in got.body

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import beneath
-from cubehub.storage.archive import ChangedError, Seal, pack, unchanged, unpack, verify
+from cubehub.storage.archive import ChangedError, Seal, StoreError, pack, unchanged, unpack, verify
 from cubehub.storage.journal import (
     ARCHIVED,
     ARCHIVING,
@@ -118,7 +118,9 @@ class Archivist:
             The store does not do what it should: the next would fail as well.
         """
         store = self._the_store()
-        name = f"{made.id}-{made.inode}"
+        # The same at each try, and of no other move: numbers begin anew where a record was lost, each home on btrfs has
+        # the same inode, and somebody may give two platforms one bucket
+        name = f"{made.id}-{made.inode}-{made.at * 1000:.0f}"
         try:
             slot = self._keeper.slot(made.id)
         except FileNotFoundError:
@@ -141,12 +143,15 @@ class Archivist:
             size = packed.bytes + packed.manifest_bytes
             self._journal.archive(made.id, ARCHIVED, name, packed.seal.archive, packed.seal.manifest, size)
             self._step("archived")
-        except (CubeHubError, OSError):
+        except (CubeHubError, OSError) as error:
             self._journal.archive(made.id, QUARANTINED, None)
             for ending in (ARCHIVE, LISTING):
                 with suppress(CubeHubError):
                     store.delete(name + ending)
-            raise
+            if isinstance(error, StoreError):
+                raise
+            # of this one alone, such as one that somebody still changes: the others must not wait for it
+            return Outcome(made.home, made.path, 0, _said(error), made.id)
         finally:
             os.close(slot)
         return Outcome(made.home, made.path, made.bytes, move=made.id)
@@ -329,6 +334,11 @@ class Archivist:
                 "No place for archives is set.", "Name one in storage.yaml: archive.to.", code="no_archive"
             )
         return self._store
+
+
+def _said(error: CubeHubError | OSError) -> str:
+    text = error.message.rstrip(".") if isinstance(error, CubeHubError) else error.strerror
+    return text or type(error).__name__
 
 
 def _seal(made: Move) -> Seal:

@@ -6,10 +6,11 @@ import fcntl
 import os
 import sqlite3
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from cubehub.errors import CubeHubError
+from cubehub.storage import inodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +90,11 @@ class Move:
         return self.state in IN_QUARANTINE or (self.state == PURGED and self.seal is not None)
 
 
+def _move(row: tuple[Any, ...]) -> Move:
+    found = Move(*row)
+    return found if found.inode >= 0 else replace(found, inode=inodes.known(found.inode))
+
+
 class Journal:
     """The record in the keeper's folder. Open it with `opened`: one keeper at a time.
 
@@ -127,7 +133,7 @@ class Journal:
                 made.execute(
                     "INSERT INTO moves (id, run, home, path, kind, bytes, files, inode, state, at, account)"
                     " VALUES ((SELECT max(coalesce(max(id), 0), ?) + 1 FROM moves), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (above, run, home, path, kind, size, files, inode, INTENDED, at, account),
+                    (above, run, home, path, kind, size, files, inodes.stored(inode), INTENDED, at, account),
                 ).lastrowid
                 or 0
             )
@@ -150,7 +156,7 @@ class Journal:
     def found(self, move: int, inode: int) -> None:
         """Write down that a move has taken another one than it was to take."""
         with self._made as made:
-            made.execute("UPDATE moves SET inode = ? WHERE id = ?", (inode, move))
+            made.execute("UPDATE moves SET inode = ? WHERE id = ?", (inodes.stored(inode), move))
 
     def archive(
         self,
@@ -178,12 +184,12 @@ class Journal:
         marks = ", ".join("?" * len(states))
         found = f"SELECT {_COLUMNS} FROM moves WHERE state IN ({marks}) ORDER BY id"  # noqa: S608 - marks
         rows = self._made.execute(found, states)
-        return [Move(*row) for row in rows]
+        return [_move(row) for row in rows]
 
     def of_run(self, run: int) -> list[Move]:
         """All moves of a run."""
         rows = self._made.execute(f"SELECT {_COLUMNS} FROM moves WHERE run = ? ORDER BY id", (run,))  # noqa: S608 - as above
-        return [Move(*row) for row in rows]
+        return [_move(row) for row in rows]
 
     def last_run(self) -> int | None:
         """The newest run that has moved something."""

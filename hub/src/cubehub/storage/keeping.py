@@ -329,6 +329,9 @@ class Keeping:
         if why:
             return Outcome(entry.home, entry.path, 0, why)
         done = keeper.quarantine(run, entry)
+        if not done.why and entry.kind not in ASKED and self._kept_by_now(entry):
+            back = keeper.take_back(done.move)  # kept while a large home was looked through
+            return Outcome(entry.home, entry.path, 0, _KEPT if not back.why else f"{_KEPT}: {back.why}")
         if not done.why and entry.kind in MADE:
             with record.opened(self.settings.state) as told, told.transaction:
                 for one in told.open_ones(entry.home):

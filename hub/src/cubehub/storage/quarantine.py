@@ -325,6 +325,11 @@ class Keeper:
         if owner != os.fstat(home).st_uid:
             raise SkippedError("the home belongs to somebody else by now")
 
+    def take_back(self, number: int) -> Outcome:
+        """Put back what was moved just now."""
+        (made,) = [one for one in self._journal.moves(QUARANTINED) if one.id == number]
+        return self.put_back(made)
+
     def _with_slot(self, made: Move, parent: int, above: bytes, name: bytes) -> Outcome:
         slot = self.slot(made.id)
         try:

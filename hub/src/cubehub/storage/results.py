@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cubehub.errors import CubeHubError
+from cubehub.storage import inodes
 from cubehub.storage.names import readable
 from cubehub.storage.tally import Share, biggest
 
@@ -217,7 +218,10 @@ class Results:
                 f" WHERE scan = ?{where} ORDER BY bytes DESC, name",
                 given,
             )
-            return [Home(name, *rest, caches.get(name, {}), inode) for name, *rest, inode in rows]  # type: ignore[call-arg]
+            return [
+                Home(name, size, files, folders, newest, unread, caches.get(name, {}), inodes.known(inode))
+                for name, size, files, folders, newest, unread, inode in rows
+            ]
 
     def units(self, scan: int) -> list[FoundUnit]:
         """Caches and trash of a scan by folder, by home and path."""
@@ -225,7 +229,10 @@ class Results:
             rows = made.execute(
                 "SELECT home, path, kind, inode, bytes, files, newest FROM units WHERE scan = ? ORDER BY home, path", (scan,)
             )  # fmt: skip
-            return [FoundUnit(*row) for row in rows]
+            return [
+                FoundUnit(home, path, kind, inodes.known(inode), size, files, newest)
+                for home, path, kind, inode, size, files, newest in rows
+            ]
 
     def large(self, scan: int) -> list[FoundFile]:
         """Large files of a scan, by home and path."""
@@ -234,7 +241,10 @@ class Results:
                 "SELECT home, path, inode, bytes, newest FROM large WHERE scan = ? ORDER BY home, path",
                 (scan,),
             )
-            return [FoundFile(*row) for row in rows]
+            return [
+                FoundFile(home, path, inodes.known(inode), size, newest)
+                for home, path, inode, size, newest in rows
+            ]
 
     def kept(self, scan: int) -> list[tuple[str, str]]:
         """Home and path of each folder that its owner keeps by a file in it."""
@@ -286,7 +296,7 @@ def _rows(number: int, scan: Scan) -> Iterator[tuple[str, list[tuple[Any, ...]]]
                     tally.folders,
                     tally.own.newest,
                     tally.unread_count,
-                    tally.inode,
+                    inodes.stored(tally.inode),
                 )
             ],
         )
@@ -298,7 +308,16 @@ def _rows(number: int, scan: Scan) -> Iterator[tuple[str, list[tuple[Any, ...]]]
         yield (
             "units",
             [
-                (number, home, readable(path), u.kind, u.inode, u.share.bytes, u.share.files, u.share.newest)
+                (
+                    number,
+                    home,
+                    readable(path),
+                    u.kind,
+                    inodes.stored(u.inode),
+                    u.share.bytes,
+                    u.share.files,
+                    u.share.newest,
+                )
                 for path, u in tally.units.items()
                 if u.inode
             ],
@@ -306,7 +325,7 @@ def _rows(number: int, scan: Scan) -> Iterator[tuple[str, list[tuple[Any, ...]]]
         yield (
             "large",
             [
-                (number, home, readable(path), size, newest, inode)
+                (number, home, readable(path), size, newest, inodes.stored(inode))
                 for size, newest, path, inode in tally.large
             ],
         )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from cubehub_spawner.names import home_name
 
 from cubehub.errors import CubeHubError
 from cubehub.mail.outbox import SENT, Outbox
 from cubehub.mail.outbox import TABLES as OUTBOX_TABLES
+from cubehub.storage import inodes
 from cubehub.storage.deciding import Kept
 
 if TYPE_CHECKING:
@@ -77,6 +78,11 @@ class Noticed:
         )
 
 
+def _noticed(row: tuple[Any, ...]) -> Noticed:
+    found = Noticed(*row)
+    return found if found.inode >= 0 else replace(found, inode=inodes.known(found.inode))
+
+
 class Record:
     """The database, open."""
 
@@ -106,14 +112,24 @@ class Record:
             f" WHERE {where} ORDER BY noticed.id",
             (SENT, SENT, *given),
         )
-        return [Noticed(*row) for row in rows]
+        return [_noticed(row) for row in rows]
 
     def begin(self, entry: Entry, at: float, due: float, mail: int | None) -> int:
         """Remember that somebody is told, in the caller's transaction."""
         return int(
             self._made.execute(
                 "INSERT INTO noticed (home, path, kind, inode, bytes, newest, begun, due, first) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (entry.home, entry.path, entry.kind, entry.inode, entry.bytes, entry.newest, at, due, mail),
+                (
+                    entry.home,
+                    entry.path,
+                    entry.kind,
+                    inodes.stored(entry.inode),
+                    entry.bytes,
+                    entry.newest,
+                    at,
+                    due,
+                    mail,
+                ),
             ).lastrowid
             or 0
         )

@@ -99,6 +99,8 @@ class Handler(RequestHandler):
     """Whether it is a page: then people are sent to log in, and are told errors in words."""
     open_to_all = False
     """Whether nobody is asked who they are; a link in a mail says enough."""
+    secret_address = False
+    """Whether knowing the address is all that one needs."""
     me: Visitor
 
     def initialize(self, office: Office) -> None:
@@ -195,9 +197,19 @@ class Handler(RequestHandler):
     def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
         """Log what was expected in a line, and the rest as it is."""
         if isinstance(value, CubeHubError | SpawnerError):
-            log.info("%s %s: %s", self.request.method, self.request.path, value.message)
-            return
-        super().log_exception(kind, value, trace)
+            log.info("%s: %s", self._request_summary(), value.message)
+        elif isinstance(value, HTTPError):
+            super().log_exception(kind, value, trace)
+        else:
+            # not as Tornado does, which writes the whole address down
+            log.error("%s failed", self._request_summary(), exc_info=(kind, value, trace))
+
+    def _request_summary(self) -> str:
+        """What was asked, for logs: without what lets somebody do something, such as a link in a mail."""
+        path = self.request.path
+        if self.secret_address:
+            path = f"{path.rpartition('/')[0]}/..."
+        return f"{self.request.method} {path}"
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Tell code, message and hint; of an error of ours nothing but that there was one."""
@@ -208,6 +220,9 @@ class Handler(RequestHandler):
         elif isinstance(error, SpawnerError):
             self.set_status(503)
             told = (error.code, error.message, error.hint)
+        elif isinstance(error, HTTPError) and status_code >= 500:
+            # of whom asks the Hub about tokens; its own words have addresses inside of the platform
+            told = ("hub_down", "The Hub does not answer.", "Try again in a minute.")
         elif isinstance(error, HTTPError):
             told = (
                 {403: "forbidden", 404: "not_found", 405: "bad_method"}.get(status_code, "bad_input"),

@@ -218,13 +218,17 @@ class UndoHandler(_Admin):
     """Take the last run back."""
 
     async def post(self) -> None:
-        """Put back what it moved and can still be had."""
-        self.answer(_told(await self.office.do(_undo, self.me.name, moves=True)))
+        """Put back what it moved and can still be had; of the run that was seen, if its number is sent."""
+        seen = self.body().get("run")
+        expected = None if seen is None else a_number(seen)
+        self.answer(_told(await self.office.do(lambda k: _undo(k, expected), self.me.name, moves=True)))
 
 
-def _undo(keeping: Keeping) -> list[Outcome]:
+def _undo(keeping: Keeping, expected: int | None) -> list[Outcome]:
     with keeping.keeper() as (keeper, made):
         run = made.last_run()
+        if expected not in {None, run}:
+            raise BadInputError("Another run was made meanwhile.", "Load the page anew, and look at it.")
         wanted = [] if run is None else [m for m in made.of_run(run) if m.restorable]
         if not wanted:
             raise BadInputError(

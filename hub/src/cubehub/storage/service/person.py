@@ -123,6 +123,7 @@ class HomePage(Handler):
 class _Linked(Handler):
     page = True
     open_to_all = True
+    secret_address = True
     what = ""
 
     async def mail(self, text: str) -> tuple[Mail, list[Noticed]]:

@@ -67,7 +67,7 @@ function showAway({ away, undo }) {
   const where = one => (one.state === 'purged' ? 'archive' : one.archived ? 'quarantine, archive' : 'quarantine');
   fill('away',
     undo ? el('div', { class: 'actions' },
-      button('Undo the last run', 'Put back all that the last run moved', self => act(self, 'Putting it back …', '/api/admin/undo', {}, answer => told(answer, 'put back'))),
+      button('Undo the last run', 'Put back all that the last run moved', self => act(self, 'Putting it back …', '/api/admin/undo', { run: undo.run }, answer => told(answer, 'put back'))),
       el('span', {}, `${minute(undo.at)}: ${count(undo.entries, 'entry', 'entries')}, ${size(undo.bytes)}`)) : null,
     away.length
       ? table([['Number', true], ['Place'], ['Kind'], ['Size', true], ['Since'], ['Where'], ['Do']], away.map(one => [
