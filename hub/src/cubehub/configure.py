@@ -228,4 +228,9 @@ def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder
 
 def _service(name: str, url: str, token: str) -> dict[str, Any]:
     # they run before the Hub does; waiting long for one that crashed just then would hold everyone up
-    return {"name": name, "url": url, "api_token": token, "display": name in ("cubes", "catalogue")}
+    return {
+        "name": name,
+        "url": url,
+        "api_token": token,
+        "display": name in ("cubes", "catalogue", "storage"),
+    }

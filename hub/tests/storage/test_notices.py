@@ -338,7 +338,9 @@ AWKWARD = Item("a%0Ab/{{ 7 * 7 }}", "scratch", GIB, OLD)
 @pytest.mark.parametrize("topic", ["storage-first", "storage-second", "storage-moved", "storage-full"])
 def test_every_text_in_every_language(topic: str, language: str) -> None:
     items = [AWKWARD, Item("", "idle", 5 * GIB, 0), *[Item(f"x{n}", "large", 1, 0) for n in range(40)]]
-    letter = Letter(topic, "CubeHub", "ana", START, items, "https://h/keep/1", "https://h/un/1", 85, "10 GiB")
+    letter = Letter(
+        topic, "CubeHub", "ana", START, items, "https://h/keep/1", "https://h/un/1", True, 85, "10 GiB"
+    )
     subject, body = write(letter, language)
     assert "\n" not in subject
     assert "CubeHub" in subject

@@ -23,9 +23,18 @@ PART = st.binary(min_size=1, max_size=12).filter(
 )
 HOME = PART.filter(lambda b: not b.startswith(b"."))
 TIME = st.integers(0, 4_000_000_000)
+
+
+def placed(path: bytes, kind: str) -> bytes:
+    """A path at which something of a kind can be."""
+    if kind in OF_HOMES:
+        return b""
+    return b".cache/pip/" + path if kind in CACHES else path
+
+
 ENTRIES = st.lists(
     st.builds(
-        lambda home, path, kind, *rest: Entry(home, b"" if kind in OF_HOMES else path, kind, *rest),
+        lambda home, path, kind, *rest: Entry(home, placed(path, kind), kind, *rest),
         HOME, st.lists(PART, min_size=1, max_size=4).map(b"/".join), st.sampled_from(sorted(CACHES | MADE)), st.integers(0, 2**60),
         st.integers(0, 2**40), TIME, TIME, st.integers(1, 2**64 - 1),
     ),
@@ -64,10 +73,15 @@ def test_a_plan_is_read_as_it_was_written(entries: list[Entry]) -> None:
         (f"{','.join(COLUMNS)}\nana,.,pip,1,1,never,2027-01-01T00:00:00Z,7", "does not go with"),
         (f"{','.join(COLUMNS)}\nana,work,idle,1,1,never,2027-01-01T00:00:00Z,7", "does not go with"),
         (f"{','.join(COLUMNS)}\nana,.,erasure,1,1,never,2027-01-01T00:00:00Z,7", "not done by a plan"),
+        (f"{','.join(COLUMNS)}\nana,papers,trash,1,1,never,2027-01-01T00:00:00Z,7", "no cache and no trash"),
+        (
+            f"{','.join(COLUMNS)}\nana,work/.cache/pip,pip,1,1,never,2027-01-01T00:00:00Z,7",
+            "no cache and no trash",
+        ),
         (f"{','.join(COLUMNS)}\nana,a,thing,1,1,never,2027-01-01T00:00:00Z,7", "no kind"),
-        (f"{','.join(COLUMNS)}\nana,a,pip,1,1,never,1st March,7", "no time"),
+        (f"{','.join(COLUMNS)}\nana,.cache/pip,pip,1,1,never,1st March,7", "no time"),
         (f"{','.join(COLUMNS)}\nana,a,pip,1,1,never,2027-01-01T00:00:00Z,1.2E+10", "line 2"),
-        (f"{','.join(COLUMNS)}\n" + "ana,a,pip,1,1,never,2027-01-01T00:00:00Z,7\n" * 2, "twice"),
+        (f"{','.join(COLUMNS)}\n" + "ana,.cache/pip,pip,1,1,never,2027-01-01T00:00:00Z,7\n" * 2, "twice"),
     ],
 )
 def test_what_is_no_plan_is_refused(text: str, said: str) -> None:

@@ -420,7 +420,7 @@ def test_commands_for_rounds_holds_and_mails(platform: Platform) -> None:
     assert "Nothing of ana/scratch is moved" in run(platform, "hold", "ana", "scratch")
     assert "Held are: ana/scratch" in run(platform, "release", "ana")
     assert "by the policy again" in run(platform, "release", "ana", "scratch")
-    assert "1 homes" in run(platform, "run")
+    assert "1 home, " in run(platform, "run")
     assert "done, by uid" in run(platform, "history")
 
 

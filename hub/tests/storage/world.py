@@ -154,7 +154,8 @@ class World:
             return [m.state for m in made.moves(*journal.STATES)]
 
     def in_quarantine(self) -> list[Path]:
-        return list((self.homes / os.fsdecode(FOLDER)).iterdir())
+        there = (self.homes / os.fsdecode(FOLDER)).iterdir()
+        return [one for one in there if one.name != ".number"]
 
     def round(self, path: bytes = CACHE, **more: Any) -> str:
         """Scan, move, put back, move again and remove: all of it must go."""

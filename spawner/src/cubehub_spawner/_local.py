@@ -188,8 +188,7 @@ class ProfileLocalSpawner(OwnPort, Room, Places, EntitledSpawner, LocalProcessSp
         try:
             enforcer = await asyncio.to_thread(self._choose)
             await asyncio.to_thread(self.claim_home)
-            if self.homecoming_hook is not None:
-                await asyncio.to_thread(self.homecoming_hook, self)
+            await asyncio.to_thread(self.come_home)
             self.make_places()
             if self.home_hook is not None:
                 await asyncio.to_thread(self.home_hook, self)

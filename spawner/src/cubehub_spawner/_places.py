@@ -34,6 +34,8 @@ class Places(HasTraits):
         account_id: str
         lab_prefix: str
 
+        homecoming_hook: Any
+
         def make_home(self) -> None: ...
 
     homes_dir = Unicode(
@@ -171,7 +173,15 @@ class Places(HasTraits):
                     self.user.name,
                     moved,
                 )
-            self.make_home()
+            if not apart:
+                # of two people who come at once, one has to see the other's home
+                self.come_home()
+
+    def come_home(self) -> None:
+        """Have what was put away of the person brought back, and make a home if there is none."""
+        if self.homecoming_hook is not None:
+            self.homecoming_hook(self)
+        self.make_home()
 
     def make_places(self) -> None:
         """Make the folders that are missing; only this server's user gets into its own."""

@@ -17,20 +17,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from cubehub.cli.common import data_option, json_option
+from cubehub.cli.common import data_option, json_option, span
 from cubehub.cli.storage_settings import homes_option, settings_for
 from cubehub.errors import BadInputError
+from cubehub.local.data_folder import typed
 from cubehub.storage import clock, erasing, journal, planning
 from cubehub.storage.journal import PURGED, Move
 from cubehub.storage.keeping import Keeping
-from cubehub.storage.kinds import MADE
 from cubehub.storage.names import original, readable
 from cubehub.storage.quarantine import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cubehub.storage.policies import Policy
 
 T = TypeVar("T")
 _DAY_S = 86400
@@ -87,7 +86,8 @@ def plan(plan: Path | None, data: Path, by: str | None, *, as_json: bool) -> Non
     for line in [*_over(made.excess), *_waits(waiting)]:
         click.echo(line)
     if plan is not None and entries:
-        click.echo(f"Written to {plan}. Look at it, then: cubehub storage apply {plan}")
+        then = typed(f"storage apply {plan}", keeping.settings.data)
+        click.echo(f"Written to {plan}. Look at it, then: {then}")
 
 
 @click.command()
@@ -132,9 +132,9 @@ def apply(
     )
     _tell(done, "moved into quarantine", as_json=as_json)
     if not as_json and any(not o.why for o in done):
-        days = keeping.policy.hold / _DAY_S
+        root, hold = keeping.settings.data, span(keeping.policy.hold)
         click.echo(
-            f"Back with: cubehub storage undo. The room is free after: cubehub storage purge (from {days:g} days on)"
+            f"Back with: {typed('storage undo', root)}. The room is free after: {typed('storage purge', root)} (from {hold} on)"
         )
 
 
@@ -148,7 +148,7 @@ def list_(data: Path, home: str | None, *, as_json: bool) -> None:
     there = journal.read(keeping.settings.state, *journal.IN_QUARANTINE, PURGED)
     moves = [m for m in there if m.restorable and home in {None, readable(m.home)}]
     if as_json:
-        click.echo(json.dumps([_move_json(m, keeping.policy) for m in moves]))
+        click.echo(json.dumps([_move_json(m, keeping) for m in moves]))
         return
     if not moves:
         click.echo("Nothing is in quarantine or in an archive.")
@@ -165,9 +165,9 @@ def list_(data: Path, home: str | None, *, as_json: bool) -> None:
     ):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for one in moves:
-        until = _kept_until(one, keeping.policy)
+        until = keeping.kept_until(one)
         table.add_row(
-            str(one.id), Text(readable(one.home)), Text(readable(one.path) or "."), format_bytes(one.bytes), _day(one.at),
+            str(one.id), Text(readable(one.home)), Text(readable(one.path) or "(whole home)", overflow="fold"), format_bytes(one.bytes), _day(one.at),
             _where(one), "for ever" if until is None else _day(until),
         )  # fmt: skip
     Console(highlight=False).print(table)
@@ -178,13 +178,6 @@ def _where(one: Move) -> str:
     if one.state == PURGED:
         return "archive"
     return "quarantine, archive" if one.seal else "quarantine"
-
-
-def _kept_until(one: Move, policy: Policy) -> float | None:
-    """When it goes for good at the earliest; None for never."""
-    if one.kind in MADE:
-        return None if policy.archive.keep is None else one.at + policy.hold + policy.archive.keep
-    return one.at + policy.hold
 
 
 @click.command()
@@ -248,7 +241,8 @@ def archive(data: Path, homes: Path | None, *, as_json: bool) -> None:
     ):
         wanted = keeping.to_archive(made)
         if not wanted:
-            raise BadInputError("Nothing waits for the archive.", "See `cubehub storage list`.")
+            click.echo("[]" if as_json else "Nothing waits for the archive.")
+            return
         done = _each(wanted, archivist.archive, "archiving", as_json=as_json)
     keeping.note("archive", done)
     _tell(done, "archived and read back", as_json=as_json)
@@ -297,17 +291,28 @@ def purge(data: Path, homes: Path | None, *, yes: bool, as_json: bool) -> None:
     ):
         over, expired, erased = keeping.to_purge(made), keeping.to_expire(made), erasing.due(keeping, made)
         if not over and not expired and not erased:
-            raise BadInputError(
-                f"Nothing that may be removed has been in quarantine for {hold / _DAY_S:g} days.",
-                "See `cubehub storage list`. What people made must be archived first: `cubehub storage archive`.",
+            # no mistake of whoever asks: this may run each night
+            click.echo(
+                "[]" if as_json else f"Nothing that may be removed has been in quarantine for {span(hold)}."
             )
+            return
         size = format_bytes(
             sum(m.bytes for m in (*over, *erased)) + sum(m.archive_bytes or 0 for m in expired)
         )
-        what = _entries(len(over)) + (f" and {len(expired)} archives" if expired else "")
-        what += f" and {len(erased)} homes whose erasure was asked for" if erased else ""
+        homes_erased = "a home whose erasure was asked for, with all that was moved out of it"
+        if len(erased) > 1:
+            homes_erased = (
+                f"{len(erased)} homes whose erasure was asked for, with all that was moved out of them"
+            )
+        parts = [
+            _entries(len(over)) if over else "",
+            f"{len(expired)} {'archive' if len(expired) == 1 else 'archives'}" if expired else "",
+            homes_erased if erased else "",
+        ]
+        what = " and ".join(part for part in parts if part)
         if not yes and not click.confirm(f"Remove {what} with {size} for good?", err=True):
-            raise click.Abort
+            click.echo("Nothing was removed.", err=True)
+            return
         # written down before, for nobody can look at it afterwards
         keeping.note("purge", [Outcome(m.home, m.path, m.bytes, move=m.id) for m in over])
         keeping.note("expire", [Outcome(m.home, m.path, m.archive_bytes or 0, move=m.id) for m in expired])
@@ -349,6 +354,9 @@ def _tell(done: list[Outcome], what: str, *, as_json: bool) -> None:
         )
         return
     fine = [o for o in done if not o.why]
+    if what == "put back":
+        for outcome in fine[:_SHOWN]:
+            click.echo(f"  {_place(outcome)}")
     click.echo(f"{_entries(len(fine))} {what}, {format_bytes(sum(o.bytes for o in fine))}.")
     left = [o for o in done if o.why]
     if left:
@@ -391,7 +399,10 @@ def _show_plan(entries: list[planning.Entry]) -> None:
 
 def _waits(waiting: dict[tuple[bytes, bytes], str]) -> list[str]:
     reasons = Counter(waiting.values())
-    return [f"{count} of them will not be moved yet: {why}." for why, count in reasons.most_common()]
+    return [
+        f"{count} {'entry' if count == 1 else 'entries'} will not be moved yet: {why}."
+        for why, count in reasons.most_common()
+    ]
 
 
 def _over(over: list[planning.Excess]) -> list[str]:
@@ -401,8 +412,8 @@ def _over(over: list[planning.Excess]) -> list[str]:
     ]
 
 
-def _move_json(move: Move, policy: Policy) -> dict[str, Any]:
-    until = _kept_until(move, policy)
+def _move_json(move: Move, keeping: Keeping) -> dict[str, Any]:
+    until = keeping.kept_until(move)
     return {
         "number": move.id, "run": move.run, "home": readable(move.home), "path": readable(move.path), "kind": move.kind, "bytes": move.bytes,
         "files": move.files, "state": move.state, "archived": move.seal is not None, "since": _moment(move.at),
@@ -435,7 +446,13 @@ def _day(seconds: float) -> str:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise BadInputError(
+            f"{path} is there already, and may be what somebody has worked on.",
+            "Name another file, or move it away.",
+        ) from error
     except OSError as error:
         raise BadInputError(
             f"The plan cannot be written to {path}: {error.strerror}.",
@@ -446,9 +463,11 @@ def _write(path: Path, text: str) -> None:
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{path} is no text in UTF-8.", "Save it as CSV in UTF-8.") from error
+    except OSError as error:
         raise BadInputError(
-            f"{path} cannot be read: {error}.", "Name a plan that `cubehub storage plan` wrote."
+            f"{path} cannot be read: {error.strerror}.", "Name a plan that `cubehub storage plan` wrote."
         ) from error
 
 

@@ -31,3 +31,17 @@ def existing(data: Path) -> DataFolder:
             "Start one with `cubehub up`, or name its folder with --data.",
         )
     return folder
+
+
+def span(seconds: float) -> str:
+    """Write a length of time as people say it: ``14 days``, ``1 hour``, ``5 seconds``."""
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= size:
+            count = round(seconds / size, 1)
+            return f"{count:g} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds:g} second{'' if seconds == 1 else 's'}"
+
+
+def many(count: int, one: str, more: str = "") -> str:
+    """Write a count with its word: ``1 mail``, ``1,200 mails``."""
+    return f"{count:,} {one if count == 1 else more or one + 's'}"

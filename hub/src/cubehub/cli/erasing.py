@@ -18,6 +18,7 @@ from cubehub.cli.common import data_option, json_option
 from cubehub.cli.service import service
 from cubehub.cli.storage_settings import settings_for
 from cubehub.errors import BadInputError, CubeHubError
+from cubehub.local.data_folder import typed
 from cubehub.storage import erasing
 from cubehub.storage.homecoming import account_of
 from cubehub.storage.keeping import Keeping
@@ -43,17 +44,22 @@ def _about(data: Path, name: str) -> dict[str, Any]:
 @data_option
 @click.option(
     "--to",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=click.Path(path_type=Path, file_okay=False),
     default=".",
-    help="Folder that it is written into.  [default: the current one]",
+    help="Folder that it is written into, made if it is missing.  [default: the current one]",
 )
 @json_option
 def export(name: str, data: Path, to: Path, *, as_json: bool) -> None:
     """Write a person's home, and what the platform knows of them, into files that they can be given.
 
     NAME.tar.zst is their home (`zstd -dc NAME.tar.zst | tar -x` unpacks it), NAME.jsonl.zst lists it with checksums,
-    NAME.json has account, mails, and lines of the audit log. Their server must not run.
+    NAME.json has account, mails, and lines of the audit log. If something changes meanwhile, nothing is written: stop
+    their server then.
     """
+    try:
+        to.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInputError(f"{to} cannot be made: {error.strerror}.", "Name another folder.") from error
     about = _about(data, name)
     keeping = Keeping(settings_for(data))
     out = Console(stderr=True)
@@ -89,15 +95,20 @@ def erase(name: str, data: Path, *, yes: bool, now: bool, as_json: bool) -> None
     """Remove all that a person has in homes, quarantine and archives, because they asked for it.
 
     The home goes into quarantine first and is removed by the first `cubehub storage purge` after the hold (`hold` in
-    storage.yaml); until then `cubehub storage restore` takes it back. A receipt is kept and printed.
+    storage.yaml); until then `cubehub storage restore` takes it back. A receipt of what was removed is kept in
+    storage/receipts of the data folder.
     """
     keeping = Keeping(settings_for(data))
     home = home_name(name).encode()
     account = account_of(keeping.settings.homes, home)
+    away = erasing.away(keeping, home, account)
+    size = format_bytes(sum(one.bytes for one in away))
+    earlier = f", and {len(away)} entries of {size} that were moved out of it," if away else ""
     if not yes and not click.confirm(
-        f"Remove the home {readable(home)} and all that was moved out of it{' now' if now else ''}?", err=True
+        f"Remove the home {readable(home)}{earlier} for good{' now' if now else ' after the hold'}?", err=True
     ):
-        raise click.Abort
+        click.echo("Nothing was removed or moved.", err=True)
+        return
     done: Outcome | None = None
     with keeping.keeper() as (keeper, made):
         if (keeping.settings.homes / readable(home)).exists():
@@ -117,7 +128,7 @@ def erase(name: str, data: Path, *, yes: bool, now: bool, as_json: bool) -> None
     if done is None:
         raise BadInputError(
             f"There is no home {readable(home)!r}.",
-            "What is in quarantine or in archives of it is removed with --now: see `cubehub storage list --home`.",
+            f"What is in quarantine or in archives of it is removed with --now: see `cubehub storage list --home {readable(home)}`.",
         )
     until = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() + keeping.policy.hold))
     if as_json:
@@ -125,9 +136,11 @@ def erase(name: str, data: Path, *, yes: bool, now: bool, as_json: bool) -> None
             json.dumps({"home": readable(home), "bytes": done.bytes, "until": until, "number": done.move})
         )
         return
+    root = keeping.settings.data
+    click.echo(f"The home ({format_bytes(done.bytes)}) is in quarantine{earlier.rstrip(',') or '.'}")
     click.echo(
-        f"{format_bytes(done.bytes)} wait in quarantine and are removed by `cubehub storage purge` after {until}. "
-        f"Back until then: cubehub storage restore {done.move}"
+        f"All of it is removed by the first {typed('storage purge', root)} after {until}, which writes a receipt. "
+        f"Back until then: {typed(f'storage restore {done.move}', root)}"
     )
 
 
@@ -139,7 +152,8 @@ def _tell(receipt: erasing.Receipt, *, as_json: bool) -> None:
             click.echo(
                 f"removed from {' and '.join(one['from'])}: {one['path']}, {format_bytes(one['bytes'])}"
             )
-        click.echo(f"{receipt.mails} mails forgotten.")
+        click.echo(f"{receipt.mails} {'mail' if receipt.mails == 1 else 'mails'} forgotten.")
+        click.echo(f"The receipt: {receipt.file}")
         click.echo("Not reached by this: " + "; ".join(receipt.elsewhere) + ".")
     if receipt.left:
         raise CubeHubError(

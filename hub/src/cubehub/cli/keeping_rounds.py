@@ -16,9 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from cubehub.cli.common import data_option, json_option
+from cubehub.cli.common import data_option, json_option, many
 from cubehub.cli.storage_settings import homes_option, settings_for
 from cubehub.errors import BadInputError
+from cubehub.local.data_folder import typed
 from cubehub.storage import rounds
 from cubehub.storage.deciding import Kept
 from cubehub.storage.keeping import Keeping
@@ -76,19 +77,19 @@ def sentences(told: dict[str, Any]) -> list[str]:
     """What a round did, for people."""
     lines = []
     if "homes" in told:
-        lines.append(f"{told['homes']:,} homes, {format_bytes(told['bytes'])}.")
+        lines.append(f"{many(told['homes'], 'home')}, {format_bytes(told['bytes'])}.")
     if told.get("people"):
         lines.append(f"Caches and trash only: {told['people']}")
     if "mails" in told:
         mail = f" ({told['mail']})" if told.get("mail") else ""
         lines.append(
-            f"{told['mails']} mails written, {told['sent']} sent, {told['mails_waiting']} wait{mail}."
+            f"{many(told['mails'], 'mail')} written, {told['sent']} sent, {told['mails_waiting']} waiting{mail}."
         )
     if told.get("refused"):
-        lines.append(f"{told['refused']} mails were refused: see `cubehub storage mails`.")
+        lines.append(f"{many(told['refused'], 'mail')} refused: `cubehub storage mails` says why.")
     if "planned" in told:
         lines.append(
-            f"{told['planned']} entries are due, {format_bytes(told['planned_bytes'])}; {told['waiting']} of them wait for notices."
+            f"{many(told['planned'], 'entry', 'entries')} due, {format_bytes(told['planned_bytes'])}; {told['waiting']} of that not yet."
         )
     lines += [told[key] for key in ("left", "failed") if told.get(key)]
     lines += [
@@ -136,7 +137,7 @@ def history(data: Path, *, as_json: bool) -> None:
     if now:
         click.echo(f"Running: {now['step']}, {now['done']} of {now['of'] or '?'}")
     if not made:
-        click.echo("No round was made yet: cubehub storage run")
+        click.echo(f"No round was made yet: {typed('storage run', settings.data)}")
         return
     console = Console(highlight=False)
     for one in made:
@@ -157,7 +158,10 @@ def hold(home: str, path: str, data: Path, until: str | None) -> None:
     settings = settings_for(data)
     if home not in _known_homes(settings):
         raise BadInputError(f"There is no home {home!r}.", "See `cubehub storage show --all` for the names.")
-    kept = Kept(original(home), original(path.strip("/")), _until(until), "admin")
+    place = original(path.strip("/"))
+    if place and any(part in {b"", b".", b".."} for part in place.split(b"/")):
+        raise BadInputError(f"{path!r} is no path in a home.", "Give it from the home, such as work/cubes.")
+    kept = Kept(original(home), place, _until(until), "admin")
     with record.opened(settings.state) as told:
         told.keep(kept, f"uid {os.getuid()}", time.time())
     click.echo(f"Nothing of {home}{'/' + path if path else ''} is moved{' until ' + until if until else ''}.")
@@ -186,9 +190,11 @@ def release(home: str, path: str, data: Path) -> None:
 @json_option
 def mails(data: Path, *, again: bool, as_json: bool) -> None:
     """List the last mails to people: when they went out, or why they did not."""
-    with record.opened(settings_for(data).state) as told:
+    settings = settings_for(data)
+    with record.opened(settings.state) as told:
         if again:
-            click.echo(f"{told.outbox.again(time.time())} mails are tried again: cubehub storage run")
+            count = told.outbox.again(time.time())
+            click.echo(f"{many(count, 'mail')} to be tried again: {typed('storage run', settings.data)}")
             return
         found = told.outbox.newest(50)
     if as_json:

@@ -42,6 +42,7 @@ from cubehub.local.processes import PART_MARK, SERVER_MARK, end, marked, same_pr
 from cubehub.local.supervisor import Supervisor
 from cubehub.secrets import Secrets
 from cubehub.settings import ConfigFolder
+from cubehub.storage.settings import policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +111,7 @@ def get_ready(request: Request, progress: Progress) -> Ready:
     data = DataFolder(full_path(request.data))
     config = config_folder(data, request.config)
     check_config(config)
+    policy_of(config)
     port = request.port or port_of_last_start(data) or FIRST_PORT
     if not data.is_made():
         # later, a platform of this folder may have the port; then that is what must be said

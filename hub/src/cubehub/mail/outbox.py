@@ -125,6 +125,11 @@ class Outbox:
         )
         return [Mail(*row) for row in rows]
 
+    def waiting(self) -> int:
+        """How many mails have not gone out yet."""
+        found = self._made.execute("SELECT count(*) FROM outbox WHERE state IN (?, ?)", (WAITING, SENDING))
+        return int(found.fetchone()[0])
+
     def begin(self, mail: Mail) -> None:
         """Write down that a mail is about to be sent."""
         with self._made as made:

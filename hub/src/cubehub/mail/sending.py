@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cubehub.mail.settings import MailSettings
 
 _TIMEOUT_S = 30.0
+NO_SERVER = "no mail server is set, mail.server in cubehub.yaml"
 _NEVER = range(500, 600)
 """Answers of a mail server after which trying again is of no use."""
 
@@ -82,9 +83,7 @@ async def send_due(outbox: Outbox, settings: MailSettings, now: Callable[[], flo
     """
     due = outbox.due(now())
     if not due or not settings.server:
-        return Told(
-            put_off=len(due), why="No mail server is set (mail.server in cubehub.yaml)." if due else ""
-        )
+        return Told(put_off=len(due), why=NO_SERVER if due else "")
     if settings.server == PAGE:
         for mail in due:
             outbox.sent(mail, now())

@@ -63,6 +63,7 @@ class Receipt:
     mails: int = 0
     left: list[str] = field(default_factory=list)
     elsewhere: tuple[str, ...] = ELSEWHERE
+    file: str = ""
 
 
 def begin(keeping: Keeping, keeper: Keeper, made: journal.Journal, home: bytes) -> Outcome:
@@ -88,6 +89,15 @@ def begin(keeping: Keeping, keeper: Keeper, made: journal.Journal, home: bytes) 
     entry = Entry(home, b"", ERASURE, found.bytes, found.files, found.newest, _EVER, facts.inode)
     run = made.begin_run(str(keeping.settings.homes), f"erasure of {readable(home)}", keeping.now())
     return keeper.quarantine(run, entry)
+
+
+def away(keeping: Keeping, home: bytes, account: str | None) -> list[journal.Move]:
+    """What was moved out of a home of an account earlier, and can still be had."""
+    return [
+        one
+        for one in journal.read(keeping.settings.state, *journal.IN_QUARANTINE, PURGED)
+        if one.restorable and one.home == home and (account is None or one.account in {None, account})
+    ]
 
 
 def due(keeping: Keeping, made: journal.Journal) -> list[journal.Move]:
@@ -162,6 +172,7 @@ def _keep(state: Path, receipt: Receipt) -> None:
     folder = state / RECEIPTS
     folder.mkdir(mode=0o700, exist_ok=True)
     name = f"{receipt.home}-{receipt.begun.replace(':', '')}.json".replace("/", "%2F")
+    receipt.file = str(folder / name)
     write_json(folder / name, asdict(receipt))
 
 

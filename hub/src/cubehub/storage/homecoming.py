@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from cubehub_spawner.errors import SpawnerError
 from cubehub.errors import CubeHubError
 from cubehub.storage import journal, starting
 from cubehub.storage.keeping import Keeping
+from cubehub.storage.kinds import ASKED
 from cubehub.storage.settings import settings_of
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from cubehub.local.data_folder import DataFolder
     from cubehub.storage.settings import StorageSettings
 
+_ARCHIVED = "Your earlier home was archived, because you had not been here for long. This one is new."
+_BRING_BACK = "Bring it back: View, What Fills My Home, Moved away."
 _PATIENCE_S = 45.0
 """For so long a start waits for a run of the keeper to end."""
 
@@ -54,11 +58,28 @@ def homecoming(folder: DataFolder) -> Callable[[Any], None]:
             settings = settings_of(folder, home.parent)
             if bring_home(settings, home):
                 spawner.log.info("the home of %s is back from quarantine", spawner.user.name)
+            elif not os.path.lexists(home) and is_archived(settings, home):
+                # what was given to the earlier home is not in this one
+                home.with_name(f".{home.name}.examples").unlink(missing_ok=True)
+                spawner.board.say(datetime.now(UTC), "warning", "home_archived", _ARCHIVED, _BRING_BACK)
         except (CubeHubError, OSError) as error:
             logging.getLogger("cubehub.storage").warning("the home %s is not back: %s", home.name, error)
             raise HomeAwayError from error
 
     return hook
+
+
+def _is_home(move: journal.Move, name: bytes, account: str | None) -> bool:
+    """Whether a move is of somebody's home as a whole, and not at their wish: who asked to be forgotten is."""
+    return move.home == name and not move.path and move.account in {None, account} and move.kind not in ASKED
+
+
+def is_archived(settings: StorageSettings, home: Path) -> bool:
+    """Whether an earlier home of somebody is in its archive only."""
+    name = os.fsencode(home.name)
+    account = account_of(home.parent, name)
+    there = journal.read(settings.state, journal.PURGED)
+    return any(move.restorable and _is_home(move, name, account) for move in there)
 
 
 def bring_home(settings: StorageSettings, home: Path) -> bool:
@@ -81,7 +102,7 @@ def bring_home(settings: StorageSettings, home: Path) -> bool:
     account = account_of(home.parent, name)
 
     def is_it(move: journal.Move) -> bool:
-        return move.home == name and not move.path and move.account in {None, account}
+        return _is_home(move, name, account)
 
     until = time.monotonic() + _PATIENCE_S
     while any(

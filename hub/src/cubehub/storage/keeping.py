@@ -85,13 +85,20 @@ class Keeping:
         Seconds since 1970; for tests, which cannot wait for weeks.
     who : str
         Who asks, for the audit log.
+    policy : Policy or None
+        Instead of the one that `storage.yaml` has now.
     """
 
     def __init__(
-        self, settings: StorageSettings, *, now: Callable[[], float] = time.time, who: str | None = None
+        self,
+        settings: StorageSettings,
+        *,
+        now: Callable[[], float] = time.time,
+        who: str | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self.settings, self.now = settings, now
-        self.policy: Policy = settings.policy()
+        self.policy: Policy = policy or settings.policy()
         self.who = who or f"uid {os.getuid()}"
 
     # What is known
@@ -175,6 +182,7 @@ class Keeping:
                 self.settings.links().keep,
                 self.settings.title(),
                 self.now(),
+                archived=bool(self.policy.archive.to),
             )
 
     def tell_moved(self, moved: Iterable[Entry], owners: Mapping[str, Owner] | None) -> int:
@@ -199,6 +207,11 @@ class Keeping:
                 return await send_due(told.outbox, self.settings.mail(), self.now)
         finally:
             os.close(lock)
+
+    def mails_waiting(self) -> int:
+        """How many mails have not gone out yet."""
+        with record.opened(self.settings.state) as told:
+            return told.outbox.waiting()
 
     def has_mail(self) -> bool:
         """Whether a mail may be tried now."""
@@ -373,7 +386,20 @@ class Keeping:
             It cannot be had just now.
         """
         with self.archivist(keeper, made) as archivist:
-            return archivist.copy_out(one, only) if only else archivist.bring_back(one)
+            done = archivist.copy_out(one, only) if only else archivist.bring_back(one)
+        if not done.why and not only:
+            with record.opened(self.settings.state) as told:
+                told.withdraw(one.home, telling.MOVED)
+        return done
+
+    def kept_until(self, one: journal.Move) -> float | None:
+        """When something that is away goes for good at the earliest, seconds since 1970; None for never."""
+        keep = self.policy.archive.keep
+        if one.state == PURGED:
+            return None if keep is None else one.at + keep
+        if one.kind in MADE:
+            return None if keep is None else one.at + self.policy.hold + keep
+        return one.at + self.policy.hold
 
     def inside(self, one: journal.Move, most: int) -> list[inside.Line]:
         """What is in something that is away, the first of it."""

@@ -73,6 +73,15 @@ def kind_of(
     return exact or above
 
 
+def is_cache(path: bytes) -> bool:
+    """Whether a folder is a cache or a trash, or in one: only by where it is, whatever a plan says of it."""
+    kind, way = None, b""
+    for name in path.split(b"/"):
+        way = way + b"/" + name if way else name
+        kind = kind_of(way, name, kind)
+    return kind in CACHES
+
+
 def begins(path: bytes, kind: str | None, above: str | None, scratch: frozenset[bytes] = frozenset()) -> bool:
     """Whether a folder is one that is cleaned up as a whole, and not part of another such.
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cubehub.errors import BadInputError
-from cubehub.storage.kinds import ASKED, KINDS
+from cubehub.storage.kinds import ASKED, CACHES, KINDS, is_cache
 from cubehub.storage.names import original, readable
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("home", "path", "kind", "bytes", "files", "last_used", "unused_since", "inode")
 MOST_LINES = 1_000_000
+_SIGNS = ",;\t"
+"""Between cells; spreadsheets of some countries write another one than ours."""
 WHOLE = "."
 """How a home as a whole is written where a path is expected."""
 OF_HOMES = frozenset({"idle", "workshop"})
@@ -79,15 +81,20 @@ def read(text: str, name: str) -> list[Entry]:
     BadInputError
         A line is not one of a plan; names it.
     """
+    # as spreadsheets save it: with a mark in front, other signs between cells, and quotes around lines of ours
+    text = text.removeprefix("\ufeff")
     lines = [
-        (n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")
+        (n, line)
+        for n, line in enumerate(text.splitlines(), 1)
+        if line.strip(" \t,;") and not line.lstrip('"').startswith("#")
     ]
     if len(lines) > MOST_LINES:
         raise BadInputError(f"{name} has more than {MOST_LINES:,} lines.", "Cut it into several.")
     entries: list[Entry] = []
     columns: dict[str, int] | None = None
+    sign = max(_SIGNS, key=lines[0][1].count) if lines else ","
     for number, line in lines:
-        row = _cells(line, number, name)
+        row = _cells(line, number, name, sign)
         if columns is None:
             columns = {column.strip(): place for place, column in enumerate(row)}
             missing = set(COLUMNS) - columns.keys()
@@ -105,16 +112,19 @@ def read(text: str, name: str) -> list[Entry]:
             ) from error
     if columns is None:
         raise BadInputError(f"{name} is no plan: it is empty.", "Make one with `cubehub storage plan`.")
-    twice = len(entries) - len({(e.home, e.path) for e in entries})
-    if twice:
-        raise BadInputError(f"{name} has {twice} lines twice.", "Take them out.")
+    seen: set[tuple[bytes, bytes]] = set()
+    for entry in entries:
+        if (entry.home, entry.path) in seen:
+            place = f"{readable(entry.home)}/{readable(entry.path)}".removesuffix("/")
+            raise BadInputError(f"{name} has {place} twice.", "Take one of the two lines out.")
+        seen.add((entry.home, entry.path))
     return entries
 
 
-def _cells(line: str, number: int, name: str) -> list[str]:
+def _cells(line: str, number: int, name: str, sign: str) -> list[str]:
     """The cells of a line; none of a plan goes over several, whatever a folder is called."""
     try:
-        (row,) = csv.reader([line], strict=True)
+        (row,) = csv.reader([line], delimiter=sign, strict=True)
     except (csv.Error, ValueError) as error:
         raise BadInputError(
             f"{name}, line {number} is no line of a plan: {error}.", "Take it out, or make a new plan."
@@ -138,6 +148,8 @@ def _entry(cells: list[str]) -> Entry:
     parts = way.split(b"/") if path != WHOLE else []
     if b"\0" in way or any(part in {b"", b".", b".."} for part in parts):
         raise ValueError(f"{path[:80]!r} is no path below a home")
+    if kind in CACHES and not is_cache(way):
+        raise ValueError(f"{path[:80]!r} is no cache and no trash, so it is not {kind}")
     return Entry(
         name,
         way,

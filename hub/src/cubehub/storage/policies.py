@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from cubehub_spawner.profiles import parse_bytes
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from cubehub.errors import BadInputError
+from cubehub.resources import resource
 from cubehub.settings import Duration, read_seconds
+from cubehub.storage.tally import LARGE_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,12 +30,16 @@ if TYPE_CHECKING:
 FILE = "storage.yaml"
 DAY_S = 86400
 CacheKind = Literal["pip", "conda", "uv", "checkpoints", "trash", "other"]
-Preset = Literal["gentle", "university", "workshop", "off"]
 
 
 def _age(value: object) -> object:
     """Seconds of ``"30d"``; None for ``off``, which YAML reads as false."""
     return None if value is False or value in {"off", None} else read_seconds(value)
+
+
+def _preset(value: object) -> object:
+    """The name of a preset; YAML reads ``off`` as false."""
+    return "off" if value is False else value
 
 
 Age = Annotated[int | None, BeforeValidator(_age)]
@@ -56,6 +70,9 @@ PRESETS: dict[str, dict[str, int | None]] = {name: _CACHES[name] | _OTHERS[name]
 """Ages in seconds, by preset and kind; None for never."""
 OVER_QUOTA_AGE_S = DAY_S
 """Caches that a home has which is over its quota go after so long without use."""
+
+
+Preset = Annotated[Literal["gentle", "university", "workshop", "off"], BeforeValidator(_preset)]
 
 
 class _Strict(BaseModel):
@@ -111,6 +128,12 @@ class NoticeSettings(_Strict):
     second: Duration = Field(default=3 * DAY_S)
     """How long before they are told again."""
 
+    @model_validator(mode="after")
+    def _in_order(self) -> NoticeSettings:
+        if self.second >= self.first:
+            raise ValueError("the second notice must come later than the first, so its time must be shorter")
+        return self
+
 
 class ArchiveSettings(_Strict):
     """Where and how long what people made is kept once it is out of quarantine."""
@@ -119,6 +142,13 @@ class ArchiveSettings(_Strict):
     """A folder, or ``s3://BUCKET/PREFIX``; without one nothing that people made is removed from quarantine."""
     keep: Age = None
     """How long an archive is kept; ``off`` for ever."""
+
+    @field_validator("to")
+    @classmethod
+    def _place(cls, value: str) -> str:
+        if value and not re.match(r"(/|s3://[^/]+)", value):
+            raise ValueError(f"{value!r} is neither a folder by its full path, nor s3://BUCKET/PREFIX")
+        return value
 
 
 class Policy(Rules):
@@ -146,6 +176,15 @@ class Policy(Rules):
     """Whether a round applies its plan itself, archives and purges; else it scans, plans and tells people only."""
     every: Duration = Field(default=DAY_S)
     """How often the platform makes a round; seconds."""
+
+    @field_validator("large_from")
+    @classmethod
+    def _seen(cls, value: int) -> int:
+        if value < LARGE_BYTES:
+            raise ValueError(
+                f"it must be at least {LARGE_BYTES >> 20}M: a scan tells no smaller file by name"
+            )
+        return value
 
     @field_validator("scratch_folders")
     @classmethod
@@ -193,15 +232,17 @@ def read_policy(path: Path) -> Policy:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         message = f"{path} cannot be read: {' '.join(str(error).split())}"
-        raise BadInputError(message, "It must be a YAML file in UTF-8.") from error
+        raise BadInputError(message, "It must be a YAML file in UTF-8; mend the line it names.") from error
     try:
         return Policy.model_validate(content or {})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
+        known = first["type"] != "extra_forbidden"
+        why = first["msg"].removeprefix("Value error, ") if known else "CubeHub knows no such key"
         raise BadInputError(
-            f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}",
-            "Look at the comments in the shipped file.",
+            f"{path}: {where}: {why} (found {first.get('input')!r})",
+            f"The comments in {resource('config', FILE)} list every key with its meaning.",
         ) from error

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cubehub.errors import CubeHubError
 from cubehub.local.data_folder import read_json, write_json
+from cubehub.mail.sending import NO_SERVER
 from cubehub.storage import clock, erasing, planning
 from cubehub.storage import scan as scanning
 from cubehub.storage.names import readable
@@ -261,7 +262,13 @@ class _Steps:
         if known.people:
             told["people"] = known.people
         sent = asyncio.run(keeping.send())
-        told["sent"], told["mails_waiting"], told["refused"] = sent.sent, sent.put_off, sent.refused
+        told["sent"], told["mails_waiting"], told["refused"] = (
+            sent.sent,
+            keeping.mails_waiting(),
+            sent.refused,
+        )
+        if told["mails_waiting"] and not sent.why and not keeping.settings.mail().server:
+            told["mail"] = NO_SERVER
         if sent.why:
             told["mail"] = sent.why
         plan = keeping.plan()

@@ -48,12 +48,12 @@ class StorageSettings(BaseModel):
 
     @property
     def files(self) -> ConfigFolder:
-        """The settings of the operator."""
-        return ConfigFolder(self.config)
+        """The settings of the operator; a folder that was made after the start counts as well."""
+        return ConfigFolder(self.config or self.data / "config")
 
     def policy(self) -> Policy:
-        """Read `storage.yaml`."""
-        return read_policy(self.files.path(FILE))
+        """Read `storage.yaml`; as `policy_of`."""
+        return policy_of(self.files)
 
     def mail(self) -> MailSettings:
         """Read how people are written to."""
@@ -91,6 +91,26 @@ class StorageSettings(BaseModel):
                 message = f"The keeper's settings have no {name}, so people cannot be written to."
                 raise BadInputError(message, "See docs/reference/services.md for what they must say.")
         return Links(f"{self.public_url}{self.prefix}", self.links_secret.get_secret_value())
+
+
+def policy_of(files: ConfigFolder) -> Policy:
+    """Read `storage.yaml` in a folder of settings.
+
+    Raises
+    ------
+    BadInputError
+        It cannot be used, or names a profile that there is not.
+    """
+    found = read_policy(files.path(FILE))
+    if found.profiles:
+        known = load_profiles(files.path("profiles.yaml")).profiles
+        unknown = sorted(found.profiles.keys() - known.keys())
+        if unknown:
+            raise BadInputError(
+                f"{files.path(FILE)}: profiles: there is no profile {unknown[0]!r}.",
+                f"There are: {', '.join(known)}.",
+            )
+    return found
 
 
 ENVIRONMENT = "CUBEHUB_STORAGE_SETTINGS"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cubehub_spawner.names import home_name
 
 from cubehub.errors import CubeHubError
-from cubehub.mail.outbox import SENT, Outbox
+from cubehub.mail.outbox import SENT, WAITING, Outbox
 from cubehub.mail.outbox import TABLES as OUTBOX_TABLES
 from cubehub.storage import inodes
 from cubehub.storage.deciding import Kept
@@ -157,6 +157,16 @@ class Record:
                 if home_name(name).encode() == home:
                     gone += made.execute("DELETE FROM outbox WHERE username = ?", (name,)).rowcount
         return gone
+
+    def withdraw(self, home: bytes, topic: str) -> None:
+        """Send no mail of a topic to a home's owner that still waits: what it says is no longer so."""
+        with self._made as made:
+            waiting = made.execute(
+                "SELECT id, username FROM outbox WHERE topic = ? AND state = ?", (topic, WAITING)
+            ).fetchall()
+            for mail, name in waiting:
+                if home_name(name).encode() == home:
+                    made.execute("DELETE FROM outbox WHERE id = ?", (mail,))
 
     # How full homes are
 

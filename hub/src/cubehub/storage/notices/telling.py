@@ -105,6 +105,8 @@ def tell(
     link: Callable[[int], str],
     title: str,
     now: float,
+    *,
+    archived: bool = True,
 ) -> int:
     """Write down what is told, and the mails: all of it or nothing. How many mails were written.
 
@@ -114,6 +116,8 @@ def tell(
         Gives the address at which whoever has a mail keeps what it is about.
     title : str
         Name of the platform.
+    archived : bool
+        Whether what is moved comes into an archive.
 
     Notes
     -----
@@ -139,7 +143,9 @@ def tell(
                 language = owner.language if owner and owner.email and owner.language else mail.language
                 name = owner.username if owner else readable(home)
                 number = record.outbox.put(topic, name, address, language, now, state=WAITING)
-                letter = Letter(topic, title, name, now + lead, [_item(s) for s in about], link(number))
+                letter = Letter(
+                    topic, title, name, now + lead, [_item(s) for s in about], link(number), archived=archived
+                )
                 record.outbox.fill(number, *write(letter, language), unsubscribe="")
                 written += 1
             for step in about:
@@ -210,7 +216,15 @@ def tell_full(record: Record, homes: Iterable[Home], owners: Mapping[str, Owner]
                     FULL,
                     owner,
                     lambda _n, o=owner, p=per_cent, lim=limit: Letter(  # type: ignore[misc]
-                        FULL, post.title, o.username, post.now, [], f"{post.links.base}/", "", p, lim
+                        FULL,
+                        post.title,
+                        o.username,
+                        post.now,
+                        [],
+                        f"{post.links.base}/",
+                        "",
+                        per_cent=p,
+                        limit=lim,
                     ),
                 )
     return written

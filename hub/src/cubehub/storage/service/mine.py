@@ -160,19 +160,11 @@ class Mine:
         ]
 
     def _away(self, one: journal.Move) -> dict[str, Any]:
-        until = (
-            one.at + self._keeping.policy.hold
-            if one.state in journal.IN_QUARANTINE
-            else self._kept_until(one)
-        )
+        until = self._keeping.kept_until(one)
         return {
             "number": one.id, "path": readable(one.path), "kind": one.kind, "bytes": one.bytes, "state": one.state,
             "since": moment(one.at), "until": day(until), "archived": bool(one.archive),
         }  # fmt: skip
-
-    def _kept_until(self, one: journal.Move) -> float | None:
-        keep = self._keeping.policy.archive.keep
-        return None if keep is None else one.at + keep
 
     # What a person does
 
@@ -227,6 +219,9 @@ class Mine:
                 )
             done = self._keeping.bring_back(keeper, made, one, only)
             self._keeping.note("restore", [done])
+            if not done.why:
+                # who brings something back wants it; its times are as they were, so it would be due again at once
+                self.keep(done.path, KEEP_DAYS)
             if done.why:
                 raise CubeHubError(
                     f"It cannot be brought back: {done.why}.",

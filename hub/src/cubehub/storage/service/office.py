@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader
 from cubehub.errors import CubeHubError
 from cubehub.local.data_folder import runnable
 from cubehub.storage.keeping import Keeping
+from cubehub.storage.policies import Policy
 from cubehub.storage.service.access import hub_auth
 
 if TYPE_CHECKING:
@@ -55,10 +56,16 @@ class Office:
     asking: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     known: Mapping[str, Owner] = field(default_factory=dict)
     restoring: set[bytes] = field(default_factory=set)
+    policy: Policy = field(default_factory=Policy)
+    """The last one that could be read."""
+    trouble: str = ""
+    """Why the present one cannot."""
     _asked: asyncio.Future[Mapping[str, Owner]] | None = None
     _when: float = 0.0
 
-    async def do(self, what: Callable[[Keeping], T], who: str, *, moves: bool = False) -> T:
+    async def do(
+        self, what: Callable[[Keeping], T], who: str, *, moves: bool = False, lenient: bool = False
+    ) -> T:
         """Do something with the keeper in a thread.
 
         Parameters
@@ -67,13 +74,27 @@ class Office:
             For the audit log.
         moves : bool
             Whether it waits for the keeper.
+        lenient : bool
+            Whether it goes by the last policy that could be read, where somebody is writing a new one: so people see
+            their homes and get back what is theirs. Nothing is decided by it.
         """
 
         def act() -> T:
-            return what(Keeping(self.settings, who=who))
+            return what(Keeping(self.settings, who=who, policy=self._policy(lenient=lenient)))
 
         threads = self.moving if moves else self.threads
         return await asyncio.get_running_loop().run_in_executor(threads, act)
+
+    def _policy(self, *, lenient: bool) -> Policy:
+        try:
+            self.policy = self.settings.policy()
+        except CubeHubError as error:
+            self.trouble = error.message
+            if not lenient:
+                raise
+        else:
+            self.trouble = ""
+        return self.policy
 
     async def limit_of(self, home: str) -> int | None:
         """What the profile of its owner gives to a home; None if it cannot be told just now.

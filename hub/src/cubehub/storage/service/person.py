@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 class _Mine(Handler):
     async def with_mine(self, act: Callable[[Mine], Any], *, moves: bool = False) -> Any:
         home, name = self.own_home(), self.me.name
-        return await self.office.do(lambda keeping: act(Mine(keeping, home, name)), name, moves=moves)
+        return await self.office.do(
+            lambda keeping: act(Mine(keeping, home, name)), name, moves=moves, lenient=True
+        )
 
     async def describe(self) -> None:
         limit = await self.office.limit_of(readable(self.own_home()))
@@ -134,7 +136,7 @@ class _Linked(Handler):
                 found = told.outbox.get(number) if number is not None else None
                 return (found, told.of_mail(found.id)) if found is not None else None
 
-        found = await self.office.do(look, "a link in a mail") if number is not None else None
+        found = await self.office.do(look, "a link in a mail", lenient=True) if number is not None else None
         if found is None:
             raise CubeHubError(
                 "This link is not one of ours, or is not complete.",
@@ -172,7 +174,7 @@ class KeepLink(_Linked):
                 if one.ended is None:
                     Mine(keeping, one.home, mail.username).keep(one.path, KEEP_DAYS)
 
-        await self.office.do(keep, mail.username)
+        await self.office.do(keep, mail.username, lenient=True)
         mail, about = await self.mail(text)
         rows = [
             {"path": readable(one.path), "kind": KINDS[one.kind], "bytes": one.bytes, "over": one.why}
@@ -199,5 +201,5 @@ class UnsubscribeLink(_Linked):
             with record.opened(keeping.settings.state) as told:
                 told.outbox.unsubscribe(mail.username, mail.topic)
 
-        await self.office.do(stop, mail.username)
+        await self.office.do(stop, mail.username, lenient=True)
         self.office.show(self, "unsubscribe.html", name=mail.username, done=True)

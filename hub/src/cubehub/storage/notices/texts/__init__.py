@@ -57,6 +57,8 @@ class Letter:
     items: list[Item]
     link: str
     unsubscribe: str = ""
+    archived: bool = False
+    """Whether what is moved comes into an archive."""
     per_cent: int = 0
     limit: str = ""
 

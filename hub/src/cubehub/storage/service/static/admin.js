@@ -35,6 +35,9 @@ function chart(points) {
 }
 
 function show(found) {
+  if (found.trouble) {
+    say(`Nothing is planned or moved before this is mended: ${found.trouble}`, true);
+  }
   const last = found.fill.at(-1);
   fill('sums',
     tile('All homes', last ? size(last.bytes) : '-', last ? `${count(last.homes, 'home')}, ${day(last.at)}` : 'nobody has looked yet'),
@@ -67,7 +70,7 @@ function showAway({ away, undo }) {
   const where = one => (one.state === 'purged' ? 'archive' : one.archived ? 'quarantine, archive' : 'quarantine');
   fill('away',
     undo ? el('div', { class: 'actions' },
-      button('Undo the last run', 'Put back all that the last run moved', self => act(self, 'Putting it back …', '/api/admin/undo', { run: undo.run }, answer => told(answer, 'put back'))),
+      button('Undo the last run', 'Undo the last run: put back all that it moved', self => act(self, 'Putting it back …', '/api/admin/undo', { run: undo.run }, answer => told(answer, 'put back'))),
       el('span', {}, `${minute(undo.at)}: ${count(undo.entries, 'entry', 'entries')}, ${size(undo.bytes)}`)) : null,
     away.length
       ? table([['Number', true], ['Place'], ['Kind'], ['Size', true], ['Since'], ['Where'], ['Do']], away.map(one => [
@@ -84,10 +87,10 @@ function showRounds({ rounds, running, paused, policy }) {
       : `Each round ${policy.automatic ? 'applies its plan by itself' : 'scans, plans and tells people; nothing is moved by itself'}. Policy: ${policy.preset}${policy.archive ? '' : '; no archive is set'}.`;
   fill('rounds',
     el('div', { class: 'actions' },
-      button('Begin a round', 'Begin a round now', self => act(self, 'Beginning …', '/api/admin/rounds/begin', {}, () => { void watch(); return 'A round has begun.'; })),
+      button('Begin a round', 'Begin a round', self => act(self, 'Beginning …', '/api/admin/rounds/begin', {}, () => { void watch(); return 'A round has begun.'; })),
       paused
-        ? button('Go on', 'Make rounds again', self => act(self, 'Writing it down …', '/api/admin/rounds/resume', {}, () => 'Rounds are made again.'))
-        : button('Pause', 'Make no more rounds', self => act(self, 'Writing it down …', '/api/admin/rounds/pause', { why: '' }, () => 'Rounds are paused.')),
+        ? button('Go on', 'Go on: make rounds again', self => act(self, 'Writing it down …', '/api/admin/rounds/resume', {}, () => 'Rounds are made again.'))
+        : button('Pause', 'Pause: make no more rounds', self => act(self, 'Writing it down …', '/api/admin/rounds/pause', { why: '' }, () => 'Rounds are paused.')),
       el('span', { role: 'status' }, state)),
     rounds.length
       ? table([['Began'], ['By'], ['End'], ['What it did']], rounds.map(one => [minute(one.started), one.by, one.outcome === 'running' && !running ? 'cut off' : one.outcome, sentence(one.told)]))

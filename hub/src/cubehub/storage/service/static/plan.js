@@ -10,7 +10,7 @@ function show(found, act) {
   }
   const [head, ...lines] = found.plan.split('\n').filter(line => line && !line.startsWith('#'));
   const { entries } = found;
-  const boxes = entries.map(one => el('input', { type: 'checkbox', checked: true, 'aria-label': `Move ${of(one.home, one.path)}` }));
+  const boxes = entries.map(one => el('input', { type: 'checkbox', checked: !one.waits, 'aria-label': `Move ${of(one.home, one.path)}` }));
   const chosen = () => [...boxes.keys()].filter(index => boxes[index].checked);
   const sum = el('span', { role: 'status' });
   const tell = () => { sum.textContent = `${count(chosen().length, 'entry', 'entries')} chosen, ${size(chosen().reduce((all, index) => all + entries[index].bytes, 0))}`; };
@@ -18,7 +18,7 @@ function show(found, act) {
   boxes.forEach(box => box.addEventListener('change', tell));
   const really = el('input', { type: 'checkbox' });
   const over = found.excess.map(one => soft(`${one.home ? `Of the home ${one.home}` : 'Of all homes together'} it is ${Math.round(one.per_cent)} %, and a run may move ${one.allowed} %.`));
-  const apply = button('Apply', 'Move what is chosen into quarantine', self => act(self, [head, ...chosen().map(index => lines[index])].join('\n'), really.checked), 'main');
+  const apply = button('Apply', 'Apply: move what is chosen into quarantine', self => act(self, [head, ...chosen().map(index => lines[index])].join('\n'), really.checked), 'main');
   const later = Date.parse(found.at) > Date.now() + 60_000;
   apply.disabled = later;
   const file = el('a', { download: `plan-${day(found.at)}.csv`, href: URL.createObjectURL(new Blob([found.plan], { type: 'text/csv' })) }, 'Download as CSV');
