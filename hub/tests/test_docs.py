@@ -21,7 +21,7 @@ FILES = {
     "profiles.yaml": "Who may have how much: memory, cores, storage and Dask budget by group ([schema](profiles.schema.json)).",
     "cubes.yaml": "The published cubes: titles, access, colours, places.",
     "catalogues.yaml": "The catalogues (STAC APIs) people search.",
-    "storage.yaml": "Which caches and trash may be cleaned out of homes, after how long, and how long they can be restored.",
+    "storage.yaml": "What may be moved out of homes, after how long, who is told before, and how long it is kept.",
     "realm.json": "The Keycloak realm that a first start imports: groups, clients, roles.",
     "jupyterhub_config.py": "The Hub's configuration; any trait of JupyterHub may be set in it.",
     "dask_gateway_config.py": "Dask Gateway's configuration; any of its traits may be set in it.",

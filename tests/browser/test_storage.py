@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from cubehub.storage import journal
+from cubehub.storage.planning import Entry
+from cubehub.storage.quarantine import Keeper
 from cubehub_tests.chromium import open_window
 from cubehub_tests.lab import enter_lab
 from cubehub_tests.people import Visitor
@@ -235,6 +238,26 @@ def test_whoever_has_the_mail_keeps_and_nobody_else_gets_in(
         "scratch/mail" not in one["path"]
         for one in json.loads(whole.run("storage", "plan", "--json").stdout)["entries"]
     )
+
+
+def test_whoever_comes_back_finds_the_home_that_was_put_away(whole: Whole, petra: Account) -> None:
+    """As an idle home is: two mails and a year are left out here, the keeper is not."""
+    petra.start()
+    petra.stop()
+    file = put(whole, "petra", "work/years.ipynb", json.dumps(NOTEBOOK))
+    home = whole.folder.homes / "petra"
+    with journal.opened(whole.folder.storage) as made:
+        keeper = Keeper(whole.folder.homes, made, lambda *_: "")
+        entry = Entry(b"petra", b"", "idle", 1, 1, OLD, int(time.time()) + 60, home.stat().st_ino)
+        ends = time.monotonic() + 60
+        while (why := keeper.quarantine(made.begin_run("", "", 0), entry).why) and time.monotonic() < ends:
+            time.sleep(1)  # the server's last processes
+        keeper.close()
+    assert why == ""
+    assert not home.exists()
+    petra.start()
+    assert json.loads(file.read_text()) == NOTEBOOK
+    petra.stop()
 
 
 def test_every_address_asks_who_comes(whole: Whole) -> None:
