@@ -104,7 +104,12 @@ def hard_links_to_others_files(w: World) -> str:
         (w.outside / "pip" / "a", w.ben / "pip" / "a", w.outside / "pip" / "deep" / "b")
     ):
         os.link(file, w.pip / f"theirs{number}")
-    return w.round()
+    # what is another person's is not moved out of their reach, whoever gave it a name there
+    why = w.away().why
+    assert why == "something in it belongs to somebody else"
+    for name in w.pip.glob("theirs*"):
+        name.unlink()
+    return f"{why}; without: {w.round()}"
 
 
 def fifo(w: World) -> str:
