@@ -6,6 +6,7 @@ import io
 import os
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,8 @@ class Archivist:
         """Bring the journal to what is so; what is half in the store is not in the archive."""
         told = []
         for made in self._journal.moves(ARCHIVING):
-            self._journal.archive(made.id, QUARANTINED, None)
+            # with its name: what there may be of it in the store is deleted once that is at hand
+            self._journal.archive(made.id, QUARANTINED, made.archive)
             told.append(Outcome(made.home, made.path, 0, "it is in quarantine, and in no archive", made.id))
         for made in self._journal.moves(UNPACKING):
             self._end_unpacking(made)
@@ -84,9 +86,18 @@ class Archivist:
             remove(self._keeper.quarantine_folder, _OUT)
         if self._store is not None:
             self._store.sweep()
+            for made in self._journal.unsealed():
+                with suppress(CubeHubError):  # the next one tries again
+                    self._drop(made)
             for made in self._journal.moves(EXPIRING):
                 self.expire(made)
         return told
+
+    def _drop(self, made: Move) -> None:
+        """Delete what is in the store of an archive without a seal: whoever has their things erased must not have it there."""
+        for ending in (ARCHIVE, LISTING):
+            self._the_store().delete(f"{made.archive}{ending}")
+        self._journal.archive(made.id, made.state, None)
 
     def _end_unpacking(self, made: Move) -> None:
         try:
@@ -142,10 +153,9 @@ class Archivist:
             self._journal.archive(made.id, ARCHIVED, name, packed.seal.archive, packed.seal.manifest, size)
             self._step("archived")
         except (CubeHubError, OSError):
-            self._journal.archive(made.id, QUARANTINED, None)
-            for ending in (ARCHIVE, LISTING):
-                with suppress(CubeHubError):
-                    store.delete(name + ending)
+            self._journal.archive(made.id, QUARANTINED, name)
+            with suppress(CubeHubError):  # else `recover` does
+                self._drop(replace(made, state=QUARANTINED, archive=name))
             raise
         finally:
             os.close(slot)
@@ -165,8 +175,8 @@ class Archivist:
                 finally:
                     os.close(slot)
             except ChangedError as error:
-                # to be archived again, as it is now
-                self._journal.archive(made.id, QUARANTINED, None)
+                # to be archived again, as it is now; until then, or until it is back, the old one has its name written down
+                self._journal.archive(made.id, QUARANTINED, made.archive)
                 return Outcome(made.home, made.path, 0, error.message.rstrip("."), made.id)
             except CubeHubError as error:
                 return Outcome(made.home, made.path, 0, error.message.rstrip("."), made.id)

@@ -167,7 +167,7 @@ class Mine:
         )
         return {
             "number": one.id, "path": readable(one.path), "kind": one.kind, "bytes": one.bytes, "state": one.state,
-            "since": moment(one.at), "until": day(until), "archived": bool(one.archive),
+            "since": moment(one.at), "until": day(until), "archived": bool(one.seal),
         }  # fmt: skip
 
     def _kept_until(self, one: journal.Move) -> float | None:

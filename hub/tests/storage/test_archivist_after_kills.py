@@ -1,0 +1,94 @@
+"""What a kill or a store that fails leaves behind: neither half an archive nor half a copy stays where nobody knows of it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cubehub.storage.archive import StoreError
+from cubehub.storage.journal import QUARANTINED, RETURNED
+from cubehub.storage.quarantine import FOLDER
+from cubehub_tests.archived import Place, content, killed_at, nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def kept(place: Place) -> list[str]:
+    return sorted(path.name for path in place.store.iterdir())
+
+
+def slots(place: Place) -> list[str]:
+    """All that is in quarantine, one level deep."""
+    quarantine = place.homes / os.fsdecode(FOLDER)
+    return sorted(str(path.relative_to(quarantine)) for path in quarantine.glob("[!.]*/*"))
+
+
+def back_without_a_store(place: Place) -> None:
+    """As when somebody logs in: nobody asks the store."""
+    done = place.do(lambda k, _a, j: k.put_back(place.now(j)), wrap=lambda _store: None)
+    assert done.why == ""
+
+
+@pytest.mark.parametrize("step", ["packed", "verified"])
+def test_what_a_kill_left_in_the_store_goes_though_the_thing_is_back_by_then(place: Place, step: str) -> None:
+    killed_at(place, "archive", step)
+    assert len(kept(place)) == 2
+    back_without_a_store(place)
+    place.do(nothing)
+    assert kept(place) == [], "whoever has their things erased must not have them there"
+    assert (place.move().state, place.move().archive) == (RETURNED, None)
+    assert content(place.ana / "work") == place.before
+
+
+class Away:
+    """A store that takes an archive, and is away when it is to be read back."""
+
+    def __init__(self, store: Any) -> None:
+        self._store, self._away = store, False
+
+    def put(self, name: str, *, expected: int = 0) -> Any:
+        return self._store.put(name, expected=expected)
+
+    @contextmanager
+    def open(self, _name: str) -> Iterator[Any]:
+        self._away = True
+        raise StoreError("The place for archives is away.", "Look at it.")
+        yield
+
+    def delete(self, name: str) -> None:
+        if self._away:
+            raise StoreError("The place for archives is away.", "Look at it.")
+        self._store.delete(name)
+
+    def sweep(self) -> int:
+        return int(self._store.sweep())
+
+
+def test_what_could_not_be_deleted_after_an_error_is_deleted_later(place: Place) -> None:
+    with pytest.raises(StoreError):
+        place.archive(wrap=Away)
+    assert place.move().state == QUARANTINED
+    assert len(kept(place)) == 2
+    back_without_a_store(place)
+    place.do(nothing)
+    assert kept(place) == []
+
+
+def test_an_archive_of_what_was_changed_goes_though_the_thing_is_back_by_then(place: Place) -> None:
+    place.archive()
+    item = place.homes / os.fsdecode(FOLDER) / str(place.move().id) / "item"
+    (item / "new").write_text("came after the archive")
+    assert "changed after it was archived" in place.purge().why
+    back_without_a_store(place)
+    place.do(nothing)
+    assert kept(place) == []
+    assert (place.ana / "work" / "new").exists()
