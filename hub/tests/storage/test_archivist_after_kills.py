@@ -92,3 +92,17 @@ def test_an_archive_of_what_was_changed_goes_though_the_thing_is_back_by_then(pl
     place.do(nothing)
     assert kept(place) == []
     assert (place.ana / "work" / "new").exists()
+
+
+@pytest.mark.parametrize("step", ["scratch", "synced", "moved"])
+def test_nothing_is_left_beside_what_was_unpacked(place: Place, step: str) -> None:
+    place.archive()
+    place.purge()
+    killed_at(place, "back", step)
+    place.do(nothing)
+    number = place.move().id
+    assert slots(place) == ([f"{number}/item"] if step == "moved" else [])
+    assert place.back().why == ""
+    assert slots(place) == []
+    assert not (place.homes / os.fsdecode(FOLDER) / str(number)).exists()
+    assert content(place.ana / "work") == place.before

@@ -106,17 +106,17 @@ class Archivist:
             self._journal.set(made.id, PURGED, made.at)
             return
         try:
-            if self._keeper.is_in(slot):
-                self._journal.set(made.id, ARCHIVED, made.at)
-                return
+            there = self._keeper.is_in(slot)
             with os.scandir(b"/proc/self/fd/%d" % slot) as entries:
                 names = [entry.name for entry in entries]
             for name in names:
-                remove(slot, name)
+                if name != ITEM or not there:
+                    remove(slot, name)
         finally:
             os.close(slot)
-        self._keeper.leave(made.id)
-        self._journal.set(made.id, PURGED, made.at)
+        if not there:
+            self._keeper.leave(made.id)
+        self._journal.set(made.id, ARCHIVED if there else PURGED, made.at)
 
     # Into an archive
 
