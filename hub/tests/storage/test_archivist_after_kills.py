@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cubehub.storage.archive import StoreError
-from cubehub.storage.journal import QUARANTINED, RETURNED
+from cubehub.storage.journal import QUARANTINED, RETURNED, Journal
 from cubehub.storage.quarantine import FOLDER
 from cubehub_tests.archived import Place, content, killed_at, nothing
 
@@ -106,3 +106,20 @@ def test_nothing_is_left_beside_what_was_unpacked(place: Place, step: str) -> No
     assert slots(place) == []
     assert not (place.homes / os.fsdecode(FOLDER) / str(number)).exists()
     assert content(place.ana / "work") == place.before
+
+
+def test_no_seal_is_left_of_an_archive_that_was_deleted(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed just when it is written down that it has none."""
+    place.archive()
+    assert place.back().why == ""
+    child = os.fork()
+    if not child:
+        monkeypatch.setattr(Journal, "archive", lambda *_: os._exit(9))
+        place.expire()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert kept(place) == []
+    place.do(nothing)
+    assert (place.move().state, place.move().seal) == (RETURNED, None)

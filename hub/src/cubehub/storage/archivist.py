@@ -192,10 +192,8 @@ class Archivist:
             self._step("expiring")
             for ending in (ARCHIVE, LISTING):
                 store.delete(f"{made.archive}{ending}")
-            # not without what became of the thing itself: it may be back in its home
-            state = RETURNED if made.back is not None else EXPIRED
-            self._journal.set(made.id, state, made.at, made.back)
-            self._journal.archive(made.id, state, None)
+            # in one, so that no seal is left of it; what became of the thing itself stays: it may be back in its home
+            self._journal.archive(made.id, RETURNED if made.back is not None else EXPIRED, None)
             self._step("expired")
         except (CubeHubError, OSError) as error:
             return Outcome(made.home, made.path, 0, str(error), made.id)
