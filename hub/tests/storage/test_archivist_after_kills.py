@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cubehub.storage.archive import StoreError
-from cubehub.storage.journal import QUARANTINED, RETURNED, Journal
+from cubehub.storage.journal import ARCHIVED, PURGED, QUARANTINED, RETURNED, Journal
 from cubehub.storage.quarantine import FOLDER
 from cubehub_tests.archived import Place, content, killed_at, nothing
 
@@ -123,3 +123,37 @@ def test_no_seal_is_left_of_an_archive_that_was_deleted(
     assert kept(place) == []
     place.do(nothing)
     assert (place.move().state, place.move().seal) == (RETURNED, None)
+
+
+def test_what_came_out_of_its_archive_and_did_not_get_home_is_purged_without_another_archive(
+    place: Place,
+) -> None:
+    place.archive()
+    place.purge()
+    before = (place.move().seal, kept(place))
+    killed_at(place, "back", "returning")
+    place.do(nothing)
+    assert place.move().state == ARCHIVED
+    assert place.purge().why == "", (
+        "it is what is in the archive, though its times of last change are younger"
+    )
+    assert (place.move().seal, kept(place)) == before
+    assert place.move().state == PURGED
+    assert place.back().why == ""
+    assert content(place.ana / "work") == place.before
+
+
+def test_what_came_out_of_its_archive_and_was_changed_is_archived_again(place: Place) -> None:
+    place.archive()
+    place.purge()
+    killed_at(place, "back", "returning")
+    item = place.homes / os.fsdecode(FOLDER) / str(place.move().id) / "item"
+    with (item / "deep" / "b.nc").open("a") as file:
+        file.write("more")
+    place.do(nothing)
+    assert "changed after it was archived" in place.purge().why
+    assert place.archive().why == ""
+    assert len(kept(place)) == 2, "the earlier one is deleted"
+    assert place.purge().why == ""
+    assert place.back().why == ""
+    assert (place.ana / "work" / "deep" / "b.nc").read_text().endswith("more")

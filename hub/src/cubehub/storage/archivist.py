@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 ARCHIVE, LISTING = ".tar.zst", ".jsonl.zst"
 _OUT = b"out"
 """Folder in quarantine through which single files come out; what is in it is a copy."""
+_UNPACKED = 0
+"""Inode of a move whose thing was unpacked from its archive: another one than was moved."""
 
 
 class Archivist:
@@ -135,6 +137,8 @@ class Archivist:
         except FileNotFoundError:
             return Outcome(made.home, made.path, 0, "it is not in quarantine any more", made.id)
         try:
+            if made.archive not in {None, name}:
+                self._drop(made)  # its name is about to be forgotten
             self._journal.archive(made.id, ARCHIVING, name)
             self._step("archiving")
             for ending in (ARCHIVE, LISTING):
@@ -171,7 +175,7 @@ class Archivist:
                 slot = self._keeper.slot(made.id)
                 try:
                     with self._the_store().open(f"{made.archive}{LISTING}") as listing:
-                        unchanged(slot, ITEM, listing, _seal(made))
+                        unchanged(slot, ITEM, listing, _seal(made), unpacked=made.inode == _UNPACKED)
                 finally:
                     os.close(slot)
             except ChangedError as error:
@@ -221,6 +225,7 @@ class Archivist:
     def _unpacked(self, made: Move) -> None:
         """Bring something from its archive into quarantine."""
         store = self._the_store()
+        self._journal.found(made.id, _UNPACKED)
         self._journal.set(made.id, UNPACKING, made.at)
         self._step("unpacking")
         try:

@@ -56,6 +56,8 @@ class Move:
         When it came into its state, seconds since 1970.
     back : bytes or None
         Where it is put back to, or was; from the home.
+    inode : int
+        Of what was moved; 0 once it was to be unpacked from its archive.
     archive : str or None
         Name of its archive in the store; it is whole only if there is a seal, and without one to be deleted.
     seal, listing : str or None
