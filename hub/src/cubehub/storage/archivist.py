@@ -27,7 +27,7 @@ from cubehub.storage.journal import (
 from cubehub.storage.names import readable
 from cubehub.storage.quarantine import ITEM, Outcome, SkippedError
 from cubehub.storage.quotas.attributes import suit
-from cubehub.storage.trees import folder_in, look_through, move, remove
+from cubehub.storage.trees import folder_in, look_through, move, remove, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,6 +105,7 @@ class Archivist:
         try:
             slot = self._keeper.slot(made.id)
         except FileNotFoundError:
+            settle(self._keeper.quarantine_folder)
             self._journal.set(made.id, PURGED, made.at)
             return
         try:
@@ -118,6 +119,8 @@ class Archivist:
             os.close(slot)
         if not there:
             self._keeper.leave(made.id)
+        # else what is written down could outlive it: on btrfs a copy came back that nobody knew of
+        settle(self._keeper.quarantine_folder)
         self._journal.set(made.id, ARCHIVED if there else PURGED, made.at)
 
     # Into an archive
