@@ -1,4 +1,4 @@
-"""A keeper that moves, puts back and removes without end is killed at any moment: ``kills.py KIND FOLDER KILLS SEED``."""
+"""A keeper that moves, archives, puts back and removes without end is killed at any moment: ``kills.py KIND FOLDER KILLS SEED``."""
 
 from __future__ import annotations
 
@@ -11,50 +11,38 @@ import time
 from pathlib import Path
 
 import mounting
-from cubehub.storage import journal
-from cubehub.storage.journal import PURGED, PURGING, QUARANTINED
-from cubehub.storage.planning import Entry
-from cubehub.storage.quarantine import FOLDER, ITEM, Keeper
+import whereabouts
+from cubehub.storage.archive import opened
 
-CACHES = 20
-LONGEST_S = 0.03
-
-
-def fill(root: Path, number: int) -> None:
-    folder = root / "homes" / "ana" / f"cache{number}" / "a"
-    folder.mkdir(parents=True)
-    for name in ("one", "two", "three"):
-        (folder / name).write_text(str(number))
+THINGS = 20
+LONGEST_S = {False: 0.03, True: 0.06}
+"""Before a kill, of a keeper without archives and of one with them, which take longer."""
+QUICK = {"away", "back", "remove"}
+UNDER_WAY = ("intended", "returning", "purging", "archiving", "unpacking", "expiring")
 
 
-def keep(root: Path, seed: int, ready: int) -> None:
-    """Move, put back and remove until killed."""
+def keep(root: Path, seed: int, ready: int, *, archiving: bool) -> None:
+    """Move, archive, put back and remove until killed."""
     rng = random.Random(seed)  # noqa: S311 - no secret
-    with journal.opened(root / "state") as made:
-        keeper = Keeper(root / "homes", made, lambda _home, _inodes: "")
+    with whereabouts.at_work(root / "homes", root / "state", opened(root / "store")) as at_work:
+        keeper, archivist, made = at_work
         run = made.begin_run(str(root / "homes"), "", 0)
         os.write(ready, b".")
         while True:
-            keeper.recover()
-            names = [n for n in os.listdir(root / "homes" / "ana") if n.startswith("cache")]  # noqa: PTH208
-            moves = made.moves(QUARANTINED)
-            if names and (not moves or rng.random() < 0.5):
-                name = rng.choice(names)
-                inode = (root / "homes" / "ana" / name).lstat().st_ino
-                keeper.quarantine(run, Entry(b"ana", os.fsencode(name), "pip", 1, 3, 0, 2**40, inode))
-            elif moves and rng.random() < 0.9:
-                keeper.put_back(rng.choice(moves))
-            elif moves:
-                keeper.purge(rng.choice(moves))
+            whereabouts.recover(keeper, archivist, made)
+            acts = whereabouts.possible(root / "homes", "", made)
+            quick = [act for act in acts if act.what in QUICK]
+            act = whereabouts.chosen(acts if archiving or not quick else quick, rng)
+            whereabouts.do(act, run, keeper, archivist)
 
 
-def kill_one(root: Path, seed: int, after: float) -> None:
+def kill_one(root: Path, seed: int, after: float, *, archiving: bool) -> None:
     """Start a keeper, and kill it some time after it was ready."""
     ours, theirs = os.pipe()
     child = os.fork()
     if not child:
         try:
-            keep(root, seed, theirs)
+            keep(root, seed, theirs, archiving=archiving)
         finally:
             os._exit(1)
     os.close(theirs)
@@ -70,47 +58,33 @@ def kill_one(root: Path, seed: int, after: float) -> None:
 def kill(root: Path, kills: int, seed: int) -> dict[str, int]:
     """Kill, recover and look, again and again: how often, and what was under way then."""
     rng = random.Random(seed)  # noqa: S311 - no secret
-    made_so_far = CACHES
-    for number in range(CACHES):
-        fill(root, number)
-    removed: set[int] = set()
+    homes, state, store = root / "homes", root / "state", opened(root / "store")
+    numbers = set(range(THINGS))
+    for number in numbers:
+        whereabouts.fill(homes / "ana" / f"p{number}", number)
+    known: set[tuple[object, ...]] = set()
+    gone: set[int] = set()
     told: dict[str, int] = {}
     for one in range(kills):
-        kill_one(root, seed * 1_000_000 + one, rng.random() ** 2 * LONGEST_S)
-        with journal.opened(root / "state") as made:
-            for move in made.moves("intended", "returning", "purging"):
+        archiving = rng.random() < 0.6
+        after = rng.random() ** 2 * LONGEST_S[archiving]
+        kill_one(root, seed * 1_000_000 + one, after, archiving=archiving)
+        with whereabouts.at_work(homes, state, store) as (keeper, archivist, made):
+            for move in made.moves(*UNDER_WAY):
                 told[move.state] = told.get(move.state, 0) + 1
-            keeper = Keeper(root / "homes", made, lambda _home, _inodes: "")
-            keeper.recover()
-            keeper.close()
-            purged = len(made.moves(PURGED))
-            assert not made.moves("intended", "returning", PURGING)
-        there = whole(root)
-        now = set(range(made_so_far)) - there
-        assert removed <= now, "what was removed is back"
-        assert len(now) == purged, "what is not there is written down as removed"
-        removed = now
-        while len(there) < CACHES:
-            fill(root, made_so_far)
-            there.add(made_so_far)
-            made_so_far += 1
-    return {"kills": kills, "made": made_so_far, "removed": len(removed)} | told
-
-
-def whole(root: Path) -> set[int]:
-    """Which caches are there with all of their files, in a home or in quarantine."""
-    found: list[int] = []
-    with journal.opened(root / "state") as made:
-        quarantined = {str(m.id) for m in made.moves(QUARANTINED)}
-    slots = list((root / "homes" / os.fsdecode(FOLDER)).glob("[!.]*"))
-    assert quarantined == {p.name for p in slots}, "there is something in quarantine that is not written down"
-    for folder in (*(root / "homes" / "ana").iterdir(), *(p / os.fsdecode(ITEM) for p in slots)):
-        texts = [file.read_text() for file in (folder / "a").iterdir()]
-        assert len(texts) == 3
-        assert len(set(texts)) == 1
-        found.append(int(texts[0]))
-    assert len(found) == len(set(found)), "one is in two places"
-    return set(found)
+            whereabouts.recover(keeper, archivist, made)
+            again = whereabouts.recover(keeper, archivist, made)
+        assert not again, f"a second recovery finds {again}"
+        look = whereabouts.Look(homes, state, store, root / "store", numbers, known=known)
+        assert not look.wrong, f"after kill {one}: {look.wrong}"
+        now = {n for n, state in look.states.items() if state in whereabouts.GONE and not look.last[n].seal}
+        assert gone <= now, "what was removed is back"
+        gone = now
+        while len(numbers - gone) < THINGS:
+            number = max(numbers) + 1
+            whereabouts.fill(homes / "ana" / f"p{number}", number)
+            numbers.add(number)
+    return {"kills": kills, "made": len(numbers), "removed": len(gone), "archives read": len(known)} | told
 
 
 def main() -> None:

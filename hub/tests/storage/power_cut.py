@@ -1,8 +1,10 @@
-"""The current fails while the keeper works, again and again: ``power_cut.py KIND FOLDER CUTS SEED``.
+"""The current fails while the keeper works, again and again: ``power_cut.py KIND FOLDER CUTS SEED ARCHIVES``.
 
 The homes and the journal are on a file system on a loop device. A cut is a copy of the device's image taken in one instant
 (a reflink) while it is mounted: what the file system had not given to its device by then is not in it. Each copy is then
-mounted, which replays the file system's own journal, the keeper recovers, and every folder must be in exactly one place.
+mounted, which replays the file system's own journal, the keeper recovers, every folder must be where the keeper's journal
+says, every archive whole, and the keeper must be able to go on. ARCHIVES are on the ``same`` file system, or ``beside`` it on
+another one whose current does not fail.
 """
 
 from __future__ import annotations
@@ -11,27 +13,34 @@ import fcntl
 import json
 import os
 import random
-import re
-import shutil
 import subprocess
 import sys
 import threading
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import mounting
-from cubehub.storage import journal
-from cubehub.storage.journal import PURGED, QUARANTINED, RETURNED, Move
-from cubehub.storage.planning import Entry
-from cubehub.storage.quarantine import FOLDER, Keeper
+import whereabouts
+from cubehub.storage import journal, trees
+from cubehub.storage.archive.folder import FolderStore
+from cubehub.storage.journal import RETURNED
+from cubehub.storage.quarantine import Keeper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cubehub.storage.archivist import Archivist
 
 FICLONE = 0x40049409
-FILES = ("one", "two", "three")
-CACHES = 8
-STEPS = {
+THINGS = 8
+UNPACKING = {f"archivist {name}" for name in ("unpacking", "scratch", "unpacked", "synced", "moved", "done")}
+STEPS = UNPACKING | {
     *("intended", "slot", "moved", "synced", "quarantined"),
     *("returning", "back", "returned", "purging", "removed", "purged", "kill"),
+    *(f"archivist {name}" for name in ("archiving", "packed", "verified", "archived", "expiring", "expired")),
 }
 USER = """
 import os, random, sys
@@ -61,6 +70,10 @@ class Cut:
     when: str
     made: set[int]
     done: dict[int, str]
+    expired: set[int]
+    """Moves whose archive was told as deleted."""
+    store: Path | None = None
+    """What was in the store beside it in that instant."""
 
 
 @dataclass
@@ -70,15 +83,23 @@ class Scene:
     image: Path
     copies: Path
     on: Path
+    store: Path
     made: set[int] = field(default_factory=set)
     done: dict[int, str] = field(default_factory=dict)
+    expired: set[int] = field(default_factory=set)
     cuts: list[Cut] = field(default_factory=list)
     tried: int = 0
+    dead: bool = False
+    """Whether the keeper was just killed: then it does nothing more, not even on its way out."""
     one: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def homes(self) -> Path:
         return self.on / "homes"
+
+    @property
+    def is_beside(self) -> bool:
+        return not self.store.is_relative_to(self.on)
 
     def cut(self, when: str) -> None:
         with self.one:
@@ -86,97 +107,122 @@ class Scene:
 
     def _cut(self, when: str) -> None:
         self.tried += 1
-        before, made = dict(self.done), set(self.made)
+        before, made, expired = dict(self.done), set(self.made), set(self.expired)
         file = self.copies / f"{self.tried}.img"
         with self.image.open("rb") as there, file.open("wb") as copy:
             fcntl.ioctl(copy, FICLONE, there.fileno())
+        store = self._copied() if self.is_beside else None
         # what was on its way while the copy was made may be so or so
         sure = {n: state for n, state in before.items() if self.done.get(n) == state}
-        self.cuts.append(Cut(file, when, made, sure))
+        self.cuts.append(Cut(file, when, made, sure, expired, store))
+
+    def _copied(self) -> Path:
+        """What is in the store: nothing in it is ever written to again once it has its name."""
+        store = self.copies / f"{self.tried}.store"
+        store.mkdir(mode=0o700)
+        for name in os.listdir(self.store):  # noqa: PTH208 - names
+            os.link(self.store / name, store / name)
+        return store
 
     def fill(self, number: int) -> None:
-        """A cache that somebody made long ago: it is on the disk."""
-        folder = self.homes / "ana" / ".cache" / f"p{number}"
-        (folder / "a").mkdir(parents=True)
-        for name in FILES:
-            (folder / "a" / name).write_text(str(number))
+        """A thing that somebody made long ago: it is on the disk."""
+        folder = self.homes / "ana" / "work" / f"p{number}"
+        whereabouts.fill(folder, number)
         mounting.run("sync", "--file-system", folder)
         self.made.add(number)
         self.done[number] = RETURNED
 
 
-def number_of(path: bytes) -> int:
-    found = re.search(rb"/p(\d+)", path)
-    assert found, path
-    return int(found[1])
+class Beside(FolderStore):
+    """A store in which nothing changes while the current fails elsewhere."""
+
+    def __init__(self, path: Path, one: threading.Lock) -> None:
+        super().__init__(path)
+        self._one = one
+
+    @contextmanager
+    def put(self, name: str, *, expected: int = 0) -> Iterator[Any]:
+        writing = super().put(name, expected=expected)
+        with self._one:
+            sink = writing.__enter__()
+        try:
+            yield sink
+        except BaseException:
+            with self._one:
+                writing.__exit__(*sys.exc_info())
+            raise
+        with self._one:
+            writing.__exit__(None, None, None)
+
+    def delete(self, name: str) -> None:
+        with self._one:
+            super().delete(name)
+
+    def sweep(self) -> int:
+        with self._one:
+            return super().sweep()
 
 
-def work(scene: Scene, keeper: Keeper, made: journal.Journal, rng: random.Random) -> None:
+def work(
+    scene: Scene, keeper: Keeper, archivist: Archivist, made: journal.Journal, run: int, rng: random.Random
+) -> None:
     """One thing that the keeper does."""
-    moves = made.moves(QUARANTINED)
-    away = {number_of(m.path) for m in moves}
-    gone = {number_of(m.path) for m in made.moves(PURGED)}
-    at_home = sorted(scene.made - away - gone)
-    if at_home and (not moves or rng.random() < 0.5):
-        number = rng.choice(at_home)
-        names = [
-            p
-            for p in (scene.homes / "ana" / ".cache").iterdir()
-            if number_of(b"/" + os.fsencode(p.name)) == number
-        ]
-        (folder,) = names
-        scene.done.pop(number, None)
-        one = Entry(
-            b"ana", b".cache/" + os.fsencode(folder.name), "pip", 1, 3, 0, 2**40, folder.lstat().st_ino
-        )
-        done = keeper.quarantine(made.last_run() or 1, one)
-        assert not done.why, done
-        scene.done[number] = QUARANTINED
-    elif moves and rng.random() < 0.8:
-        move = rng.choice(moves)
-        if rng.random() < 0.3 and not at_home:
-            shutil.rmtree(scene.homes / "ana" / ".cache")
-        scene.done.pop(number_of(move.path), None)
-        done = keeper.put_back(move)
-        assert not done.why, done
-        scene.done[number_of(move.path)] = RETURNED
-    elif moves:
-        move = rng.choice(moves)
-        scene.done.pop(number_of(move.path), None)
-        done = keeper.purge(move)
-        assert not done.why, done
-        scene.done[number_of(move.path)] = PURGED
+    act = whereabouts.chosen(whereabouts.possible(scene.homes, "work", made), rng)
+    at_home = scene.homes / "ana" / "work"
+    if (
+        act.what in {"back", "unpack"}
+        and rng.random() < 0.3
+        and at_home.exists()
+        and not any(at_home.iterdir())
+    ):
+        at_home.rmdir()
+    # with the archive of what is back the thing itself stays where it is
+    before = scene.done.pop(act.number, None)
+    done = whereabouts.do(act, run, keeper, archivist)
+    assert not done.why, done
+    if act.what == "forget" and before is not None:
+        scene.done[act.number] = before
+    elif act.what != "forget":
+        scene.done[act.number] = whereabouts.STATE_AFTER[act.what]
+    if act.what in {"expire", "forget"}:
+        assert act.move is not None
+        scene.expired.add(act.move.id)
+    if whereabouts.is_gone(act):
         scene.fill(max(scene.made) + 1)
 
 
-def session(scene: Scene, rng: random.Random, steps: Counter[str]) -> None:
-    """A keeper that recovers what the one before left, and does some things; or is killed at one of its steps."""
+def session(scene: Scene, rng: random.Random, steps: Counter[str], *, after_kill: bool) -> bool:
+    """A keeper that recovers what the one before left, and does some things; or is killed at one of its steps, which it tells."""
     killing = rng.random() < 0.7
     working = False
 
     def step(name: str) -> None:
         steps[name] += 1
-        if working and killing and rng.random() < 0.2:
+        if working and killing and rng.random() < (0.1 if name in UNPACKING else 0.06):
+            scene.dead = True
             raise KilledError
-        if rng.random() < 0.15:
+        if rng.random() < (0.12 if working else 0.5):
             scene.cut(f"at {name}")
 
-    with journal.opened(scene.on / "state") as made:
-        keeper = Keeper(scene.homes, made, lambda _home, _inodes: "", step)
+    store = Beside(scene.store, scene.one) if scene.is_beside else FolderStore(scene.store)
+    with whereabouts.at_work(scene.homes, scene.on / "state", store, step) as (keeper, archivist, made):
         try:
-            keeper.recover()
-            if rng.random() < 0.7:
+            whereabouts.recover(keeper, archivist, made)
+            if after_kill or rng.random() < 0.2:
                 scene.cut("after recovery")
             working = True
-            made.begin_run(str(scene.homes), "", 0)
-            for _ in range(6):
-                work(scene, keeper, made, rng)
-                if rng.random() < 0.3:
+            run = made.begin_run(str(scene.homes), "", 0)
+            for _ in range(8):
+                work(scene, keeper, archivist, made, run, rng)
+                if rng.random() < 0.15:
                     scene.cut("between two")
         except KilledError:
             steps["kill"] += 1
+            return True
         finally:
-            keeper.close()
+            scene.dead = False
+            store.close()
+    return False
 
 
 def play(scene: Scene, cuts: int, rng: random.Random) -> Counter[str]:
@@ -191,55 +237,57 @@ def play(scene: Scene, cuts: int, rng: random.Random) -> Counter[str]:
 
     cutting = threading.Thread(target=at_random)
     cutting.start()
+    killed = False
     try:
         while len(scene.cuts) < cuts or not steps.keys() >= STEPS:
-            session(scene, rng, steps)
+            killed = session(scene, rng, steps, after_kill=killed)
     finally:
         ended.set()
         cutting.join()
     return steps
 
 
-def look(on: Path, cut: Cut) -> list[str]:
-    """What is wrong after recovery; nothing if every folder is in one place, and all that was told as done is so."""
-    with journal.opened(on / "state") as made:
-        keeper = Keeper(on / "homes", made, lambda _home, _inodes: "")
-        keeper.recover()
-        again = keeper.recover()
-        keeper.close()
-        moves: list[Move] = made.moves(*journal.STATES)
-    wrong = [f"a second recovery finds {again}"] if again else []
-    where: dict[int, list[str]] = {n: [] for n in cut.made}
-    for file in (on / "homes").rglob("one"):
-        if file.parents[1].name == f"p{max(cut.made) + 1}":
-            continue  # its owner was just making it
-        texts = {(file.parent / name).read_text() for name in FILES}
-        if len(texts) == 1:
-            where.setdefault(int(texts.pop()), []).append(str(file.relative_to(on / "homes")))
-        else:
-            wrong.append(f"{file.parent} is not whole: {texts}")
-    quarantined = {number_of(m.path): m.id for m in moves if m.state == QUARANTINED}
-    purged = {number_of(m.path) for m in moves if m.state == PURGED}
-    for number in sorted(cut.made):
-        places = where[number]
-        is_so = PURGED if number in purged else QUARANTINED if number in quarantined else RETURNED
-        expected = {
-            PURGED: None,
-            RETURNED: r"ana/.*",
-            QUARANTINED: rf"{os.fsdecode(FOLDER)}/{quarantined.get(number)}/.*",
-        }[is_so]
-        if len(places) != (expected is not None) or (expected and not re.fullmatch(expected, places[0])):
-            wrong.append(f"{number} is in {places or 'no place'}, and the journal says {is_so}")
-        if cut.done.get(number, is_so) != is_so:
-            wrong.append(f"{number} was told as {cut.done[number]}, and is {is_so}")
-    left = {p.name for p in (on / "homes" / os.fsdecode(FOLDER)).glob("[!.]*")} - {
-        str(n) for n in quarantined.values()
-    }
-    return [*wrong, *(f"left in quarantine: {name}" for name in left)]
+def look(on: Path, store_at: Path, cut: Cut, rng: random.Random) -> list[str]:
+    """What is wrong after recovery, and after the keeper went on; nothing if all is where it was told to be."""
+    store = FolderStore(store_at)
+    numbers = set(cut.made)
+    try:
+        with whereabouts.at_work(on / "homes", on / "state", store) as (keeper, archivist, made):
+            whereabouts.recover(keeper, archivist, made)
+            again = whereabouts.recover(keeper, archivist, made)
+        wrong = [f"a second recovery finds {again}"] if again else []
+        # its owner may just have been making one
+        coming = max(cut.made) + 1
+        found = whereabouts.Look(on / "homes", on / "state", store, store_at, numbers, coming)
+        wrong += found.wrong
+        wrong += [
+            f"{number} was told as {told}, and is {found.states[number]}"
+            for number, told in cut.done.items()
+            if found.states[number] != told
+        ]
+        wrong += [
+            f"the archive of {m.id} was told as deleted"
+            for m in found.moves
+            if m.seal and m.id in cut.expired
+        ]
+        if wrong:
+            return wrong
+        with whereabouts.at_work(on / "homes", on / "state", store) as (keeper, archivist, made):
+            run = made.begin_run(str(on / "homes"), "", 0)
+            for _ in range(4):
+                acts = [a for a in whereabouts.possible(on / "homes", "work", made) if a.number in numbers]
+                act = whereabouts.chosen(acts, rng)
+                done = whereabouts.do(act, run, keeper, archivist)
+                if done.why:
+                    wrong.append(f"it does not go on: {act}: {done.why}")
+        return wrong + whereabouts.Look(on / "homes", on / "state", store, store_at, numbers, coming).wrong
+    finally:
+        store.close()
 
 
 def main() -> None:
     kind, folder, cuts, seed = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    beside = sys.argv[5] == "beside"
     rng = random.Random(seed)  # noqa: S311 - no secret
     # copies in an instant need a file system that shares blocks; it lies below the one that is looked at
     sharing = next((k for k in ("btrfs", "xfs") if mounting.known(k)), None)
@@ -252,10 +300,13 @@ def main() -> None:
     (outer / "copies").mkdir()
     image = mounting.image(kind, outer / "in.img")
     on = mounting.mounted(image, folder / "on")
-    scene = Scene(image, outer / "copies", on)
+    scene = Scene(image, outer / "copies", on, outer / "store" if beside else on / "store")
+    removing = trees.remove
+    # what unpacking takes away on its way out, a kill leaves
+    trees.remove = lambda at, name: None if scene.dead else removing(at, name)
     for home in ("ana", "ben"):
         (scene.homes / home).mkdir(parents=True)
-    for number in range(CACHES):
+    for number in range(THINGS):
         scene.fill(number)
     with journal.opened(on / "state") as made:
         made.begin_run(str(scene.homes), "", 0)
@@ -272,7 +323,8 @@ def main() -> None:
     for cut in scene.cuts:
         mounting.mounted(cut.file, on, direct=False)
         try:
-            wrong += [f"{cut.file.stem}, {cut.when}: {found}" for found in look(on, cut)]
+            found = look(on, cut.store or on / "store", cut, rng)
+            wrong += [f"{cut.file.stem}, {cut.when}: {one}" for one in found]
         finally:
             mounting.run("umount", on)
         cut.file.unlink()

@@ -6,6 +6,7 @@ import io
 import os
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from cubehub.storage.journal import (
 from cubehub.storage.names import readable
 from cubehub.storage.quarantine import ITEM, Outcome, SkippedError
 from cubehub.storage.quotas.attributes import suit
-from cubehub.storage.trees import folder_in, look_through, move, remove
+from cubehub.storage.trees import folder_in, look_through, move, remove, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 ARCHIVE, LISTING = ".tar.zst", ".jsonl.zst"
 _OUT = b"out"
 """Folder in quarantine through which single files come out; what is in it is a copy."""
+_UNPACKED = 0
+"""Inode of a move whose thing was unpacked from its archive: another one than was moved."""
 
 
 class Archivist:
@@ -75,7 +78,8 @@ class Archivist:
         """Bring the journal to what is so; what is half in the store is not in the archive."""
         told = []
         for made in self._journal.moves(ARCHIVING):
-            self._journal.archive(made.id, QUARANTINED, None)
+            # with its name: what there may be of it in the store is deleted once that is at hand
+            self._journal.archive(made.id, QUARANTINED, made.archive)
             told.append(Outcome(made.home, made.path, 0, "it is in quarantine, and in no archive", made.id))
         for made in self._journal.moves(UNPACKING):
             self._end_unpacking(made)
@@ -84,28 +88,40 @@ class Archivist:
             remove(self._keeper.quarantine_folder, _OUT)
         if self._store is not None:
             self._store.sweep()
+            for made in self._journal.unsealed():
+                with suppress(CubeHubError):  # the next one tries again
+                    self._drop(made)
             for made in self._journal.moves(EXPIRING):
                 self.expire(made)
         return told
+
+    def _drop(self, made: Move) -> None:
+        """Delete what is in the store of an archive without a seal: whoever has their things erased must not have it there."""
+        for ending in (ARCHIVE, LISTING):
+            self._the_store().delete(f"{made.archive}{ending}")
+        self._journal.archive(made.id, made.state, None)
 
     def _end_unpacking(self, made: Move) -> None:
         try:
             slot = self._keeper.slot(made.id)
         except FileNotFoundError:
+            settle(self._keeper.quarantine_folder)
             self._journal.set(made.id, PURGED, made.at)
             return
         try:
-            if self._keeper.is_in(slot):
-                self._journal.set(made.id, ARCHIVED, made.at)
-                return
+            there = self._keeper.is_in(slot)
             with os.scandir(b"/proc/self/fd/%d" % slot) as entries:
                 names = [entry.name for entry in entries]
             for name in names:
-                remove(slot, name)
+                if name != ITEM or not there:
+                    remove(slot, name)
         finally:
             os.close(slot)
-        self._keeper.leave(made.id)
-        self._journal.set(made.id, PURGED, made.at)
+        if not there:
+            self._keeper.leave(made.id)
+        # else what is written down could outlive it: on btrfs a copy came back that nobody knew of
+        settle(self._keeper.quarantine_folder)
+        self._journal.set(made.id, ARCHIVED if there else PURGED, made.at)
 
     # Into an archive
 
@@ -126,6 +142,8 @@ class Archivist:
         except FileNotFoundError:
             return Outcome(made.home, made.path, 0, "it is not in quarantine any more", made.id)
         try:
+            if made.archive not in {None, name}:
+                self._drop(made)  # its name is about to be forgotten
             self._journal.archive(made.id, ARCHIVING, name)
             self._step("archiving")
             for ending in (ARCHIVE, LISTING):
@@ -144,10 +162,9 @@ class Archivist:
             self._journal.archive(made.id, ARCHIVED, name, packed.seal.archive, packed.seal.manifest, size)
             self._step("archived")
         except (CubeHubError, OSError) as error:
-            self._journal.archive(made.id, QUARANTINED, None)
-            for ending in (ARCHIVE, LISTING):
-                with suppress(CubeHubError):
-                    store.delete(name + ending)
+            self._journal.archive(made.id, QUARANTINED, name)
+            with suppress(CubeHubError):  # else `recover` does
+                self._drop(replace(made, state=QUARANTINED, archive=name))
             if isinstance(error, StoreError):
                 raise
             # of this one alone, such as one that somebody still changes: the others must not wait for it
@@ -166,12 +183,12 @@ class Archivist:
                 slot = self._keeper.slot(made.id)
                 try:
                     with self._the_store().open(f"{made.archive}{LISTING}") as listing:
-                        unchanged(slot, ITEM, listing, _seal(made))
+                        unchanged(slot, ITEM, listing, _seal(made), unpacked=made.inode == _UNPACKED)
                 finally:
                     os.close(slot)
             except ChangedError as error:
-                # to be archived again, as it is now
-                self._journal.archive(made.id, QUARANTINED, None)
+                # to be archived again, as it is now; until then, or until it is back, the old one has its name written down
+                self._journal.archive(made.id, QUARANTINED, made.archive)
                 return Outcome(made.home, made.path, 0, error.message.rstrip("."), made.id)
             except CubeHubError as error:
                 return Outcome(made.home, made.path, 0, error.message.rstrip("."), made.id)
@@ -187,10 +204,8 @@ class Archivist:
             self._step("expiring")
             for ending in (ARCHIVE, LISTING):
                 store.delete(f"{made.archive}{ending}")
-            # not without what became of the thing itself: it may be back in its home
-            state = RETURNED if made.back is not None else EXPIRED
-            self._journal.set(made.id, state, made.at, made.back)
-            self._journal.archive(made.id, state, None)
+            # in one, so that no seal is left of it; what became of the thing itself stays: it may be back in its home
+            self._journal.archive(made.id, RETURNED if made.back is not None else EXPIRED, None)
             self._step("expired")
         except (CubeHubError, OSError) as error:
             return Outcome(made.home, made.path, 0, str(error), made.id)
@@ -218,6 +233,7 @@ class Archivist:
     def _unpacked(self, made: Move) -> None:
         """Bring something from its archive into quarantine."""
         store = self._the_store()
+        self._journal.found(made.id, _UNPACKED)
         self._journal.set(made.id, UNPACKING, made.at)
         self._step("unpacking")
         try:

@@ -57,8 +57,10 @@ class Move:
         When it came into its state, seconds since 1970.
     back : bytes or None
         Where it is put back to, or was; from the home.
+    inode : int
+        Of what was moved; 0 once it was to be unpacked from its archive.
     archive : str or None
-        Name of its archive in the store; it is whole only if there is a seal.
+        Name of its archive in the store; it is whole only if there is a seal, and without one to be deleted.
     seal, listing : str or None
         SHA-256 of the archive and of its manifest, in hexadecimal.
     archive_bytes : int or None
@@ -185,6 +187,11 @@ class Journal:
         found = f"SELECT {_COLUMNS} FROM moves WHERE state IN ({marks}) ORDER BY id"  # noqa: S608 - marks
         rows = self._made.execute(found, states)
         return [_move(row) for row in rows]
+
+    def unsealed(self) -> list[Move]:
+        """Moves with something in the store that is no archive: it was not finished, or is of an earlier state."""
+        found = f"SELECT {_COLUMNS} FROM moves WHERE archive IS NOT NULL AND seal IS NULL ORDER BY id"  # noqa: S608 - as above
+        return [Move(*row) for row in self._made.execute(found)]
 
     def of_run(self, run: int) -> list[Move]:
         """All moves of a run."""

@@ -201,6 +201,23 @@ def test_kills_at_any_instant_leave_no_half_archive(tmp_path: Path) -> None:
     assert whole
 
 
+def test_a_new_folder_is_on_the_disk_before_anything_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def noted(fd: int) -> None:
+        synced.append(os.fstat(fd).st_ino)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    opened(tmp_path / "new").close()
+    assert synced == [tmp_path.stat().st_ino]
+    opened(tmp_path / "new").close()
+    assert len(synced) == 1, "only when it is made"
+
+
 def test_a_folder_that_others_get_into_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     with pytest.raises(BadInputError, match="Others than the keeper"):

@@ -41,6 +41,7 @@ class FolderStore:
         try:
             with suppress(FileExistsError):
                 path.mkdir(mode=0o700)
+                _settle(path.parent)  # no archive is on the disk before the folder it is in
             self._at = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             message = f"Archives cannot be kept in {path}: {error.strerror}."
@@ -156,6 +157,15 @@ class FolderStore:
             else "Look at that folder, then try again."
         )
         return StoreError(f"{self._path / name}: {error.strerror}.", hint)
+
+
+def _settle(folder: Path) -> None:
+    """Bring the names in a folder to its disk."""
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(at)
+    finally:
+        os.close(at)
 
 
 class _File:

@@ -72,7 +72,7 @@ def verify(
     return Verified(members, content)
 
 
-def unchanged(slot: int, name: bytes, listing: Source, seal: Seal) -> None:
+def unchanged(slot: int, name: bytes, listing: Source, seal: Seal, *, unpacked: bool = False) -> None:
     """Look whether a file or folder is still what was archived; to be asked before it is removed.
 
     Parameters
@@ -85,6 +85,8 @@ def unchanged(slot: int, name: bytes, listing: Source, seal: Seal) -> None:
         The manifest.
     seal : Seal
         As `pack` gave it.
+    unpacked : bool
+        Whether it came out of this archive: then its times of last change are younger than the archive, and say nothing.
 
     Raises
     ------
@@ -110,7 +112,7 @@ def unchanged(slot: int, name: bytes, listing: Source, seal: Seal) -> None:
                     at = -1
                     at = open_deep(slot, parent)
                     above = parent
-                _look(at, last, line)
+                _look(at, last, line, unpacked=unpacked)
         except OSError as error:
             raise _gone(readable(line.path)) from error
         finally:
@@ -126,13 +128,13 @@ def _gone(what: str) -> ChangedError:
     return ChangedError(f"{what} changed after it was archived.", "Archive it again before it is purged.")
 
 
-def _look(at: int, name: bytes, line: Member) -> None:
+def _look(at: int, name: bytes, line: Member, *, unpacked: bool) -> None:
     facts = os.stat(name, dir_fd=at, follow_symlinks=False)
     same = (
         stat.S_IFMT(facts.st_mode) == _TYPES.get(line.type)
         and facts.st_mtime_ns == line.mtime_ns
         # the top one's changes when it is renamed, into another quarantine or back
-        and (facts.st_ctime_ns == line.ctime_ns or b"/" not in line.path)
+        and (unpacked or facts.st_ctime_ns == line.ctime_ns or b"/" not in line.path)
         and (line.type != manifest.FILE or facts.st_size == line.size)
     )
     if not same:

@@ -163,7 +163,7 @@ class Mine:
         until = self._keeping.kept_until(one)
         return {
             "number": one.id, "path": readable(one.path), "kind": one.kind, "bytes": one.bytes, "state": one.state,
-            "since": moment(one.at), "until": day(until), "archived": bool(one.archive),
+            "since": moment(one.at), "until": day(until), "archived": bool(one.seal),
         }  # fmt: skip
 
     # What a person does
