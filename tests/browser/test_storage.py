@@ -53,6 +53,12 @@ def put(whole: Whole, person: str, path: str, text: str) -> Path:
     return file
 
 
+def long_after(whole: Whole, person: str) -> None:
+    """Let a start be long ago: for a quarter of an hour after one the keeper leaves the home, whatever runs."""
+    note = whole.folder.homes / f".{person}.starting"
+    os.utime(note, (note.stat().st_atime, time.time() - 3600))
+
+
 def look_again(panel: Locator) -> None:
     panel.get_by_role("button", name="Look again").click()
 
@@ -106,6 +112,7 @@ def test_told_kept_told_again_put_away_and_one_notebook_back(  # noqa: PLR0915 -
     assert "a server of its owner runs" in whole.run("storage", "apply", str(plan)).stdout
     assert notebook.exists()
     ana.stop()
+    long_after(whole, "ana")
     assert "1 entry moved into quarantine" in whole.run("storage", "apply", str(plan)).stdout
     assert not notebook.exists()
     assert "1 entry archived" in whole.run("storage", "archive").stdout
@@ -154,6 +161,7 @@ def test_an_administrator_plans_for_a_day_cuts_applies_and_undoes(
 ) -> None:
     petra.start()  # she has a home then
     petra.stop()
+    long_after(whole, "petra")
     files = [put(whole, "petra", f"scratch/{name}/data.nc", name * 100_000) for name in ("a", "b")]
     for _ in range(3):
         whole.run("storage", "run")
@@ -245,6 +253,7 @@ def test_whoever_comes_back_finds_the_home_that_was_put_away(whole: Whole, petra
     petra.start()
     petra.stop()
     file = put(whole, "petra", "work/years.ipynb", json.dumps(NOTEBOOK))
+    long_after(whole, "petra")
     home = whole.folder.homes / "petra"
     with journal.opened(whole.folder.storage) as made:
         keeper = Keeper(whole.folder.homes, made, lambda *_: "")

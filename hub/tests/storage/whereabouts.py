@@ -179,7 +179,9 @@ class Look:
             folder = file.parent
             at = str(folder.relative_to(self._homes))
             texts = {(folder / name).read_text() if (folder / name).exists() else "" for name in FILES}
-            number = int(min(texts).partition("\n")[0] or -1)
+            first = min(texts).partition("\n")[0]
+            # a cut leaves zeros where a file's length was on the disk and its content was not
+            number = int(first) if first.isdigit() else -1
             if texts == {text_of(number)} and number in self._numbers:
                 found.setdefault(number, []).append(at)
             elif folder.parent.name != f"p{self._coming}" and number != self._coming:
