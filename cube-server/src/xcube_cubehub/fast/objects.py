@@ -23,8 +23,9 @@ _FOLDERS = {
     ("datasets", ":series", "zarr"): SERIES,
     ("pyramids", "", "levels"): PYRAMID,
 }
-TRIES = 4
-"""How often a file is looked for that is not where its name says."""
+TRIES = 100
+"""How often a file is looked for that is not where its name says: each takes microseconds, and where cubes are exchanged
+one after the other on a busy machine, a few in a row can meet an exchange."""
 MAX_WHOLE_BYTES = 64 * 2**20
 """A larger part than this is for the server behind, which sends it piece by piece."""
 
