@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mounting
+from cubehub.storage.grounds import FOLDER
 from cubehub.storage.journal import PURGED, PURGING, QUARANTINED
 from cubehub.storage.processes import Users
-from cubehub.storage.quarantine import FOLDER
 from hostile_names import NAMED
 from hostile_races import RACES
 from world import ANA, BEN, World

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from cubehub.errors import CubeHubError
 from cubehub.storage import planning
+from cubehub.storage.grounds import FOLDER
 from cubehub.storage.journal import QUARANTINED
-from cubehub.storage.quarantine import FOLDER
 from world import ANA, World
 
 if TYPE_CHECKING:

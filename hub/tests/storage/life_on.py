@@ -18,8 +18,8 @@ from pathlib import Path
 import mounting
 import test_quarantine
 from cubehub.storage import journal
+from cubehub.storage.grounds import FOLDER
 from cubehub.storage.journal import PURGED, PURGING, QUARANTINED
-from cubehub.storage.quarantine import FOLDER
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test

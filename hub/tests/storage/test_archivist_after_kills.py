@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cubehub.storage.archive import StoreError
+from cubehub.storage.grounds import FOLDER
 from cubehub.storage.journal import ARCHIVED, PURGED, QUARANTINED, RETURNED, Journal
-from cubehub.storage.quarantine import FOLDER
 from cubehub_tests.archived import Place, content, killed_at, nothing
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ import pytest
 from cubehub.errors import CubeHubError
 from cubehub.local.data_folder import DataFolder
 from cubehub.storage import homecoming, journal, starting
+from cubehub.storage.grounds import FOLDER
 from cubehub.storage.homecoming import HomeAwayError, bring_home
 from cubehub.storage.planning import Entry
-from cubehub.storage.quarantine import FOLDER, Keeper
+from cubehub.storage.quarantine import Keeper
 from cubehub.storage.settings import settings_of
 
 if TYPE_CHECKING:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import pytest
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import journal, starting
+from cubehub.storage.grounds import FOLDER, NUMBER
 from cubehub.storage.journal import PURGED, QUARANTINED, RETURNED
 from cubehub.storage.planning import Entry
 from cubehub.storage.processes import Users
-from cubehub.storage.quarantine import FOLDER, NUMBER, Keeper
+from cubehub.storage.quarantine import Keeper
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule

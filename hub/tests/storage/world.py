@@ -12,9 +12,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from cubehub.storage import journal
+from cubehub.storage.grounds import FOLDER
 from cubehub.storage.journal import PURGING, QUARANTINED
 from cubehub.storage.planning import Entry
-from cubehub.storage.quarantine import FOLDER, Keeper
+from cubehub.storage.quarantine import Keeper
 from cubehub.storage.scan import scan
 from cubehub.storage.tally import HomeTally
 

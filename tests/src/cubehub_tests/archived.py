@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from cubehub.storage import journal
 from cubehub.storage.archive import opened
 from cubehub.storage.archivist import ARCHIVE, LISTING, Archivist
+from cubehub.storage.grounds import FOLDER
 from cubehub.storage.planning import Entry
-from cubehub.storage.quarantine import FOLDER, Keeper
+from cubehub.storage.quarantine import Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable

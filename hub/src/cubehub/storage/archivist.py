@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import beneath
 from cubehub.storage.archive import ChangedError, Seal, StoreError, pack, unchanged, unpack, verify
+from cubehub.storage.grounds import ITEM, SkippedError
 from cubehub.storage.journal import (
     ARCHIVED,
     ARCHIVING,
@@ -25,7 +26,7 @@ from cubehub.storage.journal import (
     UNPACKING,
 )
 from cubehub.storage.names import readable
-from cubehub.storage.quarantine import ITEM, Outcome, SkippedError
+from cubehub.storage.quarantine import Outcome
 from cubehub.storage.quotas.attributes import suit
 from cubehub.storage.trees import folder_in, look_through, move, remove, settle
 

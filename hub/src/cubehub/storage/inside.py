@@ -11,8 +11,8 @@ from cubehub.errors import CubeHubError
 from cubehub.storage import beneath
 from cubehub.storage.archive import Seal, contents, manifest
 from cubehub.storage.archivist import LISTING
+from cubehub.storage.grounds import FOLDER, ITEM
 from cubehub.storage.journal import IN_QUARANTINE
-from cubehub.storage.quarantine import FOLDER, ITEM
 from cubehub.storage.trees import folder_in
 
 if TYPE_CHECKING:
