@@ -14,7 +14,7 @@ from cubehub_spawner.names import home_name
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from cubehub.cli.common import data_option, json_option
+from cubehub.cli.common import data_option, json_option, many
 from cubehub.cli.service import service
 from cubehub.cli.storage_settings import settings_for
 from cubehub.errors import BadInputError, CubeHubError
@@ -103,7 +103,9 @@ def erase(name: str, data: Path, *, yes: bool, now: bool, as_json: bool) -> None
     account = account_of(keeping.settings.homes, home)
     away = erasing.away(keeping, home, account)
     size = format_bytes(sum(one.bytes for one in away))
-    earlier = f", and {len(away)} entries of {size} that were moved out of it," if away else ""
+    earlier = (
+        f", and {many(len(away), 'entry', 'entries')} of {size} moved out of it earlier," if away else ""
+    )
     if not yes and not click.confirm(
         f"Remove the home {readable(home)}{earlier} for good{' now' if now else ' after the hold'}?", err=True
     ):
