@@ -73,6 +73,14 @@ def test_use_is_of_files_and_not_of_folders(homes: Path) -> None:
     assert scan(homes).homes[b"ben"].own.newest == 1_000_000
 
 
+def test_looking_is_no_use_of_a_folder(homes: Path) -> None:
+    folders = [homes / "ana", homes / "ana" / "a1", homes / "ana" / "a1" / "b1"]
+    for folder in folders:
+        os.utime(folder, (1_000_000, 2_000_000))
+    scan(homes)
+    assert {folder.stat().st_atime for folder in folders} == {1_000_000}
+
+
 def test_large_files_are_told_by_name(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # spawned processes import anew: one that runs here is enough to see it
     monkeypatch.setattr(walking, "LARGE_BYTES", 12_000)

@@ -77,7 +77,10 @@ def sentences(told: dict[str, Any]) -> list[str]:
     """What a round did, for people."""
     lines = []
     if "homes" in told:
-        lines.append(f"{many(told['homes'], 'home')}, {format_bytes(told['bytes'])}.")
+        stood = (
+            f"; {told['unchanged']:,} of them unchanged since the last scan" if told.get("unchanged") else ""
+        )
+        lines.append(f"{many(told['homes'], 'home')}, {format_bytes(told['bytes'])}{stood}.")
     if told.get("people"):
         lines.append(f"Caches and trash only: {told['people']}")
     if "mails" in told:

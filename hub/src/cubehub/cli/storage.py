@@ -24,8 +24,9 @@ from cubehub.cli.storage_settings import homes_option, settings_for
 from cubehub.errors import BadInputError
 from cubehub.storage import scan as scanning
 from cubehub.storage.kinds import KINDS
+from cubehub.storage.metrics import metrics
 from cubehub.storage.page import page
-from cubehub.storage.results import Details, Home, Results, Summary, metrics
+from cubehub.storage.results import Details, Home, Results, Summary
 
 if TYPE_CHECKING:
     from cubehub.storage.tally import Share
@@ -63,6 +64,10 @@ for _command in (*cleaning.COMMANDS, *moved.COMMANDS, *keeping_rounds.COMMANDS, 
     "--metrics", "metrics_file", type=click.Path(path_type=Path, dir_okay=False),
     help="Also write what was found for Prometheus, into the folder of its node exporter's textfile collector.",
 )  # fmt: skip
+@click.option(
+    "--full", is_flag=True,
+    help="Walk through every home. Else those that are btrfs subvolumes and stood still since the last scan are not.",
+)  # fmt: skip
 @json_option
 def scan(
     data: Path,
@@ -71,6 +76,7 @@ def scan(
     iops: float | None,
     metrics_file: Path | None,
     *,
+    full: bool,
     as_json: bool,
 ) -> None:
     """Look at every home once: bytes, files, newest use, caches, the biggest folders and files.
@@ -78,7 +84,7 @@ def scan(
     Nothing is changed. No link is followed and no other file system entered. What is not yours to read needs root.
     """
     settings = settings_for(data, homes)
-    root = settings.homes
+    root, results = settings.homes, Results(settings.state)
     out = Console(stderr=True)
     bar = Progress(
         TextColumn("looking at homes"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[names]:,} files and folders"),
@@ -91,18 +97,23 @@ def scan(
             processes=processes or min(8, len(os.sched_getaffinity(0))),
             iops=iops or 0,
             scratch=[os.fsencode(path) for path in settings.policy().scratch_folders],
+            before=None if full else results.before(root),
             progress=lambda at: bar.update(task, completed=at.homes, names=at.names),
         )
-    results = Results(settings.state)
     number = results.add(found)
     summary = next(s for s in results.scans() if s.id == number)
     there = results.homes(number)
     if metrics_file is not None:
         _replace(metrics_file, metrics(summary, there))
     if as_json:
-        click.echo(json.dumps(_summary_json(summary, there)))
+        click.echo(json.dumps(_summary_json(summary, there) | {"unchanged": len(found.unchanged)}))
         return
     _show_homes(summary, there)
+    if found.unchanged:
+        stood = "1 home" if len(found.unchanged) == 1 else f"{len(found.unchanged):,} homes"
+        click.echo(
+            f"{stood} stood still since the last scan, and what it found was taken over; --full walks through all"
+        )
 
 
 @storage.command()

@@ -117,7 +117,7 @@ def _open_folder(at: int, path: bytes, flags: int) -> int:
 
 def _step_by_step(at: int, path: bytes, flags: int) -> int:
     """The same on kernels without ``openat2``: one part after the other, each seen to be on the mount of the first."""
-    mount, current = _mount_of(at), os.dup(at)
+    mount, current = mount_of(at), os.dup(at)
     try:
         for part in path.split(b"/"):
             if part in {b"", b".."}:
@@ -125,7 +125,7 @@ def _step_by_step(at: int, path: bytes, flags: int) -> int:
             below = os.open(part, flags, dir_fd=current)
             os.close(current)
             current = below
-            if _mount_of(current) != mount:
+            if mount_of(current) != mount:
                 raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)  # noqa: TRY301 - as above
     except BaseException:
         os.close(current)
@@ -133,8 +133,8 @@ def _step_by_step(at: int, path: bytes, flags: int) -> int:
     return current
 
 
-def _mount_of(folder: int) -> tuple[int, ...]:
-    """Device and mount of an open folder; kernels before 5.8 do not tell the mount, and give 0."""
+def mount_of(folder: int) -> tuple[int, ...]:
+    """Device and number of the mount of an open folder; kernels before 5.8 do not tell the mount, and give 0."""
     answer = ctypes.create_string_buffer(STATX_BYTES)
     flags = ctypes.c_int(0x1000 | _AT_NO_AUTOMOUNT)  # AT_EMPTY_PATH
     if statx(ctypes.c_int(folder), b"", flags, STATX_MASK, answer):

@@ -296,16 +296,19 @@ class _Steps:
     def _scan(self, iops: float, processes: int) -> None:
         settings = self._keeping.settings
         total = len(scanning.homes_in(settings.homes))
+        results = Results(settings.state)
         found = scanning.scan(
             settings.homes,
             processes=processes,
             iops=iops,
             scratch=[os.fsencode(path) for path in self._keeping.policy.scratch_folders],
+            before=results.before(settings.homes),
             progress=lambda at: self._report("looking at homes", at.homes, total),
         )
-        Results(settings.state).add(found)
-        self._told["homes"] = len(found.homes)
-        self._told["bytes"] = sum(found.bytes_of(home) for home in found.homes)
+        results.add(found)
+        self._told["homes"] = found.count
+        self._told["unchanged"] = len(found.unchanged)
+        self._told["bytes"] = found.bytes
 
     def _move(self, plan: Any, waiting: dict[tuple[bytes, bytes], str]) -> None:
         keeping = self._keeping

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cubehub.errors import BadInputError, CubeHubError
-from cubehub.storage import beneath
+from cubehub.storage import beneath, standing
 from cubehub.storage.tally import HomeTally, linked_bytes
 from cubehub.storage.walking import Worker
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from multiprocessing.connection import Connection
     from pathlib import Path
+
+    from cubehub.storage.standing import Before, Row
 
 _LOOK_EACH_S = 0.1
 
@@ -36,9 +38,13 @@ class Scan:
     Attributes
     ----------
     homes : dict of bytes to HomeTally
-        By the name of the folder.
+        Those that were walked through, by the name of the folder.
     linked : dict of bytes to int
         Bytes of files with several names, to be counted to the home beside its own.
+    marks : dict of bytes to str
+        By name, what tells at the next scan whether a home stood still since; only of homes that can tell it.
+    before : Before or None
+        The earlier scan whose rows of the homes in ``unchanged`` hold for this one as well.
     """
 
     root: Path
@@ -46,10 +52,31 @@ class Scan:
     ended: float
     homes: dict[bytes, HomeTally] = field(default_factory=dict)
     linked: dict[bytes, int] = field(default_factory=dict)
+    marks: dict[bytes, str] = field(default_factory=dict)
+    before: Before | None = None
+    unchanged: dict[bytes, Row] = field(default_factory=dict)
 
     def bytes_of(self, home: bytes) -> int:
         """All bytes of a home on the disk."""
+        if home in self.unchanged:
+            return self.unchanged[home].bytes
         return self.homes[home].own.bytes + self.linked[home]
+
+    @property
+    def count(self) -> int:
+        """Homes."""
+        return len(self.homes) + len(self.unchanged)
+
+    @property
+    def files(self) -> int:
+        """Files in all homes."""
+        walked = sum(tally.own.files for tally in self.homes.values())
+        return walked + sum(row.files for row in self.unchanged.values())
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all homes on the disk."""
+        return sum(self.bytes_of(home) for home in (*self.homes, *self.unchanged))
 
 
 def homes_in(root: Path) -> list[bytes]:
@@ -78,6 +105,7 @@ def scan(
     processes: int = 2,
     iops: float = 0,
     scratch: Collection[bytes] = (),
+    before: Before | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> Scan:
     """Look at all homes once.
@@ -92,6 +120,8 @@ def scan(
         Names and folders that may be looked at in a second by all of them; 0 for no bound.
     scratch : collection of bytes
         Paths from a home of the folders that are for scratch; what is in them is told one by one.
+    before : Before or None
+        An earlier scan of this folder: homes that stood still since are not walked through.
     progress : callable
         Told now and then how far it is.
 
@@ -103,6 +133,42 @@ def scan(
         A process ended before it was done; nothing is known then.
     """
     names, started = homes_in(root), time.time()
+    judged_by = standing.rules(scratch)
+    stands = standing.stands(root, names, judged_by)
+    earlier = before.homes if before else {}
+    unchanged = {
+        n: earlier[n] for n in names if n in stands and n in earlier and earlier[n].mark == stands[n].mark
+    }
+    names = [name for name in names if name not in unchanged]
+    tallies = [HomeTally() for _ in names]
+    progress(Progress(0, len(unchanged)))
+    if names:
+        found = _walked(
+            root, names, processes, iops, scratch, lambda at: progress(Progress(at.names, at.homes + len(unchanged)))
+        )  # fmt: skip
+        for part in found:
+            for number, tally in part.items():
+                tallies[number].add(tally)
+    linked = linked_bytes(tallies)
+    walked = dict(zip(names, tallies, strict=True))
+    after = standing.stands(root, [name for name in names if name in stands], judged_by)
+    marks = {
+        name: standing.settled(stands.get(name), after.get(name), tally) for name, tally in walked.items()
+    }
+    return Scan(
+        root, started, time.time(), walked, dict(zip(names, linked, strict=True)), marks, before, unchanged
+    )  # fmt: skip
+
+
+def _walked(
+    root: Path,
+    names: list[bytes],
+    processes: int,
+    iops: float,
+    scratch: Collection[bytes],
+    progress: Callable[[Progress], None],
+) -> list[dict[int, HomeTally]]:
+    """What each process found, by the number of the home."""
     context = multiprocessing.get_context("spawn")
     queue = context.SimpleQueue()
     shared = _Shared(context, processes, len(names))
@@ -122,23 +188,11 @@ def scan(
             queue.put((number, b""))
             _watch(workers)
         shared.complete.set()
-        found = _gathered(pipes, workers, shared, queue, progress)
+        return _gathered(pipes, workers, shared, queue, progress)
     finally:
         for worker in workers:
             worker.kill()
             worker.join()
-    tallies = [HomeTally() for _ in names]
-    for part in found:
-        for number, tally in part.items():
-            tallies[number].add(tally)
-    linked = linked_bytes(tallies)
-    return Scan(
-        root,
-        started,
-        time.time(),
-        dict(zip(names, tallies, strict=True)),
-        dict(zip(names, linked, strict=True)),
-    )
 
 
 class _Shared:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ _MOST_OPEN = 512
 """Folders that one process holds open: of one more, what is in it is left to be opened by its path."""
 _LONGEST_PATH = 3000
 """Bytes of a path that is told and may be handed on; the kernel opens 4,096 at once."""
+_NAMES = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+"""How Python makes text of names: any bytes, and back."""
 _WHY = {
     errno.EACCES: "not allowed", errno.EPERM: "not allowed", errno.EXDEV: "another file system is mounted there",
     errno.ELOOP: "replaced by a link meanwhile", errno.ENOTDIR: "replaced by a file meanwhile", errno.EIO: "the disk cannot read it",
@@ -86,8 +89,11 @@ class Worker:
             # Not by the way that is closed to mounts: a home may be one itself
             top = os.open(self._names[home], beneath.FOLDER, dir_fd=self._root)
         except OSError as error:
-            tally.count_unread(b"", _reason(error))
+            tally.count_unread(b"", _why(error.errno))
             return
+        device = os.fstat(top).st_dev
+        tally.mixed |= 0 < tally.device != device
+        tally.device = device
         try:
             self._enter(tally, frames, top, path, _on_the_way(path, self._scratch))
             while frames:
@@ -124,12 +130,12 @@ class Worker:
             folder = beneath.open_folder(at, name or path or b".")
         except OSError as error:
             if error.errno != errno.ENOENT:  # one that was deleted meanwhile is not missed
-                tally.count_unread(path, _reason(error))
+                tally.count_unread(path, _why(error.errno))
             return
         try:
             below = self._count(tally, folder, path, where)
         except OSError as error:
-            tally.count_unread(path, _reason(error))
+            tally.count_unread(path, _why(error.errno))
             below = []
         if below:
             frames.append(_Frame(folder, path, where, below))
@@ -145,18 +151,20 @@ class Worker:
         statx, unpack = beneath.statx, beneath.STATX_FIELDS.unpack_from
         below: list[bytes] = []
         linked = tally.linked
+        encoding, errors = _NAMES
         # in a folder for scratch, each file is a unit of its own
         singly = where.kind == SCRATCH and path in self._scratch
         blocks_in = files = newest = seen = linked_here = 0
-        # Listed by the descriptor: by /proc, for then names come as bytes
-        with os.scandir(b"/proc/self/fd/%d" % folder) as entries:
+        # By the descriptor itself: opened anew by /proc, it would be read without O_NOATIME, and the home be changed by it
+        with os.scandir(folder) as entries:
             for entry in entries:
-                name = entry.name
+                name = entry.name.encode(encoding, errors)
                 seen += 1
                 if not seen % _BATCH:
                     self._pace(_BATCH)
                 if statx(at, name, flags, mask, answer):
-                    continue  # deleted meanwhile
+                    _missed(tally, path, name)
+                    continue
                 links, mode, inode, _, blocks, read, written = unpack(answer)
                 if mode >> 12 == 4:
                     below.append(name)
@@ -181,6 +189,7 @@ class Worker:
         own = beneath.look(folder, b".")
         if not path:
             tally.inode = own.inode
+        tally.mixed |= own.device != tally.device
         place = b"/".join(path.split(b"/", FOLDER_DEPTH)[:FOLDER_DEPTH]) if path else b""
         # people set the times of their files to anything
         share = Share((blocks_in + own.blocks) * 512, files, min(newest, LATEST))
@@ -215,6 +224,12 @@ class Worker:
                 return
 
 
+def _missed(tally: HomeTally, path: bytes, name: bytes) -> None:
+    """Remember what could not be looked at; one that was deleted meanwhile is not missed."""
+    if (number := ctypes.get_errno()) != errno.ENOENT:
+        tally.count_unread(path + b"/" + name if path else name, _why(number))
+
+
 def _tell_alone(tally: HomeTally, path: bytes, answer: Any, *, singly: bool) -> None:
     """Remember a file by name: a large one, or one that is a unit of its own."""
     links, _, inode, size, blocks, read, written = beneath.STATX_FIELDS.unpack_from(answer)
@@ -234,5 +249,5 @@ def _on_the_way(path: bytes, scratch: frozenset[bytes]) -> _Where:
     return where
 
 
-def _reason(error: OSError) -> str:
-    return _WHY.get(error.errno or 0) or str(error.strerror)
+def _why(number: int | None) -> str:
+    return _WHY.get(number or 0) or os.strerror(number or 0)
