@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from cubehub.cli import load_commands
 from cubehub.local.data_folder import DataFolder
+from cubehub_tests.archived import Place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +88,59 @@ def test_the_whole_way(data: DataFolder, tmp_path: Path) -> None:
         ("storage_restore", "ana")
     ] * 2
     assert CliRunner().invoke(load_commands(), ["audit", "show", "--data", str(data.root)]).exit_code == 0
+
+
+def test_what_is_inside_of_something_that_is_away(data: DataFolder, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.csv"
+    run(data, "plan", str(plan))
+    run(data, "apply", str(plan))
+    listed = json.loads(run(data, "list", "--home", "ana", "--json").stdout)
+    number = next(str(one["number"]) for one in listed if one["kind"] == "pip")
+    assert run(data, "inside", number).stdout.split("\n")[0].strip() == "http/"
+    assert f"storage restore {number} --only PATH" in run(data, "inside", number).stdout
+    told = json.loads(run(data, "inside", number, "--json").stdout)
+    assert [(e["path"], e["folder"]) for e in told["entries"]] == [("http", True), ("http/wheel", False)]
+    assert told["entries"][1]["bytes"] >= 300_000
+    assert not told["more"]
+    cut = run(data, "inside", number, "--most", "1").stdout
+    assert "http/wheel" not in cut
+    assert "--most 10 tells more" in cut
+    assert "1 entry put back" in run(data, "restore", number, "--only", "http/wheel").stdout
+
+
+def test_what_is_inside_of_an_archive(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    assert place.archive().why == ""
+    assert place.purge().why == ""
+    data = DataFolder(tmp_path / "data")
+    data.prepare()
+    data.storage.parent.mkdir(parents=True, exist_ok=True)
+    place.state.rename(data.storage)
+    (data.root / "config").mkdir()
+    policy(data, archive=f"{{to: {place.store}}}")
+    number = str(json.loads(run(data, "list", "--json").stdout)[0]["number"])
+    told = json.loads(run(data, "inside", number, "--homes", str(place.homes), "--json").stdout)
+    paths = {e["path"]: e["bytes"] for e in told["entries"]}
+    assert {*paths} == {"a.ipynb", "deep", "deep/b.nc", "deep/naïve%0A", "link", "second"}
+    assert paths["deep/b.nc"] == 4000
+    place.store.rename(tmp_path / "elsewhere")
+    ran = run(data, "inside", number, "--homes", str(place.homes))
+    assert (ran.exit_code, "Traceback" in ran.output) == (1, False), ran.output
+
+
+def test_days_are_told_with_their_zone(data: DataFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    plan = tmp_path / "plan.csv"
+    run(data, "plan", str(plan))
+    run(data, "apply", str(plan))
+    monkeypatch.setenv("TZ", "XYZ-5")
+    time.tzset()
+    try:
+        listed, shown = run(data, "list").stdout, run(data, "show").stdout
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert "days are those of XYZ" in listed
+    assert re.search(r"looked at \d\d\d\d-\d\d-\d\d \d\d:\d\d XYZ", shown)
 
 
 def test_after_the_hold_it_is_removed_and_written_down(data: DataFolder, tmp_path: Path) -> None:

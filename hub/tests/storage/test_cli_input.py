@@ -44,7 +44,7 @@ def run(data: DataFolder, *words: str) -> Result:
         ("restore",), ("restore", "0"), ("restore", "-1"), ("restore", "9" * 30), ("restore", "1", "--only", "../x"), ("restore", "1", "--only", "/"),
         ("restore", "--home", "nobody"), ("restore", "--home", "\udcff"), ("restore", "1", "2", "--only", "a"),
         ("hold", "nobody"), ("hold", "ana", "--until", "9999-99-99"), ("hold", "ana", "--until", "2001-01-01"), ("hold", "../ana"),
-        ("release", "ana"), ("release", "\udcff"), ("undo",), ("archive",), ("resume",), ("run", "--iops", "-1"), ("run", "--iops", "0"),
+        ("release", "ana"), ("release", "\udcff"), ("undo",), ("archive",), ("inside",), ("inside", "0"), ("inside", "7"), ("inside", "ana"), ("inside", "1", "--most", "0"), ("resume",), ("run", "--iops", "-1"), ("run", "--iops", "0"),
         ("apply", "/no/such/plan"), ("apply", "/dev/null"), ("apply", "/proc/self/mem"),
     ],
 )  # fmt: skip

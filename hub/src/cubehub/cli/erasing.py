@@ -17,6 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from cubehub.cli.common import data_option, json_option, many
 from cubehub.cli.service import service
 from cubehub.cli.storage_settings import settings_for
+from cubehub.cli.telling import minute
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.local.data_folder import typed
 from cubehub.storage import erasing
@@ -132,7 +133,7 @@ def erase(name: str, data: Path, *, yes: bool, now: bool, as_json: bool) -> None
             f"There is no home {readable(home)!r}.",
             f"What is in quarantine or in archives of it is removed with --now: see `cubehub storage list --home {readable(home)}`.",
         )
-    until = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() + keeping.policy.hold))
+    until = minute(time.time() + keeping.policy.hold)
     if as_json:
         click.echo(
             json.dumps({"home": readable(home), "bytes": done.bytes, "until": until, "number": done.move})

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from cubehub.cli.common import data_option, json_option, many
 from cubehub.cli.storage_settings import homes_option, settings_for
+from cubehub.cli.telling import day, minute, zone
 from cubehub.errors import BadInputError
 from cubehub.local.data_folder import typed
 from cubehub.storage import rounds
@@ -144,7 +145,7 @@ def history(data: Path, *, as_json: bool) -> None:
         return
     console = Console(highlight=False)
     for one in made:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.started))
+        when = minute(one.started)
         outcome = one.outcome if one.outcome != rounds.RUNNING or now else "cut off"
         console.print(Text(f"{when}  {outcome}, by {one.by}", style="bold"))
         for line in sentences(one.told):
@@ -207,12 +208,12 @@ def mails(data: Path, *, again: bool, as_json: bool) -> None:
         click.echo("No mail was written yet.")
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("written", "to", "subject", "state"):
+    for column in (f"written ({zone()})", "to", "subject", "state"):
         table.add_column(column)
     for mail in found:
         state = mail.state if not mail.said else f"{mail.state}: {mail.said}"
         table.add_row(
-            time.strftime("%Y-%m-%d", time.localtime(mail.made)), Text(mail.address), Text(mail.subject), Text(state)
+            day(mail.made), Text(mail.address), Text(mail.subject), Text(state)
         )  # fmt: skip
     Console(highlight=False).print(table)
 

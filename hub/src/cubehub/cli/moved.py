@@ -1,4 +1,4 @@
-"""`cubehub storage list|restore|archive|undo|purge`: what is away, back into the homes, into the archive, or removed for good."""
+"""`cubehub storage list|inside|restore|archive|undo|purge`: what is away, back into the homes, into the archive, or removed for good."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from rich.text import Text
 
 from cubehub.cli.common import data_option, json_option, span
 from cubehub.cli.storage_settings import homes_option, settings_for
-from cubehub.cli.telling import day, each, entries_text, moment, tell, tell_earlier
+from cubehub.cli.telling import day, each, entries_text, moment, tell, tell_earlier, zone
 from cubehub.errors import BadInputError
+from cubehub.local.data_folder import typed
 from cubehub.storage import clock, erasing, journal
 from cubehub.storage.journal import PURGED
 from cubehub.storage.keeping import Keeping
@@ -60,7 +61,46 @@ def list_(data: Path, home: str | None, *, as_json: bool) -> None:
             _where(one), "for ever" if until is None else day(until),
         )  # fmt: skip
     Console(highlight=False).print(table)
-    click.echo(f"{entries_text(len(moves))}, {format_bytes(sum(m.bytes for m in moves))}")
+    click.echo(
+        f"{entries_text(len(moves))}, {format_bytes(sum(m.bytes for m in moves))}; days are those of {zone()}"
+    )
+
+
+@click.command()
+@click.argument("number", type=click.IntRange(min=1))
+@data_option
+@homes_option
+@click.option(
+    "--most", type=click.IntRange(min=1), default=1000, show_default=True, metavar="N", help="Lines."
+)
+@json_option
+def inside(number: int, data: Path, homes: Path | None, most: int, *, as_json: bool) -> None:
+    """Tell what is in something that was moved away, by its NUMBER (`cubehub storage list`); what fills a home tells `show`.
+
+    Each line is a path for `restore NUMBER --only PATH`.
+    """
+    keeping = Keeping(settings_for(data, homes))
+    there = journal.read(keeping.settings.state, *journal.IN_QUARANTINE, PURGED)
+    one = next((m for m in there if m.id == number and m.restorable), None)
+    if one is None:
+        raise BadInputError(f"Nothing with the number {number} is away.", "See `cubehub storage list`.")
+    # one more, to know whether that is all
+    found = keeping.inside(one, most + 1)
+    if as_json:
+        lines = [{"path": readable(p), "bytes": size, "folder": folder} for p, size, folder in found[:most]]
+        click.echo(json.dumps({"number": number, "entries": lines, "more": len(found) > most}))
+        return
+    for path, size, folder in found[:most]:
+        click.echo(f"{'' if folder else format_bytes(size):>10}  {readable(path)}{'/' if folder else ''}")
+    if not found:
+        what = readable(one.path) or "the home"
+        click.echo(f"{what} is a file, or a folder without anything in it.")
+    elif len(found) > most:
+        click.echo(f"and more: --most {10 * most} tells more of it")
+    else:
+        click.echo(
+            f"One of them comes back with: {typed(f'storage restore {number} --only PATH', keeping.settings.data)}"
+        )
 
 
 def _where(one: Move) -> str:
@@ -221,4 +261,4 @@ def _move_json(move: Move, keeping: Keeping) -> dict[str, Any]:
     }  # fmt: skip
 
 
-COMMANDS = (list_, restore, undo, archive, purge)
+COMMANDS = (list_, inside, restore, undo, archive, purge)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from cubehub.cli import cleaning, keeping_rounds, moved
 from cubehub.cli.common import data_option, json_option
 from cubehub.cli.quotas import quotas
 from cubehub.cli.storage_settings import homes_option, settings_for
+from cubehub.cli.telling import minute
 from cubehub.errors import BadInputError
 from cubehub.storage import scan as scanning
 from cubehub.storage.kinds import KINDS
@@ -217,10 +217,9 @@ def _show_homes(summary: Summary, homes: list[Home], most: int | None = _SHOWN) 
     console.print(table)
     if most is not None and len(homes) > most:
         console.print(f"and {len(homes) - most:,} smaller ones: cubehub storage show --all", style="dim")
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(summary.ended))
     console.print(
         f"{summary.homes:,} homes, {summary.files:,} files, {format_bytes(summary.bytes)}; "
-        f"looked at {when} in {summary.ended - summary.started:.1f} s"
+        f"looked at {minute(summary.ended)} in {summary.ended - summary.started:.1f} s"
     )
     unread = [home.name for home in homes if home.unread]
     if unread:

@@ -87,5 +87,15 @@ def moment(seconds: float) -> str:
 
 
 def day(seconds: float) -> str:
-    """A day for people."""
+    """A day for people; `zone` is said once with it."""
     return time.strftime("%Y-%m-%d", time.localtime(seconds))
+
+
+def zone() -> str:
+    """The time zone that days are of."""
+    return time.strftime("%Z")
+
+
+def minute(seconds: float) -> str:
+    """A time for people, with its zone."""
+    return time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(seconds))
