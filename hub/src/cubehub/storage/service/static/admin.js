@@ -1,4 +1,4 @@
-import { ask, button, code, count, day, during, el, fill, minute, of, say, size, soft, svg, table, used } from './common.js';
+import { ask, button, code, count, day, during, el, fill, minute, narrow, of, say, size, soft, svg, table, used } from './common.js';
 import { offerPlans } from './plan.js';
 
 const told = (answer, what) => [
@@ -19,7 +19,7 @@ function chart(points) {
   if (points.length < 2) {
     return soft('How full it is over time shows from the second scan on.');
   }
-  const [width, height, left, below] = [900, 220, 70, 24];
+  const [width, height, left, below] = narrow ? [360, 200, 70, 24] : [900, 220, 70, 24];
   const times = points.map(one => Date.parse(one.at));
   const most = Math.max(...points.map(one => one.bytes), 1);
   const x = time => left + ((time - times[0]) / Math.max(1, times.at(-1) - times[0])) * (width - left - 12);
@@ -100,7 +100,7 @@ function showRounds({ rounds, running, paused, policy }) {
 function sentence(found) {
   const parts = [];
   if ('homes' in found) {
-    parts.push(`${count(found.homes, 'home')}, ${size(found.bytes)}`);
+    parts.push(`${count(found.homes, 'home')}, ${size(found.bytes)}${found.unchanged ? `, ${found.unchanged.toLocaleString('en')} unchanged` : ''}`);
   }
   if ('mails' in found) {
     parts.push(`${count(found.mails, 'mail')} written, ${found.sent} sent, ${found.mails_waiting} wait`);
