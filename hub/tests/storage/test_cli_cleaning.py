@@ -13,6 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 from cubehub.cli import load_commands
 from cubehub.local.data_folder import DataFolder
+from cubehub.storage.results import Results
+from cubehub.storage.scan import Scan
+from cubehub.storage.tally import LARGE_BYTES, MOST_LARGE, HomeTally, Share
 from cubehub_tests.archived import Place
 
 if TYPE_CHECKING:
@@ -167,6 +170,21 @@ def test_what_would_be_by_a_date(data: DataFolder) -> None:
     assert "4 entries" in run(data, "plan", "--by", later).stdout
     assert run(data, "plan", "--by", "2001-01-01").exit_code == 2
     assert run(data, "plan", "--by", "soon").exit_code == 2
+
+
+def test_a_home_with_more_large_files_than_a_scan_tells_is_named(data: DataFolder) -> None:
+    tally = HomeTally(Share(0, 300, 5), 1, inode=9)
+    for number in range(MOST_LARGE + 50):
+        tally.count_large(2 * LARGE_BYTES + number, 5, b"%d.nc" % number, number + 1)
+    results = Results(data.storage)
+    results.add(Scan(data.homes, 1.0, 2.0, {b"ana": tally}, {b"ana": 0}))
+    told = "Not all large files of ana can be planned at once"
+    policy(data, large="365d", large_from="128M")
+    assert told in run(data, "plan").stderr
+    policy(data, large="365d", large_from="129M")
+    assert told not in run(data, "plan").stderr, "a scan tells all of these"
+    policy(data, large_from="128M")
+    assert told not in run(data, "plan").stderr, "no large file is moved"
 
 
 def test_a_plan_that_moves_much_needs_a_word(data: DataFolder, tmp_path: Path) -> None:

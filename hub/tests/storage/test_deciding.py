@@ -92,6 +92,14 @@ def test_homes_of_whom_has_not_been_here() -> None:
     assert kinds(policy, homes=[home()], units=[unit()], large=[file()]) == ["idle"]
 
 
+def test_out_of_a_home_on_a_device_of_its_own_nothing_is_meant() -> None:
+    policy = Policy(idle="365d", large="365d", scratch="30d")  # type: ignore[arg-type]
+    found = {"units": [unit(), unit("scratch", path="scratch/a"), unit(home="ben")], "large": [file()]}
+    assert len(entries(policy, **found)) == 4
+    assert [e.home for e in entries(policy, apart={b"ana"}, **found)] == [b"ben"]
+    assert kinds(policy, apart={b"ana"}, homes=[home()], large=[file()]) == ["idle"]
+
+
 def test_large_files_and_scratch() -> None:
     policy = Policy(large="365d", scratch="30d")  # type: ignore[arg-type]
     assert kinds(policy, large=[file(), file(10), file(size=GIB)]) == ["large"]

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from cubehub_spawner.entitlement import format_bytes
@@ -23,6 +24,13 @@ from cubehub.local.data_folder import typed
 from cubehub.storage import planning
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.names import readable
+from cubehub.storage.tally import MOST_LARGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cubehub.storage.policies import Policy
+    from cubehub.storage.results import FoundFile
 
 _DAY_S = 86400
 _OLD_SCAN_S = 2 * _DAY_S
@@ -53,6 +61,17 @@ def plan(plan: Path | None, data: Path, by: str | None, *, as_json: bool) -> Non
         )
     if made.known.people:
         click.echo(f"Caches and trash only. {made.known.people}", err=True)
+    if apart := len(made.known.found.apart):
+        homes = "One home is" if apart == 1 else f"{apart:,} homes are"
+        click.echo(
+            f"{homes} planned as a whole only: out of a btrfs subvolume, or a mount, nothing can be moved.", err=True
+        )  # fmt: skip
+    if many := _more_large_files(made.known.found.large, keeping.policy):
+        click.echo(
+            f"Not all large files of {', '.join(many[:3])}{' and others' if len(many) > 3 else ''} can be planned at once: of a home "
+            f"a scan tells the {MOST_LARGE} largest by name, and all of these are above large_from. A later round has the rest.",
+            err=True,
+        )
     about = [
         f"CubeHub: what is to be moved into quarantine; made {moment(now)} from the scan of {moment(scanned)}",
         f"as of {moment(made.at)}, by the policy {keeping.policy.preset}; {len(entries)} entries, {format_bytes(sum(e.bytes for e in entries))}",
@@ -127,6 +146,14 @@ def apply(
         click.echo(
             f"Back with: {typed('storage undo', root)}. The room is free after: {typed('storage purge', root)} (from {hold} on)"
         )
+
+
+def _more_large_files(found: Iterable[FoundFile], policy: Policy) -> list[str]:
+    """Homes that may have more files above `large_from` than a scan tells by name."""
+    if not policy.moves("large"):
+        return []
+    counts = Counter(file.home for file in found if file.bytes >= policy.large_from)
+    return sorted(home for home, count in counts.items() if count >= MOST_LARGE)
 
 
 def _show_plan(entries: list[planning.Entry]) -> None:

@@ -6,7 +6,12 @@ import ctypes
 import errno
 import os
 import struct
-from typing import NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 _OPENAT2 = 437
 """Number of the system call, the same on all architectures (Linux 5.6)."""
@@ -62,6 +67,25 @@ def look(folder: int, name: bytes) -> Facts:
         raise _failure(name)
     device = os.makedev(*_DEVICE.unpack_from(answer, _DEVICE_AT))
     return Facts._make((*STATX_FIELDS.unpack_from(answer), *_OWNER.unpack_from(answer, _OWNER_AT), device))
+
+
+def apart(root: Path, names: Iterable[bytes]) -> set[bytes]:
+    """Which folders lie on another device than the one that they are in: another mount, or a subvolume of btrfs.
+
+    Nothing can be renamed out of them.
+    """
+    found = set()
+    with suppress(OSError):
+        folder = os.open(root, FOLDER & ~os.O_NOFOLLOW)
+        try:
+            device = os.fstat(folder).st_dev
+            for name in names:
+                with suppress(OSError):
+                    if os.stat(name, dir_fd=folder, follow_symlinks=False).st_dev != device:
+                        found.add(name)
+        finally:
+            os.close(folder)
+    return found
 
 
 def open_folder(at: int, path: bytes) -> int:

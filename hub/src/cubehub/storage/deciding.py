@@ -13,6 +13,7 @@ from cubehub.storage.policies import OVER_QUOTA_AGE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from cubehub.storage.policies import Policy
     from cubehub.storage.results import FoundFile, FoundUnit, Home
@@ -87,6 +88,8 @@ class Found:
         By home, since when each scan found it over the storage of its owner's profile.
     owners : mapping of str to Owner, or None
         By home. None if nobody could be asked: then nothing that people made is moved, nor anything by profile.
+    apart : set of bytes
+        Homes that lie on a device of their own: nothing can be moved out of them, so only they as a whole are.
     """
 
     scanned: float
@@ -96,6 +99,7 @@ class Found:
     over_since: Mapping[str, float] = field(default_factory=dict)
     owners: Mapping[str, Owner] | None = None
     kept: Sequence[Kept] = ()
+    apart: AbstractSet[bytes] = frozenset()
 
 
 def decide(found: Found, policy: Policy, at: float, lead: float = 0) -> list[Entry]:
@@ -122,7 +126,7 @@ def decide(found: Found, policy: Policy, at: float, lead: float = 0) -> list[Ent
         kept.setdefault(one.home, []).append(one)
     whole = _homes(found, policy, at, lead)
     free = [e for e in whole if not _is_kept(kept, e, at)]
-    gone = {e.home for e in free}
+    gone = {e.home for e in free} | found.apart
     units = [e for e in _units(found, policy, at, lead) if e.home not in gone and not _is_kept(kept, e, at)]
     large = [e for e in _large(found, policy, at, lead) if e.home not in gone and not _is_kept(kept, e, at)]
     below = _outermost([*units, *large])

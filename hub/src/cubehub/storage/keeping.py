@@ -16,7 +16,7 @@ from cubehub_spawner import audit
 
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.mail.sending import Told, send_due
-from cubehub.storage import inside, journal, planning
+from cubehub.storage import beneath, inside, journal, planning
 from cubehub.storage.archivist import Archivist, store_at
 from cubehub.storage.deciding import Found, Kept, decide, over_since
 from cubehub.storage.journal import PURGED, QUARANTINED, RETURNED
@@ -137,14 +137,16 @@ class Keeping:
         with record.opened(self.settings.state) as told:
             kept = told.kept(self.now())
         kept += [Kept(original(home), original(path), None, "file") for home, path in results.kept(last.id)]
+        homes = results.homes(last.id)
         found = Found(
             scanned=last.started,
-            homes=results.homes(last.id),
+            homes=homes,
             units=results.units(last.id),
             large=results.large(last.id),
             over_since=over_since(results.fill(), owners) if owners is not None else {},
             owners=owners,
             kept=kept,
+            apart=beneath.apart(self.settings.homes, [original(home.name) for home in homes]),
         )
         return Known(last, found, why if self.policy.needs_people() else "")
 

@@ -39,6 +39,10 @@ class BtrfsQuota(QuotaBackend):
     """Simple quotas of btrfs."""
 
     name = "btrfs"
+    caution = (
+        "There each home is a subvolume, out of which nothing can be moved: an idle home can be moved away as a whole, "
+        "but caches, scratch and large files stay in homes."
+    )
 
     def __init__(self, sys: Path = Path("/sys/fs/btrfs")) -> None:
         self._sys = sys
@@ -66,7 +70,7 @@ class BtrfsQuota(QuotaBackend):
         return Support(
             works=False,
             reason=f"quotas are not switched on for {mount.at}",
-            remedy="`cubehub storage quotas --switch-on` (Linux 6.7 or newer; older kernels can't mount it then).",
+            remedy=f"`cubehub storage quotas --switch-on` (Linux 6.7 or newer; older kernels can't mount it then). {self.caution}",
         )
 
     def switch_on(self, root: Path) -> None:
