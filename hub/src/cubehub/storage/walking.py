@@ -151,7 +151,7 @@ class Worker:
         statx, unpack = beneath.statx, beneath.STATX_FIELDS.unpack_from
         below: list[bytes] = []
         linked = tally.linked
-        encoding, errors = _NAMES
+        (encoding, errors), keep, large, batch = _NAMES, KEEP, LARGE_BYTES // 512, _BATCH
         # in a folder for scratch, each file is a unit of its own
         singly = where.kind == SCRATCH and path in self._scratch
         blocks_in = files = newest = seen = linked_here = 0
@@ -160,8 +160,8 @@ class Worker:
             for entry in entries:
                 name = entry.name.encode(encoding, errors)
                 seen += 1
-                if not seen % _BATCH:
-                    self._pace(_BATCH)
+                if not seen % batch:
+                    self._pace(batch)
                 if statx(at, name, flags, mask, answer):
                     _missed(tally, path, name)
                     continue
@@ -170,7 +170,7 @@ class Worker:
                     below.append(name)
                     continue
                 files += 1
-                if name == KEEP and len(tally.kept) < MOST_KEPT:
+                if name == keep and len(tally.kept) < MOST_KEPT:
                     tally.kept.append(path)
                 if links > 1:
                     linked.extend((inode, blocks * 512, links))
@@ -182,7 +182,7 @@ class Worker:
                 used = read if read > written else written  # noqa: FURB136 - for each file, and a call costs more
                 if used > newest:  # noqa: PLR1730 - as above
                     newest = used
-                if singly or blocks >= LARGE_BYTES // 512:
+                if singly or blocks >= large:
                     way = path + b"/" + name if path else name
                     _tell_alone(tally, way, answer, singly=singly)
         self._pace(seen % _BATCH + 2)
