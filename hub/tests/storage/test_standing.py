@@ -278,7 +278,7 @@ def test_whatever_happens_the_rows_are_those_of_a_full_scan(homes: Homes) -> Non
     life, walked, taken = _Life(homes, 7), 0, 0
     for _ in range(6):
         homes.make(life.name())
-    for number in range(int(os.environ.get("CUBEHUB_SCANS", "12"))):
+    for number in range(int(os.environ.get("CUBEHUB_SCANS", "8"))):
         for _ in range(life.rng.randrange(6)):
             life.happen()
         found = homes.scan()
@@ -376,7 +376,12 @@ def test_rows_depend_on_the_rules_by_which_they_were_made(
     assert standing.stands(tmp_path, [b"ana"], "") == {}
 
 
+def test_paths_of_mounts_are_read_as_the_kernel_writes_them() -> None:
+    assert standing._plain(rb"/homes/a\040b\134c") == b"/homes/a b\\c"
+
+
 def test_homes_on_another_file_system_are_walked_through(tmp_path: Path) -> None:
+    assert standing.stands(tmp_path / "none", [b"ana"], "rules") == {}
     (tmp_path / "ana").mkdir()
     (tmp_path / "link").symlink_to("ana")
     assert standing.stands(tmp_path, [b"ana", b"link", b"none"], "rules") == {}

@@ -89,7 +89,12 @@ def stands(root: Path, homes: Iterable[bytes], judged_by: str) -> dict[bytes, St
     """
     if not judged_by:
         return {}
-    mounts = _Mounts()
+    try:
+        mounts = _Mounts()
+        if not mounts.may_tell(root):
+            return {}  # on a network file system, each home would be a question to its server
+    except OSError:
+        return {}
     inside = mounts.inside(root)
     committed: dict[bytes, bool] = {}
     found = {}
@@ -143,24 +148,39 @@ class _Mounts:
     """What is mounted where, for this process."""
 
     def __init__(self) -> None:
-        self._told: set[int] = set()
+        self._told: dict[int, bytes] = {}
         self._points: list[bytes] = []
         for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
             before, _, after = line.partition(b" - ")
             fields, (kind, _, options) = before.split(b" "), after.split(b" ")[:3]
-            self._points.append(_plain(fields[4]))
+            self._points.append(point := _plain(fields[4]))
             if kind == b"btrfs" and b"lazytime" not in options.split(b","):
-                self._told.add(int(fields[0]))
+                self._told[int(fields[0])] = point
 
     def tells(self, mount: int) -> bool:
         """Whether a subvolume on this mount tells of every change."""
         return mount in self._told
 
+    def may_tell(self, root: Path) -> bool:
+        """Whether homes in a folder may be subvolumes that do: it is on such a mount, or one is in it."""
+        if not self._told:
+            return False
+        folder = os.open(root, beneath.FOLDER & ~os.O_NOFOLLOW)
+        try:
+            on = beneath.mount_of(folder)[-1]
+        finally:
+            os.close(folder)
+        return on in self._told or any(point.startswith(_top(root)) for point in self._told.values())
+
     def inside(self, root: Path) -> set[bytes]:
         """The homes that something is mounted in."""
-        top = os.path.realpath(os.fsencode(root)).rstrip(b"/") + b"/"
+        top = _top(root)
         below = (point.removeprefix(top).partition(b"/") for point in self._points if point.startswith(top))
         return {name for name, _, rest in below if rest}
+
+
+def _top(root: Path) -> bytes:
+    return os.path.realpath(os.fsencode(root)).rstrip(b"/") + b"/"
 
 
 def _plain(text: bytes) -> bytes:
