@@ -135,6 +135,23 @@ def test_told_kept_told_again_put_away_and_one_notebook_back(  # noqa: PLR0915 -
     away = panel.locator("section").filter(has=page.get_by_role("heading", name="Moved away")).locator("li")
     expect(away).to_contain_text("scratch/lake")
     away.get_by_role("button", name=re.compile("Restore a file")).click()
+    expect(away.get_by_role("option")).to_have_count(2)
+    # a wrong name is told beside the field, before anybody is asked
+    field = away.get_by_label("File or folder to bring back")
+    for typed, why in (
+        ("", "choose one from the list"),
+        ("../x", "does not work here"),
+        ("võrts.nc", "no “võrts.nc” in it"),
+    ):
+        field.fill(typed)
+        away.get_by_role("button", name="Restore this").click()
+        expect(away.get_by_role("alert")).to_contain_text(why)
+        assert field.get_attribute("aria-invalid") == "true"
+        expect(away.get_by_role("option")).to_have_count(2)
+    window.picture("storage-lab-restore-wrong")
+    open_to_all(window, PANEL)
+    field.fill("pei")
+    expect(away.get_by_role("alert")).to_have_count(0)
     away.get_by_label("Choose from what is in it").select_option("peipsi.ipynb")
     window.picture("storage-lab-restore")
     away.get_by_role("button", name="Restore this").click()
