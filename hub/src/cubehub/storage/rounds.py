@@ -36,6 +36,9 @@ CREATE TABLE IF NOT EXISTS rounds (id INTEGER PRIMARY KEY, started REAL NOT NULL
 """
 _TURN_S, _OTHERS_S = 20.0, 1.0
 """For so long a round archives before it lets others in, and for so long it lets them."""
+_LATER = (
+    "a mail that did not go is tried again within the hour, or at once after `cubehub storage mails --again`"
+)
 RUNNING, DONE, FAILED = "running", "done", "failed"
 
 
@@ -258,19 +261,17 @@ class _Steps:
         keeping, told = self._keeping, self._told
         self._report("telling people", 0, 0)
         known = keeping.known()
-        told["mails"] = keeping.tell(known)
+        told["mails"], told["sent"], told["refused"] = keeping.tell(known), 0, 0
+        told["mails_waiting"] = keeping.mails_waiting()  # as it stays if none can be sent
         if known.people:
             told["people"] = known.people
         sent = asyncio.run(keeping.send())
-        told["sent"], told["mails_waiting"], told["refused"] = (
-            sent.sent,
-            keeping.mails_waiting(),
-            sent.refused,
-        )
-        if told["mails_waiting"] and not sent.why and not keeping.settings.mail().server:
-            told["mail"] = NO_SERVER
+        told["sent"], told["refused"] = sent.sent, sent.refused
+        told["mails_waiting"] = keeping.mails_waiting()
         if sent.why:
             told["mail"] = sent.why
+        elif told["mails_waiting"]:
+            told["mail"] = _LATER if keeping.settings.mail().server else NO_SERVER
         plan = keeping.plan()
         waiting = keeping.waiting(plan.entries)
         told["planned"] = len(plan.entries)
