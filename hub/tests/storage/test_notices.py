@@ -350,6 +350,10 @@ def test_every_text_in_every_language(topic: str, language: str) -> None:
         assert "{{ 7 * 7 }}" in body, "names are no templates"
         assert "2027-01-15" in subject + body
         assert body.count("\n* ") == 31, "so many that nobody reads them are counted"
+    told_instead = write(replace(letter, operator=True), language)
+    assert told_instead[0] == f"[ana] {subject}"
+    assert told_instead[1].endswith(f"\n\n{body}")
+    assert "ana" in told_instead[1].removesuffix(body)
     first = write(letter, "en")
     assert (subject, body) == first if language in {"en", "xx"} else (subject, body) != first
 
