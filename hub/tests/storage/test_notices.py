@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -126,6 +127,25 @@ def test_two_mails_and_two_weeks_come_before(platform: Platform) -> None:
     platform.day()
     with record.opened(platform.keeping.settings.state) as told:
         assert told.open_ones() == []
+
+
+def test_what_a_mail_said_holds_though_notices_are_shorter_by_now(platform: Platform) -> None:
+    platform.day()
+    (platform.config / "storage.yaml").write_text(f"{POLICY}notices: {{first: 2d, second: 1d}}\n")
+    platform.keeping.policy = platform.keeping.settings.policy()
+    moved = None
+    for day in range(1, 20):
+        platform.at = START + day * DAY
+        platform.day()
+        (done,) = platform.apply()
+        if not done.why:
+            moved = day
+            break
+    assert moved == 14, "the first mail said: not before this day"
+    with record.opened(platform.keeping.settings.state) as told:
+        (second,) = [m for m in told.outbox.newest() if m.topic.endswith("second")]
+    assert second.made == START + 13 * DAY
+    assert time.strftime("%Y-%m-%d", time.gmtime(START + 14 * DAY)) in second.body
 
 
 def test_a_mail_server_that_is_down_gives_people_that_time_more(tmp_path: Path) -> None:
