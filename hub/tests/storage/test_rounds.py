@@ -451,6 +451,22 @@ def test_a_round_that_cannot_send_is_listed_and_what_is_away_can_be_held(platfor
     assert "mails_wait" in [one.code for one in checkup.findings(platform.data)]
 
 
+def test_a_round_leaves_alone_what_was_brought_back(platform: Platform) -> None:
+    assert platform.round()["moved"] == 1
+    cache = platform.home / ".cache" / "pip"
+    assert not cache.exists()
+    keeping = platform.keeping
+    with keeping.keeper() as (keeper, made):
+        (one,) = made.of_run(made.last_run() or 0)
+        assert keeping.bring_back(keeper, made, one).why == ""
+    told = platform.round(1)
+    assert (told["moved"], "left alone by rounds: 1" in str(told["left"])) == (0, True)
+    assert cache.exists()
+    assert keeping.plan().entries[-1].path == b".cache/pip", "whoever plans by hand sees it"
+    assert platform.round(90)["moved"] == 1
+    assert not cache.exists()
+
+
 def test_to_undo_the_last_run_takes_no_erasure_back(platform: Platform) -> None:
     platform.round()
     keeping = platform.keeping
