@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from cubehub.cli import load_commands
 from cubehub.cli.common import many, span
 from cubehub.local.data_folder import DataFolder
-from cubehub.storage import erasing, journal
+from cubehub.storage import erasing, journal, starting
 from cubehub.storage.grounds import FOLDER
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def test_it_waits_for_the_hold_can_be_taken_back_and_leaves_a_receipt(data: Data
     assert (data.homes / "ana" / "work" / "a.ipynb").exists()
     ran = run(data, "users", "erase", "ana", "--yes", "--now")
     assert ran.exit_code == 0, ran.output
+    assert "removed from quarantine: (whole home)" in ran.stdout
     assert "Not reached by this" in ran.stdout
     (receipt,) = (data.storage / erasing.RECEIPTS).iterdir()
     assert str(receipt) in ran.stdout
@@ -70,6 +71,21 @@ def test_what_was_moved_earlier_is_counted_before(data: DataFolder) -> None:
     ran = run(data, "users", "erase", "ana", answer="n\n")
     assert "1 entries" not in ran.output
     assert "1 entry of" in ran.output
+
+
+def test_a_server_that_was_started_just_now_is_told(data: DataFolder) -> None:
+    starting.note(data.homes, b"ana", 1)
+    ran = run(data, "users", "erase", "ana", "--yes")
+    assert (ran.exit_code, "started less than 15 minutes ago" in ran.stderr) == (1, True), ran.output
+    assert "until these minutes are over" in ran.stderr
+    assert (data.homes / "ana").exists()
+
+
+def test_an_answer_that_nobody_can_give_is_told(data: DataFolder) -> None:
+    ran = run(data, "users", "erase", "ana", answer="")
+    assert ran.exit_code == 130
+    assert "--yes" in ran.stderr
+    assert (data.homes / "ana").exists()
 
 
 def test_nobody_and_nothing(data: DataFolder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,7 +49,7 @@ def test_a_plan_is_read_as_it_was_written(entries: list[Entry]) -> None:
     assert read(text, "plan.csv") == entries
     lines = text.splitlines()
     assert len(lines) == 3 + len(entries), "a line is a line, whatever a folder is called"
-    assert all(cell[:1] not in "=+-@" for line in lines[3:] for cell in line.split(",")[:2] if cell)
+    assert all(cell[:1] not in "=+-@" for row in csv.reader(lines[3:]) for cell in row[:2] if cell)
     # sorted by hand, and columns changed round
     assert read("\n".join([lines[2], *sorted(lines[3:], reverse=True)]), "plan.csv") is not None
 
@@ -87,6 +88,21 @@ def test_a_plan_is_read_as_it_was_written(entries: list[Entry]) -> None:
 def test_what_is_no_plan_is_refused(text: str, said: str) -> None:
     with pytest.raises(BadInputError, match=said):
         read(text, "plan.csv")
+
+
+def test_a_plan_may_be_sorted_with_its_head_in_it() -> None:
+    row = "ana,.cache/pip,pip,1,1,never,2027-01-01T00:00:00Z,7"
+    names = ",".join(COLUMNS)
+    # a folder that is called like the head, between all signs that there are
+    called = ";".join(("", *COLUMNS, "")) + names
+    trap = f'ben,"scratch/{called}",scratch,1,1,never,2027-01-01T00:00:00Z,8'
+    read_again = read(f"{row}\n{trap}\n{names}\n# a remark", "plan.csv")
+    first, second = sorted(read_again, key=lambda e: e.inode)
+    assert (first.home, first.path, first.inode) == (b"ana", b".cache/pip", 7)
+    assert (second.home, second.kind) == (b"ben", "scratch")
+    assert read("\n".join([row, names.replace(",", ";")]).replace(",", ";"), "plan.csv") == [first]
+    with pytest.raises(BadInputError, match="line 2"):
+        read(f"{names}\nana,x", "plan.csv")
 
 
 def test_a_run_that_moves_much_is_told() -> None:

@@ -588,7 +588,7 @@ def test_a_server_that_starts_keeps_its_home_or_is_told_that_it_is_away(place: P
     if when == "quarantined":
         assert outcome.why == ""
     else:
-        assert (seen, outcome.why) == ([True], "a server of this person starts")
+        assert (seen, outcome.why) == ([True], starting.STARTED)
         assert place.ana.exists()
         os.utime(place.homes / ".ana.starting", (1, time.time() - 3600))
         (outcome,) = place.away(entry(place.ana, "", kind="idle"))

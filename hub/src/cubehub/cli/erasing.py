@@ -24,6 +24,7 @@ from cubehub.storage import erasing
 from cubehub.storage.homecoming import account_of
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.names import readable
+from cubehub.storage.starting import STARTED
 
 if TYPE_CHECKING:
     from cubehub.storage.quarantine import Outcome
@@ -117,9 +118,12 @@ def erase(name: str, data: Path, *, yes: bool, now: bool, as_json: bool) -> None
         if (keeping.settings.homes / readable(home)).exists():
             done = erasing.begin(keeping, keeper, made, home)
             if done.why:
+                stop = f"`cubehub users suspend {name}` does, and keeps them from starting another"
                 raise CubeHubError(
                     f"The home {readable(home)} cannot be moved away: {done.why}.",
-                    f"Stop their server; `cubehub users suspend {name}` does, and keeps them from starting another.",
+                    f"Stop it, if it runs ({stop}); then wait until these minutes are over, for one that starts is not seen at once."
+                    if done.why == STARTED
+                    else f"Stop their server; {stop}.",
                     code="in_use",
                 )
             keeping.note("erase", [done])
@@ -153,7 +157,7 @@ def _tell(receipt: erasing.Receipt, *, as_json: bool) -> None:
     else:
         for one in receipt.removed:
             click.echo(
-                f"removed from {' and '.join(one['from'])}: {one['path']}, {format_bytes(one['bytes'])}"
+                f"removed from {' and '.join(one['from'])}: {one['path'] if one['path'] != '.' else '(whole home)'}, {format_bytes(one['bytes'])}"
             )
         click.echo(f"{receipt.mails} {'mail' if receipt.mails == 1 else 'mails'} forgotten.")
         click.echo(f"The receipt: {receipt.file}")

@@ -21,7 +21,7 @@ from cubehub.cli.storage_settings import homes_option, settings_for
 from cubehub.cli.telling import day, minute, zone
 from cubehub.errors import BadInputError
 from cubehub.local.data_folder import typed
-from cubehub.storage import rounds
+from cubehub.storage import beneath, journal, rounds
 from cubehub.storage.deciding import Kept
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.names import original, readable
@@ -85,9 +85,10 @@ def sentences(told: dict[str, Any]) -> list[str]:
     if told.get("people"):
         lines.append(f"Caches and trash only: {told['people']}")
     if "mails" in told:
-        mail = f" ({told['mail']})" if told.get("mail") else ""
+        mail = f" ({told['mail'].removesuffix('.')})" if told.get("mail") else ""
+        # a round of an earlier version that failed when it was to send has only the first
         lines.append(
-            f"{many(told['mails'], 'mail')} written, {told['sent']} sent, {told['mails_waiting']} waiting{mail}."
+            f"{many(told['mails'], 'mail')} written, {told.get('sent', 0)} sent, {told.get('mails_waiting', '?')} waiting{mail}."
         )
     if told.get("refused"):
         lines.append(f"{many(told['refused'], 'mail')} refused: `cubehub storage mails` says why.")
@@ -166,6 +167,11 @@ def hold(home: str, path: str, data: Path, until: str | None) -> None:
     if place and any(part in {b"", b".", b".."} for part in place.split(b"/")):
         raise BadInputError(f"{path!r} is no path in a home.", "Give it from the home, such as work/cubes.")
     kept = Kept(original(home), place, _until(until), "admin")
+    if place and not _is_there(settings, kept.home, place):
+        raise BadInputError(
+            f"There is no {path!r} in the home {home}.",
+            f"See `cubehub storage show {home}` for its folders; without a path the whole home is held.",
+        )
     with record.opened(settings.state) as told:
         told.keep(kept, f"uid {os.getuid()}", time.time())
     click.echo(f"Nothing of {home}{'/' + path if path else ''} is moved{' until ' + until if until else ''}.")
@@ -224,6 +230,31 @@ def _known_homes(settings: StorageSettings) -> set[str]:
     scans = results.scans()
     scanned = {home.name for home in results.homes(scans[0].id)} if scans else set()
     return scanned | {readable(name) for name in homes_in(settings.homes)}
+
+
+def _is_there(settings: StorageSettings, home: bytes, path: bytes) -> bool:
+    """Whether there is something to hold: in the home, or moved out of it."""
+    within = b"/" + path + b"/"
+    for one in journal.read(settings.state, *journal.STATES):
+        moved = b"/" + one.path + b"/" if one.path else b"/"
+        if one.restorable and one.home == home and (moved.startswith(within) or within.startswith(moved)):
+            return True
+    above, _, name = path.rpartition(b"/")
+    try:
+        root = os.open(settings.homes, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            folder = beneath.open_folder(root, home + b"/" + above if above else home)
+        finally:
+            os.close(root)
+        try:
+            beneath.look(folder, name)
+        finally:
+            os.close(folder)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # it cannot be looked at: held is safer than not
+    return True
 
 
 def _until(text: str | None) -> float | None:

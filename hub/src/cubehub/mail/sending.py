@@ -131,18 +131,25 @@ async def _send(client: aiosmtplib.SMTP, outbox: Outbox, mail: Mail, settings: M
     await client.send_message(made)
 
 
-def _password(file: str) -> str:
+def read_password(file: str) -> str:
+    """The password of the mail server.
+
+    Raises
+    ------
+    BadInputError
+        It cannot be read.
+    """
     try:
         return Path(file).read_text(encoding="utf-8").splitlines()[0]
     except (OSError, UnicodeDecodeError, IndexError) as error:
         raise BadInputError(
             f"The password of the mail server in {file} cannot be read.",
-            "Write it on the first line, and let only whom runs CubeHub read it (chmod 600).",
+            "Write it on the first line, and let nobody read it but the user who runs CubeHub (chmod 600).",
         ) from error
 
 
 async def _connected(settings: MailSettings) -> aiosmtplib.SMTP:
-    password = _password(settings.password_file) if settings.password_file else None
+    password = read_password(settings.password_file) if settings.password_file else None
     client = aiosmtplib.SMTP(
         hostname=settings.server,
         port=settings.port,

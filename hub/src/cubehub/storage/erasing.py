@@ -34,7 +34,7 @@ _EVER = 2**40
 ELSEWHERE = (
     "the account in Keycloak and in the Hub",
     "lines about the person in the audit log, which are kept for as long as the law or the house wants",
-    "cubes that the person published, see `cubehub cubes list`",
+    "cubes that the person published, see `cubehub cubes published`",
     "backups of the machine",
 )
 """Where else there may be something of a person; an erasure here does not reach it, and says so."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cubehub.local.data_folder import DataFolder
     from cubehub.storage.settings import StorageSettings
 
-_ARCHIVED = "Your earlier home was archived, because you had not been here for long. This one is new."
+_ARCHIVED = "Your earlier home was archived, because you had not been here for long. This one is new; that one can be brought back."
 _BRING_BACK = "Bring it back: View, What Fills My Home, Moved away."
 _PATIENCE_S = 45.0
 """For so long a start waits for a run of the keeper to end."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cubehub.errors import CubeHubError
 from cubehub.storage import inodes
+from cubehub.storage.kinds import ASKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,8 +200,12 @@ class Journal:
         return [_move(row) for row in rows]
 
     def last_run(self) -> int | None:
-        """The newest run that has moved something."""
-        (found,) = self._made.execute("SELECT max(run) FROM moves").fetchone()
+        """The newest run that has moved something and that can be undone: not an erasure, which somebody asked for."""
+        marks = ", ".join("?" * len(ASKED))
+        (found,) = self._made.execute(
+            f"SELECT max(run) FROM moves WHERE kind NOT IN ({marks})",  # noqa: S608 - as above
+            tuple(ASKED),
+        ).fetchone()
         return None if found is None else int(found)
 
 
@@ -227,10 +232,11 @@ def read(folder: Path, *states: str) -> list[Move]:
 
 
 def runs(folder: Path, most: int = 50) -> list[tuple[int, float, int, int, int]]:
-    """The last runs that moved something: number, when, entries, bytes, and entries that can be brought back."""
+    """The last runs that moved something, but for erasures: number, when, entries, bytes, entries that can be brought back."""
     found: dict[int, list[Move]] = {}
     for move in read(folder, *STATES):
-        found.setdefault(move.run, []).append(move)
+        if move.kind not in ASKED:
+            found.setdefault(move.run, []).append(move)
     return [
         (
             run,

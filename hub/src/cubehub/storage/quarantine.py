@@ -31,7 +31,7 @@ from cubehub.storage.journal import (
 )
 from cubehub.storage.kinds import ASKED, KEEP, MADE
 from cubehub.storage.quotas.attributes import suit
-from cubehub.storage.starting import kept_off
+from cubehub.storage.starting import STARTED, kept_off
 from cubehub.storage.trees import Inside, folder_in, look_through, move, remove, settle
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Keeper(Grounds):
             else:
                 with kept_off(self._root, entry.home) as starts:
                     if starts:
-                        raise SkippedError("a server of this person starts")
+                        raise SkippedError(STARTED)
                     made = self._renamed(run, entry, found, parent, name)
         return Outcome(entry.home, entry.path, found.bytes, move=made)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cubehub.errors import CubeHubError
 from cubehub.local.data_folder import read_json, write_json
 from cubehub.mail.sending import NO_SERVER
-from cubehub.storage import clock, erasing, planning
+from cubehub.storage import clock, erasing, journal, planning
 from cubehub.storage import scan as scanning
 from cubehub.storage.names import readable
 from cubehub.storage.quarantine import Outcome
@@ -36,6 +36,11 @@ CREATE TABLE IF NOT EXISTS rounds (id INTEGER PRIMARY KEY, started REAL NOT NULL
 """
 _TURN_S, _OTHERS_S = 20.0, 1.0
 """For so long a round archives before it lets others in, and for so long it lets them."""
+_WANTED_S = 90 * 86400.0
+"""For so long a round by itself leaves alone what was brought back; a plan that somebody applies does not."""
+_LATER = (
+    "a mail that did not go is tried again within the hour, or at once after `cubehub storage mails --again`"
+)
 RUNNING, DONE, FAILED = "running", "done", "failed"
 
 
@@ -258,19 +263,17 @@ class _Steps:
         keeping, told = self._keeping, self._told
         self._report("telling people", 0, 0)
         known = keeping.known()
-        told["mails"] = keeping.tell(known)
+        told["mails"], told["sent"], told["refused"] = keeping.tell(known), 0, 0
+        told["mails_waiting"] = keeping.mails_waiting()  # as it stays if none can be sent
         if known.people:
             told["people"] = known.people
         sent = asyncio.run(keeping.send())
-        told["sent"], told["mails_waiting"], told["refused"] = (
-            sent.sent,
-            keeping.mails_waiting(),
-            sent.refused,
-        )
-        if told["mails_waiting"] and not sent.why and not keeping.settings.mail().server:
-            told["mail"] = NO_SERVER
+        told["sent"], told["refused"] = sent.sent, sent.refused
+        told["mails_waiting"] = keeping.mails_waiting()
         if sent.why:
             told["mail"] = sent.why
+        elif told["mails_waiting"]:
+            told["mail"] = _LATER if keeping.settings.mail().server else NO_SERVER
         plan = keeping.plan()
         waiting = keeping.waiting(plan.entries)
         told["planned"] = len(plan.entries)
@@ -312,7 +315,13 @@ class _Steps:
 
     def _move(self, plan: Any, waiting: dict[tuple[bytes, bytes], str]) -> None:
         keeping = self._keeping
-        entries = [e for e in plan.entries if (e.home, e.path) not in waiting]
+        back = self._brought_back()
+        due = [e for e in plan.entries if (e.home, e.path) not in waiting]
+        entries = [e for e in due if (e.home, e.path) not in back]
+        if len(entries) < len(due):
+            self._told["left"] = (
+                f"Brought back lately, so left alone by rounds: {len(due) - len(entries)} of that."
+            )
 
         def each(items: list[Entry], act: Callable[[Entry], Outcome]) -> list[Outcome]:
             done = []
@@ -326,6 +335,12 @@ class _Steps:
             text = planning.write(entries, ["made by a round"])
             done = keeping.apply(entries, text, {}, each=each)
         self._count("moved", done)
+
+    def _brought_back(self) -> set[tuple[bytes, bytes]]:
+        """What somebody put back where it was, not long ago: its times are as they were, and it would be due again at once."""
+        since = self._keeping.now() - _WANTED_S
+        moves = journal.read(self._keeping.settings.state, journal.RETURNED)
+        return {(m.home, m.path if m.back is None else m.back) for m in moves if m.at >= since}
 
     def _count(self, key: str, done: list[Outcome]) -> None:
         self._told[key] = sum(not o.why for o in done)

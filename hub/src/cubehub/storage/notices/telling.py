@@ -144,8 +144,9 @@ def tell(
                 name = owner.username if owner else readable(home)
                 number = record.outbox.put(topic, name, address, language, now, state=WAITING)
                 letter = Letter(
-                    topic, title, name, now + lead, [_item(s) for s in about], link(number), archived=archived
-                )
+                    topic, title, name, now + lead, [_item(s) for s in about], link(number), archived=archived,
+                    operator=not (owner and owner.email),
+                )  # fmt: skip
                 record.outbox.fill(number, *write(letter, language), unsubscribe="")
                 written += 1
             for step in about:

@@ -79,10 +79,16 @@ class BtrfsQuota(QuotaBackend):
         Raises
         ------
         QuotaError
-            The kernel can't, or full quotas are on.
+            The homes lie elsewhere, the kernel can't, or full quotas are on.
         """
         hint = "They need Linux 6.7 or newer, and full quotas to be off (`btrfs quota disable`)."
         with opened(root) as descriptor:
+            mount = mount_of(descriptor)
+            if mount.kind != "btrfs":
+                where = f"the homes lie on {mount.kind} ({mount.at})"
+                raise QuotaError(
+                    f"Simple quotas are of btrfs, and {where}.", "Put the homes on btrfs for them."
+                )
             try:
                 fcntl.ioctl(descriptor, _QUOTA_CTL, bytearray(struct.pack("=QQ", _ENABLE_SIMPLE, 0)))
                 mode = self._mode(descriptor)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cubehub.storage.keeping import Keeping
+    from cubehub.storage.notices.record import Noticed
     from cubehub.storage.quarantine import Keeper, Outcome
 
 KEEP_DAYS = 90
@@ -82,6 +83,11 @@ def a_path(text: object) -> bytes:
     return path
 
 
+def _reason(one: Noticed) -> str:
+    """What it is, and since when nobody used it."""
+    return f"{KINDS[one.kind]}; {f'last used {day(one.newest)}' if one.newest else 'never used'}"
+
+
 class Mine:
     """One person's view of their home.
 
@@ -113,7 +119,7 @@ class Mine:
             "scan": self._scan(),
             "noticed": [
                 {
-                    "path": readable(one.path), "kind": one.kind, "reason": KINDS[one.kind], "bytes": one.bytes,
+                    "path": readable(one.path), "kind": one.kind, "reason": _reason(one), "bytes": one.bytes,
                     "when": day(one.due), "notice": 2 if one.second_sent else 1,
                 }
                 for one in noticed

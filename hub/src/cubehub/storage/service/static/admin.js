@@ -56,14 +56,18 @@ function show(found) {
     : soft('No mail was written yet.'));
 }
 
-function showHomes({ homes, kept }) {
-  const held = new Map(kept.filter(one => one.by === 'admin').map(one => [one.home, one.path]));
-  const hold = ({ name }) => (held.has(name)
-    ? button('Release', `Release the home ${name}`, self => act(self, 'Writing it down …', '/api/admin/hold', { home: name, path: held.get(name), hold: false }, () => `${name} goes by the policy again.`))
-    : button('Hold', `Hold the home ${name}`, self => act(self, 'Writing it down …', '/api/admin/hold', { home: name, path: '', hold: true }, () => `Nothing of ${name} is moved.`)));
+function showHomes({ homes, kept, fill: looks }) {
+  const write = (title, about, home, path, hold, done) => button(title, about, self => act(self, 'Writing it down …', '/api/admin/hold', { home, path, hold }, () => done));
+  const release = (home, path) => write(path ? `Release ${path}` : 'Release', path ? `Release ${of(home, path)}` : `Release the home ${home}`, home, path, false, `${path ? of(home, path) : home} goes by the policy again.`);
+  const hold = ({ name }) => {
+    // the home as a whole, and folders in it, are held and released each by itself
+    const paths = kept.filter(one => one.by === 'admin' && one.home === name).map(one => one.path);
+    const first = paths.includes('') ? [] : [write('Hold', `Hold the home ${name}`, name, '', true, `Nothing of ${name} is moved.`)];
+    return el('div', { class: 'actions' }, ...first, ...paths.sort().map(path => release(name, path)));
+  };
   fill('homes', homes.length
     ? table([['Home'], ['Size', true], ['Files', true], ['Caches, trash', true], ['Last used'], ['Do']], homes.map(one => [one.name, size(one.bytes), one.files.toLocaleString('en'), size(one.caches), used(one.newest), hold(one)]))
-    : soft('Nobody has looked at the homes yet: begin a round.'));
+    : soft(looks.length ? 'There are no homes yet.' : 'Nobody has looked at the homes yet: begin a round.'));
 }
 
 function showAway({ away, undo }) {
