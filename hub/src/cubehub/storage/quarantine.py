@@ -355,7 +355,8 @@ class Keeper(Grounds):
                 self.leave(made.id)
                 told.append(Outcome(made.home, made.path, 0, "it was not moved", made.id))
         for made in self._journal.moves(PURGING):
-            self.purge(made)
+            # that it may be removed was looked at before this was written down; some of it has gone by now
+            self.purge(made, erased=True)
         for made in self._journal.moves(*IN_QUARANTINE):
             if not self._in_slot(made.id):
                 # by other hands than the keeper's: nothing is there to be put back, unless an archive is
