@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 FILE = "notices.sqlite"
 VERSION = 1
+_HIGHEST_FIRST = 2**30
+"""Half of the numbers that SQLite keeps beside its tables."""
 _TABLES = """
 CREATE TABLE noticed (id INTEGER PRIMARY KEY, home BLOB NOT NULL, path BLOB NOT NULL, kind TEXT NOT NULL, inode INTEGER NOT NULL,
   bytes INTEGER NOT NULL, newest INTEGER NOT NULL, begun REAL NOT NULL, due REAL NOT NULL, first INTEGER REFERENCES outbox,
@@ -151,12 +154,11 @@ class Record:
         with self._made as made:
             for table in ("noticed", "kept", "warned"):
                 made.execute(f"DELETE FROM {table} WHERE home = ?", (home,))  # noqa: S608 - names from here
-            names = [name for (name,) in made.execute("SELECT DISTINCT username FROM outbox")]
-            gone = 0
-            for name in names:
-                if home_name(name).encode() == home:
-                    gone += made.execute("DELETE FROM outbox WHERE username = ?", (name,)).rowcount
-        return gone
+            mails = made.execute("SELECT id, username FROM outbox").fetchall()
+            gone = [mail for mail, name in mails if home_name(name).encode() == home]
+            for mail in gone:
+                self.outbox.delete(mail)
+        return len(gone)
 
     def withdraw(self, home: bytes, topic: str) -> None:
         """Send no mail of a topic to a home's owner that still waits: what it says is no longer so."""
@@ -166,7 +168,7 @@ class Record:
             ).fetchall()
             for mail, name in waiting:
                 if home_name(name).encode() == home:
-                    made.execute("DELETE FROM outbox WHERE id = ?", (mail,))
+                    self.outbox.delete(mail)
 
     # How full homes are
 
@@ -226,8 +228,10 @@ def opened(folder: Path) -> Iterator[Record]:
             made.execute("PRAGMA synchronous = EXTRA")
             (version,) = made.execute("PRAGMA user_version").fetchone()
             if version == 0:
+                # begins anywhere: links in mails of a record that was lost must not fit those of this one
+                begin = secrets.randbelow(_HIGHEST_FIRST)
                 made.executescript(
-                    f"BEGIN IMMEDIATE; {OUTBOX_TABLES} {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
+                    f"BEGIN IMMEDIATE; {OUTBOX_TABLES} {_TABLES} PRAGMA application_id = {begin}; PRAGMA user_version = {VERSION}; COMMIT;"
                 )
             elif version != VERSION:
                 message = f"{file} was written by another version of CubeHub."
