@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -71,6 +72,39 @@ class Kept:
         return _within(path, self.path) or _within(self.path, path)
 
 
+class Keeps:
+    """All that is kept at a moment, for many questions: somebody may keep very many places.
+
+    Parameters
+    ----------
+    at : float
+        The moment, seconds since 1970.
+    """
+
+    def __init__(self, kept: Iterable[Kept], at: float) -> None:
+        found: dict[bytes, set[bytes]] = {}
+        for one in kept:
+            if one.until is None or one.until >= at:
+                found.setdefault(one.home, set()).add(one.path)
+        self._homes = {home: (paths, sorted(paths)) for home, paths in found.items()}
+
+    def cover(self, home: bytes, path: bytes) -> bool:
+        """Whether a path must stay, as `Kept.covers` says it of one."""
+        if home not in self._homes:
+            return False
+        paths, in_order = self._homes[home]
+        if not path or b"" in paths:
+            return True
+        above = path
+        while above and above not in paths:
+            above = above.rpartition(b"/")[0]
+        if above:
+            return True
+        below = path + b"/"
+        place = bisect_left(in_order, below)
+        return place < len(in_order) and in_order[place].startswith(below)
+
+
 def _within(path: bytes, above: bytes) -> bool:
     return not above or path == above or path.startswith(above + b"/")
 
@@ -117,20 +151,12 @@ def decide(found: Found, policy: Policy, at: float, lead: float = 0) -> list[Ent
     """
     if found.owners is None and policy.profiles:
         return []
-    kept: dict[bytes, list[Kept]] = {}
-    for one in found.kept:
-        kept.setdefault(one.home, []).append(one)
-    whole = _homes(found, policy, at, lead)
-    free = [e for e in whole if not _is_kept(kept, e, at)]
+    kept = Keeps(found.kept, at)
+    free = [e for e in _homes(found, policy, at, lead) if not kept.cover(e.home, e.path)]
     gone = {e.home for e in free}
-    units = [e for e in _units(found, policy, at, lead) if e.home not in gone and not _is_kept(kept, e, at)]
-    large = [e for e in _large(found, policy, at, lead) if e.home not in gone and not _is_kept(kept, e, at)]
-    below = _outermost([*units, *large])
+    parts = [*_units(found, policy, at, lead), *_large(found, policy, at, lead)]
+    below = _outermost([e for e in parts if e.home not in gone and not kept.cover(e.home, e.path)])
     return sorted([*free, *below], key=lambda e: (-e.bytes, e.home, e.path))
-
-
-def _is_kept(kept: Mapping[bytes, Iterable[Kept]], entry: Entry, at: float) -> bool:
-    return any(one.covers(entry.home, entry.path, at) for one in kept.get(entry.home, ()))
 
 
 def _cutoff(found: Found, at: float, age: int, lead: float) -> int:

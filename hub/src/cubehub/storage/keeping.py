@@ -18,7 +18,7 @@ from cubehub.errors import BadInputError, CubeHubError
 from cubehub.mail.sending import Told, send_due
 from cubehub.storage import inside, journal, planning
 from cubehub.storage.archivist import Archivist, store_at
-from cubehub.storage.deciding import Found, Kept, decide, over_since
+from cubehub.storage.deciding import Found, Keeps, Kept, decide, over_since
 from cubehub.storage.journal import PURGED, QUARANTINED, RETURNED
 from cubehub.storage.kinds import ASKED, MADE
 from cubehub.storage.names import original, readable
@@ -231,13 +231,13 @@ class Keeping:
         with record.opened(self.settings.state) as told:
             for one in told.open_ones():
                 by_home.setdefault(one.home, []).append(one)
-            kept = told.kept(self.now())
+            kept = Keeps(told.kept(self.now()), self.now())
         here = self._here(wanted)
         reasons = {}
         for entry in wanted:
             why = telling.why_not(entry, by_home.get(entry.home, ()), self.policy.notices, self.now())
             why = why or here.get((entry.home, entry.path), "")
-            if any(one.covers(entry.home, entry.path, self.now()) for one in kept):
+            if kept.cover(entry.home, entry.path):
                 why = _KEPT
             if why:
                 reasons[entry.home, entry.path] = why

@@ -15,10 +15,10 @@ from cubehub.errors import CubeHubError
 from cubehub.mail.outbox import SENT, WAITING, Outbox
 from cubehub.mail.outbox import TABLES as OUTBOX_TABLES
 from cubehub.storage import inodes
-from cubehub.storage.deciding import Kept
+from cubehub.storage.deciding import Keeps, Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from cubehub.storage.planning import Entry
@@ -184,14 +184,20 @@ class Record:
 
     def keep(self, kept: Kept, who: str, at: float) -> None:
         """Keep a place where it is; what its owner was told about it is over."""
+        self.keep_all([kept], who, at)
+
+    def keep_all(self, kept: Sequence[Kept], who: str, at: float) -> None:
+        """Keep several places, or none of them."""
         with self._made as made:
-            made.execute(
+            made.executemany(
                 "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?, ?)",
-                (kept.home, kept.path, kept.until, kept.by, who, at),
+                [(one.home, one.path, one.until, one.by, who, at) for one in kept],
             )
-            for one in self.open_ones(kept.home):
-                if kept.covers(one.home, one.path, at):
-                    self.end(one.id, at, "kept")
+            covered = Keeps(kept, at)
+            for home in {one.home for one in kept}:
+                for told in self.open_ones(home):
+                    if covered.cover(told.home, told.path):
+                        self.end(told.id, at, "kept")
 
     def let_go(self, home: bytes, path: bytes, by: str) -> bool:
         """Keep a place no longer; whether it was kept."""
@@ -203,11 +209,12 @@ class Record:
 
     def kept(self, at: float, home: bytes | None = None) -> list[Kept]:
         """What is kept now; of one home or of all."""
+        where, given = ("AND home = ?", (home,)) if home is not None else ("", ())
         rows = self._made.execute(
-            "SELECT home, path, until, by FROM kept WHERE (until IS NULL OR until >= ?) ORDER BY home, path",
-            (at,),
+            f"SELECT home, path, until, by FROM kept WHERE (until IS NULL OR until >= ?) {where} ORDER BY home, path",  # noqa: S608 - names from here
+            (at, *given),
         )
-        return [Kept(*row) for row in rows if home is None or row[0] == home]
+        return [Kept(*row) for row in rows]
 
 
 @contextmanager

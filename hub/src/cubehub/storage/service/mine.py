@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 KEEP_DAYS = 90
 LONGEST_DAYS = 365
+_MOST_KEPT, _LONGEST_KEPT = 2_000, 2**20
+"""Places that a person may keep one by one, and bytes of their paths together: each round reads those of all people."""
 _DAY_S = 86400
 _LAST = 253402300799
 """The last second of the year 9999."""
@@ -174,7 +176,24 @@ class Mine:
         Raises
         ------
         BadInputError
-            The number of days is none that one may have.
+            The number of days is none that one may have, or one keeps very much already.
+        """
+        with record.opened(self._keeping.settings.state) as told:
+            kept = [k for k in told.kept(self._keeping.now(), self._home) if k.by == "you" and k.path != path]
+        if len(kept) >= _MOST_KEPT or sum(len(k.path) for k in kept) + len(path) > _LONGEST_KEPT:
+            raise BadInputError(
+                f"You keep {len(kept):,} places, and no more can be remembered.",
+                "Let some go, or put a file `.cubehub-keep` into a folder above them.",
+            )
+        self.keep_all([path], days)
+
+    def keep_all(self, paths: list[bytes], days: int) -> None:
+        """Keep what one was told of, or got back, however much it is.
+
+        Raises
+        ------
+        BadInputError
+            As above, of the days.
         """
         if not 1 <= days <= LONGEST_DAYS:
             raise BadInputError(
@@ -182,7 +201,9 @@ class Mine:
             )
         now = self._keeping.now()
         with record.opened(self._keeping.settings.state) as told:
-            told.keep(Kept(self._home, path, now + days * _DAY_S, "you"), self._username, now)
+            told.keep_all(
+                [Kept(self._home, path, now + days * _DAY_S, "you") for path in paths], self._username, now
+            )
 
     def let_go(self, path: bytes) -> None:
         """Keep a path no longer.
@@ -221,7 +242,7 @@ class Mine:
             self._keeping.note("restore", [done])
             if not done.why:
                 # who brings something back wants it; its times are as they were, so it would be due again at once
-                self.keep(done.path, KEEP_DAYS)
+                self.keep_all([done.path], KEEP_DAYS)
             if done.why:
                 raise CubeHubError(
                     f"It cannot be brought back: {done.why}.",

@@ -170,9 +170,9 @@ class KeepLink(_Linked):
         mail, about = await self.mail(text)
 
         def keep(keeping: Keeping) -> None:
-            for one in about:
-                if one.ended is None:
-                    Mine(keeping, one.home, mail.username).keep(one.path, KEEP_DAYS)
+            for home in {one.home for one in about}:
+                paths = [one.path for one in about if one.home == home and one.ended is None]
+                Mine(keeping, home, mail.username).keep_all(paths, KEEP_DAYS)
 
         await self.office.do(keep, mail.username, lenient=True)
         mail, about = await self.mail(text)
