@@ -333,6 +333,7 @@ class Archivist:
         """Move a copy from the way out into the home, under a free name."""
         found = _size(out, name)
         with self._keeper.home(made.home) as home:
+            self._keeper.check_account(made)  # of the one that is open
             above = path.rpartition(b"/")[0]
             with self._keeper.made_again(home, above) as parent:
                 suit(parent, out, name)

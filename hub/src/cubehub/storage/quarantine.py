@@ -99,23 +99,27 @@ class Keeper(Grounds):
             return Outcome(entry.home, entry.path, 0, _why(error))
 
     def _move_away(self, run: int, entry: Entry) -> Outcome:
+        # before it is opened: the name may be given to another account while its home is looked through
+        account = self.account_of(entry.home)
         with self.home(entry.home) as home, self._above(home, entry) as (parent, name):
             found = self._checked(home, parent, name, entry)
             self._step("checked")
             if entry.path:
-                made = self._renamed(run, entry, found, parent, name)
+                made = self._renamed(run, entry, found, parent, name, account)
             else:
                 with kept_off(self._root, entry.home) as starts:
                     if starts:
                         raise SkippedError("a server of this person starts")
-                    made = self._renamed(run, entry, found, parent, name)
+                    made = self._renamed(run, entry, found, parent, name, account)
         return Outcome(entry.home, entry.path, found.bytes, move=made)
 
-    def _renamed(self, run: int, entry: Entry, found: Inside, parent: int, name: bytes) -> int:
+    def _renamed(
+        self, run: int, entry: Entry, found: Inside, parent: int, name: bytes, account: str | None
+    ) -> int:
         """Rename an entry into a slot of its own; the number of the move."""
         made = self._journal.intend(
             run, entry.home, entry.path, entry.kind, found.bytes, found.files, entry.inode, self._now(),
-            self.account_of(entry.home), self._highest,
+            account, self._highest,
         )  # fmt: skip
         self._step("intended")
         slot = self.slot(made, create=True)
@@ -228,6 +232,7 @@ class Keeper(Grounds):
             if not made.path and not has(self._root, made.home):
                 return self._with_slot(made, self._root, b"", made.home)
             with self.home(made.home) as home:
+                self.check_account(made)  # of the one that is open: a new account has one of its own
                 self._check_owner(made, home)
                 above, _, name = made.path.rpartition(b"/")
                 with self.made_again(home, above) as parent:
