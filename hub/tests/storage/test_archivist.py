@@ -12,7 +12,7 @@ import pytest
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import inside, journal
 from cubehub.storage.archive import ChangedError, StoreError, opened
-from cubehub.storage.archivist import ARCHIVE, Archivist
+from cubehub.storage.archivist import ARCHIVE, LISTING, Archivist
 from cubehub.storage.grounds import FOLDER
 from cubehub.storage.journal import ARCHIVED, EXPIRED, PURGED, QUARANTINED, RETURNED
 from cubehub.storage.planning import Entry
@@ -130,6 +130,11 @@ class Failing:
     def exists(self, name: str) -> bool:
         self._count()
         return bool(self._store.exists(name))
+
+    def bytes_of(self, name: str) -> int | None:
+        self._count()
+        found: int | None = self._store.bytes_of(name)
+        return found
 
     def sweep(self) -> int:
         self._count()
@@ -364,3 +369,15 @@ def test_an_archive_that_is_not_of_this_move_is_left_alone(place: Place) -> None
     assert place.move().id == move.id
     assert place.archive().why == ""
     assert before.items() <= {p.name: p.read_bytes() for p in place.store.iterdir()}.items()
+
+
+@pytest.mark.parametrize("ending", [ARCHIVE, LISTING])
+def test_what_has_lost_part_of_its_archive_is_not_purged(place: Place, ending: str) -> None:
+    place.archive()
+    file = place.store / f"{place.move().archive}{ending}"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    assert place.purge().why
+    assert place.whole_places() == ["quarantine", "archive"]
+    file.write_bytes(whole)
+    assert place.purge().why == ""
