@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -23,7 +23,6 @@ from cubehub.storage.journal import PURGED, QUARANTINED, RETURNED
 from cubehub.storage.kinds import ASKED, MADE
 from cubehub.storage.names import original, readable
 from cubehub.storage.notices import record, telling
-from cubehub.storage.planning import OF_HOMES
 from cubehub.storage.processes import Users
 from cubehub.storage.quarantine import Keeper, Outcome
 from cubehub.storage.results import Results
@@ -248,8 +247,8 @@ class Keeping:
 
         Notes
         -----
-        Who uses a home from another machine, as pods do, is not seen in this one's processes; the Hub knows. A home as
-        a whole stays while nobody can be asked.
+        Who uses a home from another machine, as pods do, is not seen in this one's processes; the Hub knows. What
+        people made stays while nobody can be asked.
         """
         try:
             owners = self.owners()
@@ -257,7 +256,7 @@ class Keeping:
             owners = None
         if owners is None:
             why = "nobody can tell just now whether its owner is here"
-            return {(e.home, e.path): why for e in entries if e.kind in OF_HOMES}
+            return {(e.home, e.path): why for e in entries if e.kind in MADE}
         found = {}
         for entry in entries:
             owner = owners.get(readable(entry.home))
@@ -385,7 +384,9 @@ class Keeping:
         CubeHubError
             It cannot be had just now.
         """
-        with self.archivist(keeper, made) as archivist:
+        # what is in quarantine needs no place of archives: it may be away, or not be mounted
+        here = nullcontext(Archivist(keeper, made, None)) if one.state in journal.IN_QUARANTINE else None
+        with here or self.archivist(keeper, made) as archivist:
             done = archivist.copy_out(one, only) if only else archivist.bring_back(one)
         if not done.why and not only:
             with record.opened(self.settings.state) as told:

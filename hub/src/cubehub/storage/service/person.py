@@ -89,7 +89,7 @@ class InsideHandler(_Mine):
     async def get(self) -> None:
         """List the first of it."""
         number = a_number(self.get_query_argument("number", ""))
-        self.answer({"entries": await self.with_mine(lambda mine: mine.inside(number))})
+        self.answer({"entries": await self.with_mine(lambda mine: mine.inside(number), moves=True)})
 
 
 def a_number(value: object) -> int:
