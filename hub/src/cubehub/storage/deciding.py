@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -169,7 +169,7 @@ def _owner(found: Found, home: str) -> Owner | None:
 
 def _units(found: Found, policy: Policy, at: float, lead: float) -> Iterable[Entry]:
     over = _over_quota(found, policy, at)
-    for unit in found.units:
+    for unit in _with_inner(found.units):
         made = unit.kind in MADE
         if made and found.owners is None:
             continue
@@ -184,6 +184,26 @@ def _units(found: Found, policy: Policy, at: float, lead: float) -> Iterable[Ent
             yield Entry(
                 original(unit.home), original(unit.path), unit.kind, unit.bytes, unit.files, unit.newest, cutoff, unit.inode
             )  # fmt: skip
+
+
+def _with_inner(units: Sequence[FoundUnit]) -> Iterable[FoundUnit]:
+    """Each with those that are in it, such as copies of notebooks in scratch: a scan counts them by themselves only."""
+    places = {(unit.home, unit.path): number for number, unit in enumerate(units)}
+    found = list(units)
+    for number in sorted(range(len(units)), key=lambda n: -units[n].path.count("/")):
+        inner = found[number]
+        above = inner.path.rpartition("/")[0]
+        while above and (inner.home, above) not in places:
+            above = above.rpartition("/")[0]
+        if above:
+            outer = found[place := places[inner.home, above]]
+            found[place] = replace(
+                outer,
+                bytes=outer.bytes + inner.bytes,
+                files=outer.files + inner.files,
+                newest=max(outer.newest, inner.newest),
+            )
+    return found
 
 
 def _over_quota(found: Found, policy: Policy, at: float) -> set[str]:

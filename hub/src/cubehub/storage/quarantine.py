@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 _FILES = frozenset({"large", "scratch"})
 """Kinds that may be a file."""
+_SAME, _BLOCKS = 1.01, 2**16
+"""A thing may be so many times as large as a plan says, and so many bytes more: file systems give and take some blocks."""
 _KEPT = "its owner keeps it"
 _NOT_OWN = "it does not belong to the owner of the home"
 WHOLE_HOME = b"restored-home"
@@ -185,6 +187,8 @@ class Keeper(Grounds):
             found = look_through(home)
         if found.kept and entry.kind not in ASKED:
             raise SkippedError(_KEPT)
+        if entry.path and found.bytes > entry.bytes * _SAME + _BLOCKS:
+            raise SkippedError("it is larger than the plan says")
         if found.newest >= entry.cutoff:
             raise SkippedError("it was used since")
         if found.unread and entry.kind not in ASKED:
