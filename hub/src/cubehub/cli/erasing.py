@@ -20,9 +20,9 @@ from cubehub.cli.storage_settings import settings_for
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.local.data_folder import typed
 from cubehub.storage import erasing
-from cubehub.storage.homecoming import account_of
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.names import readable
+from cubehub.storage.whose import account_of
 
 if TYPE_CHECKING:
     from cubehub.storage.quarantine import Outcome

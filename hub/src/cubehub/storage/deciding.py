@@ -37,6 +37,8 @@ class Owner:
         When the person last logged in or used a server, seconds since 1970; 0 for never.
     running : bool
         Whether a server of theirs runs.
+    account : str
+        Directory's id; empty for whom only the Hub knows.
     """
 
     username: str
@@ -46,6 +48,7 @@ class Owner:
     storage: int | None = None
     last_seen: float = 0
     running: bool = False
+    account: str = ""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from cubehub.storage.notices import record, telling
 from cubehub.storage.processes import Users
 from cubehub.storage.quarantine import Keeper, Outcome
 from cubehub.storage.results import Results
+from cubehub.storage.whose import theirs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -111,7 +112,9 @@ class Keeping:
             They could not be asked.
         """
         people = self.settings.people()
-        return people.owners(self.settings.storage_of_profiles()) if people else None
+        if people is None:
+            return None
+        return theirs(self.settings.homes, people.owners(self.settings.storage_of_profiles()))
 
     def known(self) -> Known:
         """What the last scan found, and what is known of the people.

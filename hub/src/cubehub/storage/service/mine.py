@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import journal
 from cubehub.storage.deciding import Kept
-from cubehub.storage.homecoming import account_of
 from cubehub.storage.journal import PURGED
 from cubehub.storage.kinds import KINDS
 from cubehub.storage.names import original, readable
 from cubehub.storage.notices import record
 from cubehub.storage.results import Results
+from cubehub.storage.whose import account_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,18 +8,35 @@ from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage.kinds import KINDS
 from cubehub.storage.names import readable
 from cubehub.storage.notices import record
-from cubehub.storage.service.access import Handler
+from cubehub.storage.service.access import ForbiddenError, Handler
 from cubehub.storage.service.mine import KEEP_DAYS, Mine, a_path
+from cubehub.storage.whose import is_anothers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cubehub.mail.outbox import Mail
+    from cubehub.storage.deciding import Owner
     from cubehub.storage.keeping import Keeping
     from cubehub.storage.notices.record import Noticed
 
 
 class _Mine(Handler):
+    owner: Owner | None = None
+
+    async def prepare(self) -> None:
+        """Look that the home is theirs: their name may have been another account's."""
+        await super().prepare()
+        if self._finished:
+            return
+        home = readable(self.own_home())
+        self.owner = await self.office.owner_of(home)
+        if self.owner is not None and is_anothers(self.office.settings.homes, home, self.owner):
+            raise ForbiddenError(
+                "The home of your name is still that of an earlier account.",
+                "Start your server once: then you have one of your own.",
+            )
+
     async def with_mine(self, act: Callable[[Mine], Any], *, moves: bool = False) -> Any:
         home, name = self.own_home(), self.me.name
         return await self.office.do(
@@ -27,7 +44,7 @@ class _Mine(Handler):
         )
 
     async def describe(self) -> None:
-        limit = await self.office.limit_of(readable(self.own_home()))
+        limit = self.owner.storage if self.owner else None
         self.answer(await self.with_mine(lambda mine: mine.describe(limit)))
 
 
