@@ -18,6 +18,7 @@ from cubehub.storage.notices import record
 from cubehub.storage.planning import Entry
 from cubehub.storage.quarantine import Outcome
 from cubehub.storage.trees import folder_in, look_through
+from cubehub.storage.whose import account_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -257,7 +258,12 @@ def _known(keeping: Keeping, home: bytes, about: dict[str, Any]) -> dict[str, An
         kept = [
             {"path": readable(k.path), "until": k.until, "by": k.by} for k in told.kept(keeping.now(), home)
         ]
-    moves = [m for m in journal.read(keeping.settings.state, *journal.STATES) if m.home == home]
+    account = account_of(keeping.settings.homes, home)
+    moves = [
+        m
+        for m in journal.read(keeping.settings.state, *journal.STATES)
+        if m.home == home and m.account in {None, account}
+    ]
     return {
         "account": about,
         "audit": _audited(keeping.settings.audit_log, str(about.get("name", ""))),
