@@ -244,6 +244,21 @@ def test_what_is_inside_is_told(place: Place, where: str) -> None:
     assert len(few) == 2
 
 
+def test_of_a_large_folder_only_what_is_told_is_looked_at(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[bytes] = []
+    look = inside.beneath.look
+
+    def counted(folder: int, name: bytes) -> Any:
+        looks.append(name)
+        return look(folder, name)
+
+    monkeypatch.setattr(inside.beneath, "look", counted)
+    assert len(inside.look(place.homes, place.move(), None, 1)) == 1
+    assert len(looks) == 2, "the folder, and one in it"
+
+
 def test_without_a_place_for_archives_it_is_said(place: Place) -> None:
     with pytest.raises(BadInputError, match="No place for archives"):
         place.do(lambda k, _a, j: Archivist(k, j, None).archive(place.now(j)))
