@@ -71,7 +71,7 @@ def test_killed_in_the_middle_it_is_finished_by_the_next_keeper(place: Place) ->
 def test_what_an_earlier_try_could_not_remove_from_quarantine_is_tried_and_told_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_at: int, _name: bytes) -> None:
+    def refuse(_at: int, _name: bytes, _most: int) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     with monkeypatch.context() as patched:

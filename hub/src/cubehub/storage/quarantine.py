@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cubehub.storage import beneath
+from cubehub.storage import beneath, trees
 from cubehub.storage.grounds import ITEM, Grounds, SkippedError, has
 from cubehub.storage.journal import (
     ARCHIVED,
@@ -322,7 +322,7 @@ class Keeper(Grounds):
             with os.scandir(b"/proc/self/fd/%d" % slot) as entries:
                 names = [entry.name for entry in entries]
             for name in names:
-                remove(slot, name)
+                remove(slot, name, trees.MOST_REMOVED)
             self._step("removed")
         finally:
             os.close(slot)
