@@ -196,3 +196,8 @@ def test_ten_thousand_homes() -> None:
     idle = {f"u{n}".encode() for n in range(10_000) if n % 800 > 365}
     assert {e.home for e in found if e.kind == "idle"} == idle
     assert {e.kind for e in found} <= {"idle", "pip"} <= CACHES.keys() | MADE.keys()
+
+
+def test_a_workshop_that_ends_on_the_last_day_there_is_stops_no_plan() -> None:
+    policy = Policy.model_validate({"workshops": [{"homes": "*", "ends": "9999-12-31"}], "idle": "365d"})
+    assert kinds(policy, homes=[home()]) == ["idle"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cubehub.storage.kinds import CACHES, MADE
 from cubehub.storage.names import original
 from cubehub.storage.planning import Entry
-from cubehub.storage.policies import OVER_QUOTA_AGE_S
+from cubehub.storage.policies import DAY_S, OVER_QUOTA_AGE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -271,8 +271,8 @@ def _homes(found: Found, policy: Policy, at: float, lead: float) -> list[Entry]:
 
 def _after(day: object) -> float:
     """When a day is over in UTC."""
-    moment = datetime.fromisoformat(str(day)).replace(tzinfo=UTC) + timedelta(days=1)
-    return moment.timestamp()
+    # added as seconds: there is no day after the last of the year 9999, which people write for ever
+    return datetime.fromisoformat(str(day)).replace(tzinfo=UTC).timestamp() + DAY_S
 
 
 def _outermost(entries: list[Entry]) -> list[Entry]:
