@@ -11,6 +11,7 @@ import pytest
 from cubehub.errors import CubeHubError
 from cubehub.storage import journal
 from cubehub.storage.keeping import Keeping
+from cubehub.storage.notices import record
 from cubehub.storage.planning import Entry
 from cubehub.storage.policies import ArchiveSettings, Policy
 from cubehub.storage.service.app import make_app
@@ -46,6 +47,16 @@ def test_what_is_in_quarantine_comes_back_without_the_place_of_archives(
     done = mine.restore(place.move().id, only)
     assert done.path == (b"work" if only is None else b"work/a.ipynb")
     assert (place.ana / "work" / "a.ipynb").read_text() == "{}"
+
+
+def test_what_is_back_is_kept_though_the_audit_log_cannot_be_written(place: Place) -> None:
+    (place.state / "audit.jsonl").mkdir()
+    made = keeping(place)
+    with pytest.raises(CubeHubError, match="cannot be written down"):
+        Mine(made, b"ana", "ana").restore(place.move().id, None)
+    assert (place.ana / "work").exists()
+    with record.opened(place.state) as told:
+        assert [(one.path, one.by) for one in told.kept(0)] == [(b"work", "you")]
 
 
 def test_what_is_only_in_an_archive_needs_its_place(place: Place) -> None:

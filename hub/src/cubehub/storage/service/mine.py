@@ -239,10 +239,10 @@ class Mine:
                     f"There is nothing of yours with the number {number}.", "See the list for what there is."
                 )
             done = self._keeping.bring_back(keeper, made, one, only)
-            self._keeping.note("restore", [done])
             if not done.why:
                 # who brings something back wants it; its times are as they were, so it would be due again at once
                 self.keep_all([done.path], KEEP_DAYS)
+            self._keeping.note("restore", [done])
             if done.why:
                 raise CubeHubError(
                     f"It cannot be brought back: {done.why}.",
