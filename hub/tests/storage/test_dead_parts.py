@@ -117,7 +117,14 @@ def test_whoever_looks_into_an_archive_that_does_not_answer_keeps_nobody_from_th
 
         async def ask(path: str) -> int:
             url = f"http://127.0.0.1:{port}/services/storage{path}"
-            return (await client.fetch(url, headers={"Authorization": "token x"}, raise_error=False)).code
+            got = await client.fetch(
+                url,
+                headers={"Authorization": "token x"},
+                raise_error=False,
+                request_timeout=0,
+                connect_timeout=0,
+            )
+            return got.code
 
         waiting = [asyncio.create_task(ask("/api/mine/inside?number=1")) for _ in range(20)]
         for _ in range(4):

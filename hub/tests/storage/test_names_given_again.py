@@ -89,6 +89,7 @@ async def ask(settings: StorageSettings, path: str, sent: object) -> HTTPRespons
     try:
         return await AsyncHTTPClient(force_instance=True).fetch(
             f"http://127.0.0.1:{port}/services/storage/api/mine{path}", headers={"Authorization": "token x"}, raise_error=False,
+            request_timeout=0, connect_timeout=0,
             **({} if sent is None else {"method": "POST", "body": json.dumps(sent)}),
         )  # type: ignore[arg-type]  # fmt: skip
     finally:
@@ -128,12 +129,10 @@ def test_what_comes_back_meanwhile_does_not_come_to_the_second(
 
 @pytest.fixture
 def settings(homes: Path) -> StorageSettings:
-    made = StorageSettings(
+    return StorageSettings(
         data=homes.parent, homes=homes, state=homes.parent / "state", audit_log=homes.parent / "audit.jsonl", config=None,
         hub_api_url="http://h", accounts_url="http://a", hub_api_token="t",
     )  # type: ignore[arg-type]  # fmt: skip
-    Results(made.state).add(scanning.scan(homes, processes=1))
-    return made
 
 
 def known_as(account: str) -> dict[str, Owner]:
@@ -165,6 +164,8 @@ def test_nobody_is_told_what_was_in_an_earlier_accounts_home(
 def test_whoever_has_the_name_now_sees_nothing_of_an_earlier_account(
     settings: StorageSettings, monkeypatch: pytest.MonkeyPatch, path: str, sent: object
 ) -> None:
+    if not path:
+        Results(settings.state).add(scanning.scan(settings.homes, processes=1))
     assert away(settings.homes).why == ""
     answers = []
     for account in ("first", "second"):
