@@ -12,7 +12,7 @@ import pytest
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import inside, journal
 from cubehub.storage.archive import ChangedError, StoreError, opened
-from cubehub.storage.archivist import ARCHIVE, Archivist
+from cubehub.storage.archivist import ARCHIVE, LISTING, Archivist
 from cubehub.storage.grounds import FOLDER
 from cubehub.storage.journal import ARCHIVED, EXPIRED, PURGED, QUARANTINED, RETURNED
 from cubehub.storage.planning import Entry
@@ -131,6 +131,11 @@ class Failing:
         self._count()
         return bool(self._store.exists(name))
 
+    def bytes_of(self, name: str) -> int | None:
+        self._count()
+        found: int | None = self._store.bytes_of(name)
+        return found
+
     def sweep(self) -> int:
         self._count()
         return int(self._store.sweep())
@@ -237,6 +242,21 @@ def test_what_is_inside_is_told(place: Place, where: str) -> None:
         ("deep/naïve\n".encode(), False),
     }  # fmt: skip
     assert len(few) == 2
+
+
+def test_of_a_large_folder_only_what_is_told_is_looked_at(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[bytes] = []
+    look = inside.beneath.look
+
+    def counted(folder: int, name: bytes) -> Any:
+        looks.append(name)
+        return look(folder, name)
+
+    monkeypatch.setattr(inside.beneath, "look", counted)
+    assert len(inside.look(place.homes, place.move(), None, 1)) == 1
+    assert len(looks) == 2, "the folder, and one in it"
 
 
 def test_without_a_place_for_archives_it_is_said(place: Place) -> None:
@@ -364,3 +384,15 @@ def test_an_archive_that_is_not_of_this_move_is_left_alone(place: Place) -> None
     assert place.move().id == move.id
     assert place.archive().why == ""
     assert before.items() <= {p.name: p.read_bytes() for p in place.store.iterdir()}.items()
+
+
+@pytest.mark.parametrize("ending", [ARCHIVE, LISTING])
+def test_what_has_lost_part_of_its_archive_is_not_purged(place: Place, ending: str) -> None:
+    place.archive()
+    file = place.store / f"{place.move().archive}{ending}"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    assert place.purge().why
+    assert place.whole_places() == ["quarantine", "archive"]
+    file.write_bytes(whole)
+    assert place.purge().why == ""

@@ -56,7 +56,7 @@ class Loop:
         self.content = os.urandom(12 << 20)
         self.file.write_bytes(self.content)
         os.utime(self.file, (OLD, OLD))
-        entry = Entry(b"ana", b"work", "scratch", 1, 1, OLD, 2_000_000, self.file.parent.stat().st_ino)
+        entry = Entry(b"ana", b"work", "scratch", 2**24, 1, OLD, 2_000_000, self.file.parent.stat().st_ino)
         assert self.do(lambda k, _a, j: k.quarantine(j.begin_run("", "", 0), entry)).why == ""
 
     def do(self, act: Any) -> Any:
@@ -135,7 +135,7 @@ store = opened(root / "store" / "kept")
 with journal.opened(root / "state") as made:
     keeper = Keeper(root / "homes", made, lambda *_: "")
     archivist = Archivist(keeper, made, store)
-    entry = Entry(b"ana", b"work", "scratch", 1, 1, 1, 100, file.parent.stat().st_ino)
+    entry = Entry(b"ana", b"work", "scratch", 2**24, 1, 1, 100, file.parent.stat().st_ino)
     assert keeper.quarantine(made.begin_run("", "", 0), entry).why == ""
     (move,) = made.moves(*journal.STATES)
     try:

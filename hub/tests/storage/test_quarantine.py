@@ -665,3 +665,18 @@ def test_what_others_own_deep_in_a_cache_is_not_removed_with_it(place: Place, wh
     (outcome,) = place.away(entry(place.ana, ".cache/pip"))
     assert outcome.why == "something in it belongs to somebody else"
     assert place.quarantined() == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_name_that_is_as_long_as_can_be_comes_back_beside_another_one(place: Place, times: int) -> None:
+    name = "ä" * 127
+    for number in range(times):
+        fill(place.ana / name, str(number))
+        assert place.away(entry(place.ana, name))[0].why == ""
+    fill(place.ana / name, "new")
+    done = place.back()
+    assert [one.why for one in done] == [""] * times
+    assert (place.ana / name / "a").read_text() == "new"
+    for number, one in enumerate(done):
+        assert text(place.ana / os.fsdecode(one.path) / "a") == str(number)
+        assert one.path.decode().startswith("ä" * 100), "in whole letters"

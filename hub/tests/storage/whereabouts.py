@@ -123,7 +123,7 @@ def chosen(acts: list[Act], rng: random.Random) -> Act:
 
 def do(act: Act, run: int, keeper: Keeper, archivist: Archivist) -> Outcome:
     if act.move is None:
-        entry = Entry(b"ana", act.path, kind_of(act.number), 1, 3, 0, 2**40, act.inode)
+        entry = Entry(b"ana", act.path, kind_of(act.number), 2**40, 3, 0, 2**40, act.inode)
         return keeper.quarantine(run, entry)
     each = {
         "back": archivist.bring_back, "unpack": archivist.bring_back, "archive": archivist.archive,

@@ -40,7 +40,9 @@ class Place:
         os.utime(self.ana / "work" / "a.ipynb", (OLD, OLD))
         self.before = content(self.ana / "work")
         facts = (self.ana / path).stat()
-        entry = Entry(b"ana", b"" if path == "." else path.encode(), kind, 1, 3, OLD, 2_000_000, facts.st_ino)
+        entry = Entry(
+            b"ana", b"" if path == "." else path.encode(), kind, 2**40, 3, OLD, 2_000_000, facts.st_ino
+        )
 
         def away(keeper: Keeper, _: Archivist, made: journal.Journal) -> Outcome:
             return keeper.quarantine(made.begin_run(str(self.homes), "", 0), entry)

@@ -178,9 +178,16 @@ class Archivist:
         """Remove something from quarantine; what has an archive only if it is still what was archived."""
         if made.seal is not None:
             try:
-                if not self._the_store().exists(f"{made.archive}{ARCHIVE}"):
-                    # weeks may have gone since it was read back: another disk may be mounted there, or none
+                # weeks may have gone since it was read back: another disk may be mounted there, or none
+                sizes = [
+                    self._the_store().bytes_of(f"{made.archive}{ending}") for ending in (ARCHIVE, LISTING)
+                ]
+                if None in sizes:
                     return Outcome(made.home, made.path, 0, "its archive is not where it was put", made.id)
+                if sum(size or 0 for size in sizes) != made.archive_bytes:
+                    return Outcome(
+                        made.home, made.path, 0, "its archive has not the size any more that it had", made.id
+                    )
                 slot = self._keeper.slot(made.id)
                 try:
                     with self._the_store().open(f"{made.archive}{LISTING}") as listing:
@@ -333,6 +340,7 @@ class Archivist:
         """Move a copy from the way out into the home, under a free name."""
         found = _size(out, name)
         with self._keeper.home(made.home) as home:
+            self._keeper.check_account(made)  # of the one that is open
             above = path.rpartition(b"/")[0]
             with self._keeper.made_again(home, above) as parent:
                 suit(parent, out, name)

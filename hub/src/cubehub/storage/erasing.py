@@ -12,12 +12,13 @@ from cubehub.errors import BadInputError, CubeHubError
 from cubehub.local.data_folder import write_json
 from cubehub.storage import beneath, journal
 from cubehub.storage.archive import pack
-from cubehub.storage.journal import PURGED, RETURNED
+from cubehub.storage.journal import PURGED, PURGING
 from cubehub.storage.names import readable
 from cubehub.storage.notices import record
 from cubehub.storage.planning import Entry
 from cubehub.storage.quarantine import Outcome
 from cubehub.storage.trees import folder_in, look_through
+from cubehub.storage.whose import account_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,15 +122,20 @@ def finish(
     What fails is named in the receipt, and the next try goes on from there.
     """
     receipt = Receipt(readable(home), account, keeping.who, _now(keeping))
-    for one in made.moves(*journal.IN_QUARANTINE, PURGED, RETURNED):
+    with record.opened(keeping.settings.state) as told_of:
+        receipt.mails = told_of.forget(home)
+    # what waits for its erasure last: while it is there, a try that was ended is gone on with
+    for one in sorted(made.moves(*journal.STATES), key=lambda m: m.kind == ERASURE):
         if one.home != home or (account is not None and one.account not in {None, account}):
             continue
         path, removed_from = readable(one.path) or ".", []
         steps: list[tuple[str, Callable[[], Outcome]]] = []
-        if one.state in journal.IN_QUARANTINE:
+        if one.state in {*journal.IN_QUARANTINE, PURGING}:
             steps.append(("quarantine", lambda m=one: keeper.purge(m, erased=True)))  # type: ignore[misc]
         if one.seal is not None:
             steps.append(("archive", lambda m=one: archivist.expire(_as_it_is(made, m))))  # type: ignore[misc]
+        elif one.archive is not None:
+            receipt.left.append(f"{path} in the archive: what was not finished of it could not be deleted")
         for where, act in steps:
             try:
                 why = act().why
@@ -143,8 +149,6 @@ def finish(
             receipt.removed.append(
                 {"path": path, "bytes": one.bytes, "files": one.files, "from": removed_from}
             )
-    with record.opened(keeping.settings.state) as told_of:
-        receipt.mails = told_of.forget(home)
     receipt.ended = _now(keeping)
     _keep(keeping.settings.state, receipt)
     return receipt
@@ -254,7 +258,12 @@ def _known(keeping: Keeping, home: bytes, about: dict[str, Any]) -> dict[str, An
         kept = [
             {"path": readable(k.path), "until": k.until, "by": k.by} for k in told.kept(keeping.now(), home)
         ]
-    moves = [m for m in journal.read(keeping.settings.state, *journal.STATES) if m.home == home]
+    account = account_of(keeping.settings.homes, home)
+    moves = [
+        m
+        for m in journal.read(keeping.settings.state, *journal.STATES)
+        if m.home == home and m.account in {None, account}
+    ]
     return {
         "account": about,
         "audit": _audited(keeping.settings.audit_log, str(about.get("name", ""))),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cubehub.storage.journal import Journal, Move
 
 FOLDER, ITEM, NUMBER = b".cubehub-quarantine", b"item", b".number"
-_LONGEST_ACCOUNT = 200
+_LONGEST_ACCOUNT, _LONGEST_NAME = 200, 255
 _MOST_NAMES = 100
 """Tries for a free name beside what is in the way."""
 
@@ -194,7 +194,8 @@ class Grounds:
     @staticmethod
     def names_for(name: bytes) -> list[bytes]:
         """Names under which something comes back, the best first."""
-        return [name, *(name + b".restored-%d" % n for n in range(1, _MOST_NAMES))]
+        endings = [b".restored-%d" % n for n in range(1, _MOST_NAMES)]
+        return [name, *(_cut(name, _LONGEST_NAME - len(ending)) + ending for ending in endings)]
 
     @staticmethod
     def is_in(slot: int) -> bool:
@@ -243,6 +244,14 @@ class Grounds:
             os.close(made)
             raise
         return made
+
+
+def _cut(name: bytes, most: int) -> bytes:
+    """The beginning of a name, not within a letter."""
+    end = min(len(name), most)
+    while 0 < end < len(name) and name[end] & 0xC0 == 0x80:
+        end -= 1
+    return name[: end or most]
 
 
 def has(folder: int, name: bytes) -> bool:

@@ -16,6 +16,7 @@ from cubehub.storage import journal, starting
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.kinds import ASKED
 from cubehub.storage.settings import settings_of
+from cubehub.storage.whose import account_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,14 +40,6 @@ class HomeAwayError(SpawnerError):
     default_hint = (
         "Nothing is lost. Try again in a few minutes; if it happens again, tell your administrator."
     )
-
-
-def account_of(homes: Path, home: bytes) -> str | None:
-    """The account that a home is noted to be of; None where that was never noted."""
-    try:
-        return (homes / f".{os.fsdecode(home)}.account").read_text(encoding="utf-8") or None
-    except FileNotFoundError:
-        return None
 
 
 def homecoming(folder: DataFolder) -> Callable[[Any], None]:

@@ -53,6 +53,8 @@ def _in_quarantine(homes: Path, made: Move, most: int) -> list[Line]:
             path = waiting.pop(0)
             with folder_in(slot, b"/".join(part for part in (ITEM, path) if part)) as folder:
                 for name in sorted(os.listdir(b"/proc/self/fd/%d" % folder)):  # noqa: PTH208 - names as bytes
+                    if len(found) >= most:
+                        break
                     facts = beneath.look(folder, name)
                     below = path + b"/" + name if path else name
                     is_folder = stat.S_ISDIR(facts.mode)

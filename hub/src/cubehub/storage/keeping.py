@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -18,15 +18,15 @@ from cubehub.errors import BadInputError, CubeHubError
 from cubehub.mail.sending import Told, send_due
 from cubehub.storage import beneath, inside, journal, planning
 from cubehub.storage.archivist import Archivist, store_at
-from cubehub.storage.deciding import Found, Kept, decide, over_since
+from cubehub.storage.deciding import Found, Keeps, Kept, decide, over_since
 from cubehub.storage.journal import PURGED, QUARANTINED, RETURNED
 from cubehub.storage.kinds import ASKED, MADE
 from cubehub.storage.names import original, readable
 from cubehub.storage.notices import record, telling
-from cubehub.storage.planning import OF_HOMES
 from cubehub.storage.processes import Users
 from cubehub.storage.quarantine import Keeper, Outcome
 from cubehub.storage.results import Results
+from cubehub.storage.whose import theirs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -112,7 +112,9 @@ class Keeping:
             They could not be asked.
         """
         people = self.settings.people()
-        return people.owners(self.settings.storage_of_profiles()) if people else None
+        if people is None:
+            return None
+        return theirs(self.settings.homes, people.owners(self.settings.storage_of_profiles()))
 
     def known(self) -> Known:
         """What the last scan found, and what is known of the people.
@@ -233,13 +235,13 @@ class Keeping:
         with record.opened(self.settings.state) as told:
             for one in told.open_ones():
                 by_home.setdefault(one.home, []).append(one)
-            kept = told.kept(self.now())
+            kept = Keeps(told.kept(self.now()), self.now())
         here = self._here(wanted)
         reasons = {}
         for entry in wanted:
             why = telling.why_not(entry, by_home.get(entry.home, ()), self.policy.notices, self.now())
             why = why or here.get((entry.home, entry.path), "")
-            if any(one.covers(entry.home, entry.path, self.now()) for one in kept):
+            if kept.cover(entry.home, entry.path):
                 why = _KEPT
             if why:
                 reasons[entry.home, entry.path] = why
@@ -250,8 +252,8 @@ class Keeping:
 
         Notes
         -----
-        Who uses a home from another machine, as pods do, is not seen in this one's processes; the Hub knows. A home as
-        a whole stays while nobody can be asked.
+        Who uses a home from another machine, as pods do, is not seen in this one's processes; the Hub knows. What
+        people made stays while nobody can be asked.
         """
         try:
             owners = self.owners()
@@ -259,7 +261,7 @@ class Keeping:
             owners = None
         if owners is None:
             why = "nobody can tell just now whether its owner is here"
-            return {(e.home, e.path): why for e in entries if e.kind in OF_HOMES}
+            return {(e.home, e.path): why for e in entries if e.kind in MADE}
         found = {}
         for entry in entries:
             owner = owners.get(readable(entry.home))
@@ -387,7 +389,9 @@ class Keeping:
         CubeHubError
             It cannot be had just now.
         """
-        with self.archivist(keeper, made) as archivist:
+        # what is in quarantine needs no place of archives: it may be away, or not be mounted
+        here = nullcontext(Archivist(keeper, made, None)) if one.state in journal.IN_QUARANTINE else None
+        with here or self.archivist(keeper, made) as archivist:
             done = archivist.copy_out(one, only) if only else archivist.bring_back(one)
         if not done.why and not only:
             with record.opened(self.settings.state) as told:

@@ -218,7 +218,8 @@ def excess(entries: Iterable[Entry], sizes: dict[bytes, int], policy: Policy) ->
     moved: dict[bytes, int] = {}
     everything = 0
     for entry in entries:
-        everything += entry.bytes
+        # of a home as a whole the scan tells, whatever somebody wrote into the plan; the rest is looked at when it is moved
+        everything += entry.bytes if entry.path else max(entry.bytes, sizes.get(entry.home, 0))
         if entry.path:
             # a home as a whole is all of it, and meant so
             moved[entry.home] = moved.get(entry.home, 0) + entry.bytes

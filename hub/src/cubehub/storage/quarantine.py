@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cubehub.storage import beneath
+from cubehub.storage import beneath, trees
 from cubehub.storage.grounds import ITEM, Grounds, SkippedError, has
 from cubehub.storage.journal import (
     ARCHIVED,
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 _FILES = frozenset({"large", "scratch"})
 """Kinds that may be a file."""
+_SAME, _BLOCKS = 1.01, 2**16
+"""A thing may be so many times as large as a plan says, and so many bytes more: file systems give and take some blocks."""
 _KEPT = "its owner keeps it"
 _NOT_OWN = "it does not belong to the owner of the home"
 WHOLE_HOME = b"restored-home"
@@ -99,23 +101,27 @@ class Keeper(Grounds):
             return Outcome(entry.home, entry.path, 0, _why(error))
 
     def _move_away(self, run: int, entry: Entry) -> Outcome:
+        # before it is opened: the name may be given to another account while its home is looked through
+        account = self.account_of(entry.home)
         with self.home(entry.home) as home, self._above(home, entry) as (parent, name):
             found = self._checked(home, parent, name, entry)
             self._step("checked")
             if entry.path:
-                made = self._renamed(run, entry, found, parent, name)
+                made = self._renamed(run, entry, found, parent, name, account)
             else:
                 with kept_off(self._root, entry.home) as starts:
                     if starts:
                         raise SkippedError(STARTED)
-                    made = self._renamed(run, entry, found, parent, name)
+                    made = self._renamed(run, entry, found, parent, name, account)
         return Outcome(entry.home, entry.path, found.bytes, move=made)
 
-    def _renamed(self, run: int, entry: Entry, found: Inside, parent: int, name: bytes) -> int:
+    def _renamed(
+        self, run: int, entry: Entry, found: Inside, parent: int, name: bytes, account: str | None
+    ) -> int:
         """Rename an entry into a slot of its own; the number of the move."""
         made = self._journal.intend(
             run, entry.home, entry.path, entry.kind, found.bytes, found.files, entry.inode, self._now(),
-            self.account_of(entry.home), self._highest,
+            account, self._highest,
         )  # fmt: skip
         self._step("intended")
         slot = self.slot(made, create=True)
@@ -181,6 +187,8 @@ class Keeper(Grounds):
             found = look_through(home)
         if found.kept and entry.kind not in ASKED:
             raise SkippedError(_KEPT)
+        if entry.path and found.bytes > entry.bytes * _SAME + _BLOCKS:
+            raise SkippedError("it is larger than the plan says")
         if found.newest >= entry.cutoff:
             raise SkippedError("it was used since")
         if found.unread and entry.kind not in ASKED:
@@ -228,6 +236,7 @@ class Keeper(Grounds):
             if not made.path and not has(self._root, made.home):
                 return self._with_slot(made, self._root, b"", made.home)
             with self.home(made.home) as home:
+                self.check_account(made)  # of the one that is open: a new account has one of its own
                 self._check_owner(made, home)
                 above, _, name = made.path.rpartition(b"/")
                 with self.made_again(home, above) as parent:
@@ -313,7 +322,7 @@ class Keeper(Grounds):
             with os.scandir(b"/proc/self/fd/%d" % slot) as entries:
                 names = [entry.name for entry in entries]
             for name in names:
-                remove(slot, name)
+                remove(slot, name, trees.MOST_REMOVED)
             self._step("removed")
         finally:
             os.close(slot)
@@ -355,7 +364,8 @@ class Keeper(Grounds):
                 self.leave(made.id)
                 told.append(Outcome(made.home, made.path, 0, "it was not moved", made.id))
         for made in self._journal.moves(PURGING):
-            self.purge(made)
+            # that it may be removed was looked at before this was written down; some of it has gone by now
+            self.purge(made, erased=True)
         for made in self._journal.moves(*IN_QUARANTINE):
             if not self._in_slot(made.id):
                 # by other hands than the keeper's: nothing is there to be put back, unless an archive is

@@ -81,6 +81,7 @@ def test_what_is_put_is_read(store: Store, size: int) -> None:
     assert [(found.name, found.bytes) for found in store.list()] == [("1.tar.zst", size)]
     assert store.exists("1.tar.zst")
     assert not store.exists("1.tar")
+    assert (store.bytes_of("1.tar.zst"), store.bytes_of("1.tar")) == (size, None)
     store.delete("1.tar.zst")
     store.delete("1.tar.zst")
     assert not list(store.list())
@@ -111,6 +112,7 @@ def test_nothing_is_put_over_something(store: Store) -> None:
 def test_names_are_plain(store: Store, name: str) -> None:
     for call in (
         store.exists,
+        store.bytes_of,
         store.delete,
         lambda name: write(store, name, b""),
         lambda name: read(store, name),

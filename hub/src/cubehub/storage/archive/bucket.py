@@ -139,6 +139,10 @@ class BucketStore:
         """Whether there is an object of that name."""
         return self.size(self._prefix + checked_name(name)) is not None
 
+    def bytes_of(self, name: str) -> int | None:
+        """Bytes of an object; None if there is none."""
+        return self.size(self._prefix + checked_name(name))
+
     def size(self, key: str) -> int | None:
         """Bytes of an object, None if there is none."""
         try:

@@ -112,13 +112,16 @@ class FolderStore:
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of that name."""
+        return self.bytes_of(name) is not None
+
+    def bytes_of(self, name: str) -> int | None:
+        """Bytes of a file; None if there is none."""
         try:
-            os.stat(checked_name(name), dir_fd=self._at, follow_symlinks=False)
+            return os.stat(checked_name(name), dir_fd=self._at, follow_symlinks=False).st_size
         except FileNotFoundError:
-            return False
+            return None
         except OSError as error:
             raise self._failed(name, error) from error
-        return True
 
     def delete(self, name: str) -> None:
         """Delete a file, on the disk too."""

@@ -51,6 +51,9 @@ class Store(Protocol):
     def exists(self, name: str) -> bool:
         """Whether there is an object of that name."""
 
+    def bytes_of(self, name: str) -> int | None:
+        """Bytes of an object as it is now; None if there is none."""
+
     def delete(self, name: str) -> None:
         """Delete an object for good; it need not be there."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from tornado.web import stream_request_body
 
 from cubehub.errors import BadInputError
 from cubehub.storage import journal, planning, rounds
@@ -19,9 +21,13 @@ from cubehub.storage.service.mine import a_name, a_path, day, moment
 from cubehub.storage.service.person import a_number
 
 if TYPE_CHECKING:
+    from tornado.http1connection import HTTP1Connection
+
     from cubehub.storage.keeping import Keeping, Plan
     from cubehub.storage.quarantine import Outcome
 
+LONGEST_PLAN = 32 * 2**20
+"""Bytes that are sent to have a plan applied: it may have very many lines."""
 MOST_ROWS = 2_000
 """Of a plan that a page shows; the file has all."""
 _DAY_S = 86400
@@ -181,11 +187,24 @@ def _date(text: object) -> float:
     return at
 
 
+@stream_request_body
 class ApplyHandler(_Admin):
     """Move what a plan says."""
 
+    async def prepare(self) -> None:
+        """Take as much as a plan may have only from whom may send one: before, nothing of it is read."""
+        self._sent = bytearray()
+        await super().prepare()
+        if not self._finished:
+            cast("HTTP1Connection", self.request.connection).set_max_body_size(LONGEST_PLAN)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep a piece of it."""
+        self._sent += chunk
+
     async def post(self) -> None:
         """Apply a plan that somebody may have cut; only the lines that are sent."""
+        self.request.body = bytes(self._sent)
         sent = self.body()
         text, really = sent.get("plan"), sent.get("yes_really") is True
         if not isinstance(text, str):

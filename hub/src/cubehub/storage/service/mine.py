@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import journal
 from cubehub.storage.deciding import Kept
-from cubehub.storage.homecoming import account_of
 from cubehub.storage.journal import PURGED
 from cubehub.storage.kinds import KINDS
 from cubehub.storage.names import original, readable
 from cubehub.storage.notices import record
 from cubehub.storage.results import Results
+from cubehub.storage.whose import account_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 KEEP_DAYS = 90
 LONGEST_DAYS = 365
+_MOST_KEPT, _LONGEST_KEPT = 2_000, 2**20
+"""Places that a person may keep one by one, and bytes of their paths together: each round reads those of all people."""
 _DAY_S = 86400
 _LAST = 253402300799
 """The last second of the year 9999."""
@@ -180,7 +182,24 @@ class Mine:
         Raises
         ------
         BadInputError
-            The number of days is none that one may have.
+            The number of days is none that one may have, or one keeps very much already.
+        """
+        with record.opened(self._keeping.settings.state) as told:
+            kept = [k for k in told.kept(self._keeping.now(), self._home) if k.by == "you" and k.path != path]
+        if len(kept) >= _MOST_KEPT or sum(len(k.path) for k in kept) + len(path) > _LONGEST_KEPT:
+            raise BadInputError(
+                f"You keep {len(kept):,} places, and no more can be remembered.",
+                "Let some go, or put a file `.cubehub-keep` into a folder above them.",
+            )
+        self.keep_all([path], days)
+
+    def keep_all(self, paths: list[bytes], days: int) -> None:
+        """Keep what one was told of, or got back, however much it is.
+
+        Raises
+        ------
+        BadInputError
+            As above, of the days.
         """
         if not 1 <= days <= LONGEST_DAYS:
             raise BadInputError(
@@ -188,7 +207,9 @@ class Mine:
             )
         now = self._keeping.now()
         with record.opened(self._keeping.settings.state) as told:
-            told.keep(Kept(self._home, path, now + days * _DAY_S, "you"), self._username, now)
+            told.keep_all(
+                [Kept(self._home, path, now + days * _DAY_S, "you") for path in paths], self._username, now
+            )
 
     def let_go(self, path: bytes) -> None:
         """Keep a path no longer.
@@ -224,10 +245,10 @@ class Mine:
                     f"There is nothing of yours with the number {number}.", "See the list for what there is."
                 )
             done = self._keeping.bring_back(keeper, made, one, only)
-            self._keeping.note("restore", [done])
             if not done.why:
                 # who brings something back wants it; its times are as they were, so it would be due again at once
-                self.keep(done.path, KEEP_DAYS)
+                self.keep_all([done.path], KEEP_DAYS)
+            self._keeping.note("restore", [done])
             if done.why:
                 raise CubeHubError(
                     f"It cannot be brought back: {done.why}.",
