@@ -115,9 +115,9 @@ class Failing:
             raise StoreError("The place for archives is away.", "Look at it.")
 
     @contextmanager
-    def put(self, name: str, *, expected: int = 0) -> Iterator[Any]:
+    def put(self, name: str, **more: Any) -> Iterator[Any]:
         self._count()
-        with self._store.put(name, expected=expected) as sink:
+        with self._store.put(name, **more) as sink:
             yield sink
             self._count()
 
@@ -131,9 +131,9 @@ class Failing:
         self._count()
         return bool(self._store.exists(name))
 
-    def sweep(self) -> int:
+    def sweep(self, keep: Any = ()) -> int:
         self._count()
-        return int(self._store.sweep())
+        return int(self._store.sweep(keep))
 
     def delete(self, name: str) -> None:
         self._count()

@@ -25,6 +25,7 @@ from cubehub.storage.journal import (
     RETURNED,
     UNPACKING,
 )
+from cubehub.storage.kinds import MADE
 from cubehub.storage.names import readable
 from cubehub.storage.quarantine import Outcome
 from cubehub.storage.quotas.attributes import suit
@@ -88,13 +89,24 @@ class Archivist:
         with suppress(FileNotFoundError):
             remove(self._keeper.quarantine_folder, _OUT)
         if self._store is not None:
-            self._store.sweep()
+            self._store.sweep(self._expected())
             for made in self._journal.unsealed():
                 with suppress(CubeHubError):  # the next one tries again
                     self._drop(made)
             for made in self._journal.moves(EXPIRING):
                 self.expire(made)
         return told
+
+    def _expected(self) -> set[str]:
+        """Names under which something will be written: of a cut upload of them the parts are not sent twice."""
+        waiting = [m for m in self._journal.moves(QUARANTINED, ARCHIVING) if m.kind in MADE]
+        return {name_of(made) + ending for made in waiting for ending in (ARCHIVE, LISTING)}
+
+    def tidy(self) -> None:
+        """Give up what is half in the store of something that will not be archived any more."""
+        if self._store is not None:
+            with suppress(CubeHubError):  # the next keeper tries again
+                self._store.sweep(self._expected())
 
     def _drop(self, made: Move) -> None:
         """Delete what is in the store of an archive without a seal: whoever has their things erased must not have it there."""
@@ -135,9 +147,7 @@ class Archivist:
             The store does not do what it should: the next would fail as well.
         """
         store = self._the_store()
-        # The same at each try, and of no other move: numbers begin anew where a record was lost, each home on btrfs has
-        # the same inode, and somebody may give two platforms one bucket
-        name = f"{made.id}-{made.inode}-{made.at * 1000:.0f}"
+        name = name_of(made)
         try:
             slot = self._keeper.slot(made.id)
         except FileNotFoundError:
@@ -151,8 +161,8 @@ class Archivist:
                 # of an earlier try, of which nobody knows whether it is whole
                 store.delete(name + ending)
             with (
-                store.put(name + ARCHIVE, expected=made.bytes) as sink,
-                store.put(name + LISTING) as listing,
+                store.put(name + ARCHIVE, expected=made.bytes, resume=True) as sink,
+                store.put(name + LISTING, resume=True) as listing,
             ):
                 packed = pack(slot, ITEM, sink, listing, progress=self._progress)
             self._step("packed")
@@ -229,7 +239,10 @@ class Archivist:
         if made.state not in IN_QUARANTINE:
             self._unpacked(made)
             (made,) = [one for one in self._journal.moves(ARCHIVED) if one.id == made.id]
-        return self._keeper.put_back(made)
+        done = self._keeper.put_back(made)
+        if not done.why:
+            self.tidy()
+        return done
 
     def _unpacked(self, made: Move) -> None:
         """Bring something from its archive into quarantine."""
@@ -351,6 +364,17 @@ class Archivist:
                 "No place for archives is set.", "Name one in storage.yaml: archive.to.", code="no_archive"
             )
         return self._store
+
+
+def name_of(made: Move) -> str:
+    """Name of a move's archive in the store, without an ending.
+
+    Notes
+    -----
+    The same at each try, and of no other move: numbers begin anew where a record was lost, each home on btrfs has the
+    same inode, and somebody may give two platforms one bucket.
+    """
+    return f"{made.id}-{made.inode}-{made.at * 1000:.0f}"
 
 
 def _said(error: CubeHubError | OSError) -> str:

@@ -143,6 +143,7 @@ def finish(
             receipt.removed.append(
                 {"path": path, "bytes": one.bytes, "files": one.files, "from": removed_from}
             )
+    archivist.tidy()
     with record.opened(keeping.settings.state) as told_of:
         receipt.mails = told_of.forget(home)
     receipt.ended = _now(keeping)

@@ -15,7 +15,7 @@ from cubehub.storage.archive.errors import StoreError
 from cubehub.storage.archive.stores import Stored, checked_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 _CUT = ".cut-"
@@ -57,7 +57,7 @@ class FolderStore:
         os.close(self._at)
 
     @contextmanager
-    def put(self, name: str, *, expected: int = 0) -> Iterator[_File]:
+    def put(self, name: str, *, expected: int = 0, resume: bool = False) -> Iterator[_File]:  # noqa: ARG002 - writing anew takes no time here
         """Write a file: under another name until all of it is on the disk."""
         checked_name(name)
         if self.exists(name):
@@ -139,7 +139,7 @@ class FolderStore:
         except OSError as error:
             raise self._failed("", error) from error
 
-    def sweep(self) -> int:
+    def sweep(self, keep: Collection[str] = ()) -> int:  # noqa: ARG002 - nothing is gone on with here
         """Remove what was not written to its end."""
         try:
             with os.scandir(self._at) as entries:
