@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -34,13 +35,16 @@ from cubehub.storage.trees import folder_in, look_through, move, remove, settle
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cubehub.storage.archive import Store
+    from cubehub.storage.archive import Packed, Store
     from cubehub.storage.journal import Journal, Move
     from cubehub.storage.quarantine import Keeper
 
 ARCHIVE, LISTING = ".tar.zst", ".jsonl.zst"
 _OUT = b"out"
 """Folder in quarantine through which single files come out; what is in it is a copy."""
+_LOOK_EACH_S = 0.5
+"""Between two looks whether somebody needs the home of what is being archived."""
+_WANTED = "something of this home is wanted back: it is archived later"
 _UNPACKED = 0
 """Inode of a move whose thing was unpacked from its archive: another one than was moved."""
 
@@ -79,20 +83,27 @@ class Archivist:
     def recover(self) -> list[Outcome]:
         """Bring the journal to what is so; what is half in the store is not in the archive."""
         told = []
+        claimed = self._journal.claimed()
         for made in self._journal.moves(ARCHIVING):
+            if made.id in claimed:
+                continue
             # with its name: what there may be of it in the store is deleted once that is at hand
             self._journal.archive(made.id, QUARANTINED, made.archive)
             told.append(Outcome(made.home, made.path, 0, "it is in quarantine, and in no archive", made.id))
         for made in self._journal.moves(UNPACKING):
+            if made.id in claimed:
+                continue
             self._end_unpacking(made)
             told.append(Outcome(made.home, made.path, 0, "it was not brought back", made.id))
         with suppress(FileNotFoundError):
             remove(self._keeper.quarantine_folder, _OUT)
         if self._store is not None:
-            self._store.sweep(self._expected())
+            if not claimed:  # else some of it is being written
+                self._store.sweep(self._expected())
             for made in self._journal.unsealed():
-                with suppress(CubeHubError):  # the next one tries again
-                    self._drop(made)
+                if made.id not in claimed:
+                    with suppress(CubeHubError):  # the next one tries again
+                        self._drop(made)
             for made in self._journal.moves(EXPIRING):
                 self.expire(made)
         return told
@@ -104,7 +115,7 @@ class Archivist:
 
     def tidy(self) -> None:
         """Give up what is half in the store of something that will not be archived any more."""
-        if self._store is not None:
+        if self._store is not None and not self._journal.claimed():
             with suppress(CubeHubError):  # the next keeper tries again
                 self._store.sweep(self._expected())
 
@@ -145,11 +156,18 @@ class Archivist:
         ------
         CubeHubError
             The store does not do what it should: the next would fail as well.
+
+        Notes
+        -----
+        Others have their turns meanwhile. Whoever needs something of the same home has this give way (`Journal.free`).
         """
         store = self._the_store()
         name = name_of(made)
         try:
+            made = self._still(made, QUARANTINED)
             slot = self._keeper.slot(made.id)
+        except SkippedError as skipped:
+            return Outcome(made.home, made.path, 0, str(skipped), made.id)
         except FileNotFoundError:
             return Outcome(made.home, made.path, 0, "it is not in quarantine any more", made.id)
         try:
@@ -157,22 +175,14 @@ class Archivist:
                 self._drop(made)  # its name is about to be forgotten
             self._journal.archive(made.id, ARCHIVING, name)
             self._step("archiving")
-            for ending in (ARCHIVE, LISTING):
-                # of an earlier try, of which nobody knows whether it is whole
-                store.delete(name + ending)
-            with (
-                store.put(name + ARCHIVE, expected=made.bytes, resume=True) as sink,
-                store.put(name + LISTING, resume=True) as listing,
-            ):
-                packed = pack(slot, ITEM, sink, listing, progress=self._progress)
-            self._step("packed")
-            with store.open(name + ARCHIVE) as source, store.open(name + LISTING) as listed:
-                verify(source, listed, packed.seal, progress=self._progress)
-            self._step("verified")
+            with self._journal.beside(made.id):
+                packed = self._written(store, name, slot, made)
+            if self._journal.get(made.id).state != ARCHIVING:
+                raise SkippedError(_WANTED)  # noqa: TRY301 - what was written goes as after any error
             size = packed.bytes + packed.manifest_bytes
             self._journal.archive(made.id, ARCHIVED, name, packed.seal.archive, packed.seal.manifest, size)
             self._step("archived")
-        except (CubeHubError, OSError) as error:
+        except (CubeHubError, OSError, SkippedError) as error:
             self._journal.archive(made.id, QUARANTINED, name)
             with suppress(CubeHubError):  # else `recover` does
                 self._drop(replace(made, state=QUARANTINED, archive=name))
@@ -184,8 +194,55 @@ class Archivist:
             os.close(slot)
         return Outcome(made.home, made.path, made.bytes, move=made.id)
 
+    def _still(self, made: Move, *states: str) -> Move:
+        """A move as it is now, since others may have had their turns after it was listed.
+
+        Raises
+        ------
+        SkippedError
+            It is in another state by now, or somebody works on something of the same home.
+        """
+        now = self._journal.get(made.id)
+        if now.state not in states:
+            raise SkippedError(f"it is {now.state} by now")
+        self._keeper.check_free(now.home)
+        return now
+
+    def _written(self, store: Store, name: str, slot: int, made: Move) -> Packed:
+        for ending in (ARCHIVE, LISTING):
+            # of an earlier try, of which nobody knows whether it is whole
+            store.delete(name + ending)
+        with (
+            store.put(name + ARCHIVE, expected=made.bytes, resume=True) as sink,
+            store.put(name + LISTING, resume=True) as listing,
+        ):
+            packed = pack(slot, ITEM, sink, listing, progress=self._giving_way(made))
+        self._step("packed")
+        with store.open(name + ARCHIVE) as source, store.open(name + LISTING) as listed:
+            verify(source, listed, packed.seal, progress=self._giving_way(made))
+        self._step("verified")
+        return packed
+
+    def _giving_way(self, made: Move) -> Callable[[int, int], None]:
+        """Tells how far it is, and ends it when somebody needs the home."""
+        looked = time.monotonic()
+
+        def tell(files: int, size: int) -> None:
+            nonlocal looked
+            self._progress(files, size)
+            if time.monotonic() - looked > _LOOK_EACH_S:
+                looked = time.monotonic()
+                if self._journal.get(made.id).state != ARCHIVING:
+                    raise SkippedError(_WANTED)
+
+        return tell
+
     def purge(self, made: Move) -> Outcome:
         """Remove something from quarantine; what has an archive only if it is still what was archived."""
+        try:
+            made = self._still(made, *IN_QUARANTINE)
+        except SkippedError as skipped:
+            return Outcome(made.home, made.path, 0, str(skipped), made.id)
         if made.seal is not None:
             try:
                 if not self._the_store().exists(f"{made.archive}{ARCHIVE}"):
@@ -211,6 +268,7 @@ class Archivist:
         """Delete an archive for good."""
         store = self._the_store()
         try:
+            self._keeper.check_free(made.home)
             self._journal.set(made.id, EXPIRING, made.at, made.back)
             self._step("expiring")
             for ending in (ARCHIVE, LISTING):
@@ -218,7 +276,7 @@ class Archivist:
             # in one, so that no seal is left of it; what became of the thing itself stays: it may be back in its home
             self._journal.archive(made.id, RETURNED if made.back is not None else EXPIRED, None)
             self._step("expired")
-        except (CubeHubError, OSError) as error:
+        except (CubeHubError, OSError, SkippedError) as error:
             return Outcome(made.home, made.path, 0, str(error), made.id)
         return Outcome(made.home, made.path, made.archive_bytes or 0, move=made.id)
 
@@ -233,12 +291,13 @@ class Archivist:
             The store does not do what it should.
         """
         try:
+            made = self._still(made, *IN_QUARANTINE, PURGED)
             self._keeper.check_account(made)
         except SkippedError as skipped:
             return Outcome(made.home, made.path, 0, str(skipped), made.id)
         if made.state not in IN_QUARANTINE:
             self._unpacked(made)
-            (made,) = [one for one in self._journal.moves(ARCHIVED) if one.id == made.id]
+            made = self._journal.get(made.id)
         done = self._keeper.put_back(made)
         if not done.why:
             self.tidy()
@@ -256,6 +315,7 @@ class Archivist:
             slot = self._keeper.slot(made.id)
         try:
             with (
+                self._journal.beside(made.id),
                 store.open(f"{made.archive}{ARCHIVE}") as source,
                 store.open(f"{made.archive}{LISTING}") as listing,
             ):
@@ -293,6 +353,7 @@ class Archivist:
         """
         out = self._out()
         try:
+            made = self._still(made, *IN_QUARANTINE, PURGED)
             self._keeper.check_account(made)
             self._copy_into(out, made, only)
             name = only.rpartition(b"/")[2]
@@ -377,7 +438,9 @@ def name_of(made: Move) -> str:
     return f"{made.id}-{made.inode}-{made.at * 1000:.0f}"
 
 
-def _said(error: CubeHubError | OSError) -> str:
+def _said(error: CubeHubError | OSError | SkippedError) -> str:
+    if isinstance(error, SkippedError):
+        return str(error)
     text = error.message.rstrip(".") if isinstance(error, CubeHubError) else error.strerror
     return text or type(error).__name__
 

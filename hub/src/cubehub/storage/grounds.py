@@ -25,6 +25,9 @@ _MOST_NAMES = 100
 """Tries for a free name beside what is in the way."""
 
 
+BUSY = "something of this home is being archived or brought back just now"
+
+
 class SkippedError(Exception):
     """An entry of a plan that does not hold any more; why, for the person."""
 
@@ -174,6 +177,17 @@ class Grounds:
             return None
         with os.fdopen(mark, encoding="utf-8") as file:
             return file.read(_LONGEST_ACCOUNT) or None
+
+    def check_free(self, home: bytes) -> None:
+        """Look that nobody works on something of a home beside this keeper.
+
+        Raises
+        ------
+        SkippedError
+            Somebody does.
+        """
+        if self._journal.is_busy(home):
+            raise SkippedError(BUSY)
 
     def check_account(self, made: Move) -> None:
         """Look that what was moved goes back to whom it was taken from: names of people can be given again.

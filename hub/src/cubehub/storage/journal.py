@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from contextlib import closing, contextmanager
@@ -11,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from cubehub.errors import CubeHubError
 from cubehub.storage import inodes
+from cubehub.storage.turns import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-FILE, LOCK = "journal.sqlite", "keeper.lock"
+FILE = "journal.sqlite"
 VERSION = 2
 INTENDED, QUARANTINED, ARCHIVING, ARCHIVED = "intended", "quarantined", "archiving", "archived"
 RETURNING, RETURNED, UNPACKING = "returning", "returned", "unpacking"
@@ -30,6 +31,8 @@ STATES = (
 nowhere any more; ``expired`` had an archive.
 """
 IN_QUARANTINE = (QUARANTINED, ARCHIVED)
+AWAY = (*IN_QUARANTINE, ARCHIVING, PURGED)
+"""States in which something may be brought back; see `Move.restorable`."""
 _TABLES = """
 CREATE TABLE runs (id INTEGER PRIMARY KEY, started REAL NOT NULL, root TEXT NOT NULL, plan TEXT NOT NULL);
 CREATE TABLE moves (id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, home BLOB NOT NULL, path BLOB NOT NULL,
@@ -89,7 +92,7 @@ class Move:
     @property
     def restorable(self) -> bool:
         """Whether it can be brought back."""
-        return self.state in IN_QUARANTINE or (self.state == PURGED and self.seal is not None)
+        return self.state in AWAY and (self.state != PURGED or self.seal is not None)
 
 
 def _move(row: tuple[Any, ...]) -> Move:
@@ -103,12 +106,59 @@ class Journal:
     Each method is a transaction that is on the disk when it returns.
     """
 
-    def __init__(self, made: sqlite3.Connection) -> None:
-        self._made = made
+    def __init__(self, made: sqlite3.Connection, turn: Turn | None = None) -> None:
+        self._made, self._turn = made, turn
+
+    @property
+    def _writing(self) -> sqlite3.Connection:
+        """The record, to be changed: only by whoever has the turn."""
+        if self._turn is None or not self._turn.is_ours:
+            raise CubeHubError("It is another keeper's turn.", "Try again.", code="busy")
+        return self._made
+
+    # Turns
+
+    def beside(self, move: int) -> AbstractContextManager[None]:
+        """Work on a move alone, for long, while others have their turns; what is written down is written afterwards."""
+        assert self._turn is not None  # noqa: S101 - only `opened` gives one to work with
+        return self._turn.beside(move)
+
+    def claimed(self) -> set[int]:
+        """Moves that others work on beside this keeper: they are left alone."""
+        return self._turn.claimed() if self._turn is not None else set()
+
+    def is_busy(self, home: bytes) -> bool:
+        """Whether somebody works on something of a home beside this keeper: then nothing of it is touched."""
+        return any(self.get(move).home == home for move in self.claimed())
+
+    def free(self, home: bytes, patience_s: float) -> None:
+        """Wait until nobody works on something of a home; whoever archives something of it gives way.
+
+        Raises
+        ------
+        CubeHubError
+            It takes too long.
+        """
+        ours = {move for move in self.claimed() if self.get(move).home == home}
+        if not ours:
+            return
+        for move in ours:
+            with self._writing as made:
+                made.execute(
+                    "UPDATE moves SET state = ? WHERE id = ? AND state = ?", (QUARANTINED, move, ARCHIVING)
+                )
+        turn = self._turn
+        assert turn is not None  # noqa: S101 - there are claims
+        if not turn.wait(lambda: not ours & turn.claimed(), patience_s) or self.is_busy(home):
+            raise CubeHubError(
+                "Something of this home is being archived or brought back just now.",
+                "Try again in a few minutes.",
+                code="busy",
+            )
 
     def begin_run(self, root: str, plan: str, at: float) -> int:
         """A new run; its number."""
-        with self._made as made:
+        with self._writing as made:
             return int(
                 made.execute(
                     "INSERT INTO runs (started, root, plan) VALUES (?, ?, ?)", (at, root, plan)
@@ -130,7 +180,7 @@ class Journal:
         above: int = 0,
     ) -> int:
         """Write down that a folder is about to be moved into quarantine; the number of the move, higher than `above`."""
-        with self._made as made:
+        with self._writing as made:
             return int(
                 made.execute(
                     "INSERT INTO moves (id, run, home, path, kind, bytes, files, inode, state, at, account)"
@@ -148,16 +198,16 @@ class Journal:
 
     @place.setter
     def place(self, number: int) -> None:
-        self._made.execute(f"PRAGMA application_id = {number:d}")
+        self._writing.execute(f"PRAGMA application_id = {number:d}")
 
     def set(self, move: int, state: str, at: float, back: bytes | None = None) -> None:
         """Write down that a move has come into another state."""
-        with self._made as made:
+        with self._writing as made:
             made.execute("UPDATE moves SET state = ?, at = ?, back = ? WHERE id = ?", (state, at, back, move))
 
     def found(self, move: int, inode: int) -> None:
         """Write down that a move has taken another one than it was to take."""
-        with self._made as made:
+        with self._writing as made:
             made.execute("UPDATE moves SET inode = ? WHERE id = ?", (inodes.stored(inode), move))
 
     def archive(
@@ -170,7 +220,7 @@ class Journal:
         size: int | None = None,
     ) -> None:
         """Write down a move's archive, and its state; since when it is away stays as it was."""
-        with self._made as made:
+        with self._writing as made:
             made.execute(
                 "UPDATE moves SET state = ?, archive = ?, seal = ?, listing = ?, archive_bytes = ? WHERE id = ?",
                 (state, archive, seal, listing, size, move),
@@ -178,7 +228,7 @@ class Journal:
 
     def forget(self, move: int) -> None:
         """Take back an intention that was not carried out."""
-        with self._made as made:
+        with self._writing as made:
             made.execute("DELETE FROM moves WHERE id = ? AND state = ?", (move, INTENDED))
 
     def moves(self, *states: str) -> list[Move]:
@@ -188,10 +238,23 @@ class Journal:
         rows = self._made.execute(found, states)
         return [_move(row) for row in rows]
 
+    def get(self, move: int) -> Move:
+        """A move by its number, as it is now.
+
+        Raises
+        ------
+        CubeHubError
+            There is none.
+        """
+        row = self._made.execute(f"SELECT {_COLUMNS} FROM moves WHERE id = ?", (move,)).fetchone()  # noqa: S608 - as above
+        if row is None:
+            raise CubeHubError(f"There is no move {move} in the record.", "See `cubehub storage list`.")
+        return _move(row)
+
     def unsealed(self) -> list[Move]:
         """Moves with something in the store that is no archive: it was not finished, or is of an earlier state."""
         found = f"SELECT {_COLUMNS} FROM moves WHERE archive IS NOT NULL AND seal IS NULL ORDER BY id"  # noqa: S608 - as above
-        return [Move(*row) for row in self._made.execute(found)]
+        return [_move(row) for row in self._made.execute(found)]
 
     def of_run(self, run: int) -> list[Move]:
         """All moves of a run."""
@@ -255,28 +318,20 @@ def opened(folder: Path) -> Iterator[Journal]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        turn = Turn(folder)
     except OSError as error:
         raise _unusable(folder, error) from error
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise CubeHubError(
-                "Another command is cleaning up just now.",
-                "Wait until it is done, then try again.",
-                code="busy",
-            ) from error
-        try:
-            with closing(sqlite3.connect(folder / FILE)) as made:
-                # more than FULL: what was written down holds though a file system keeps no order (btrfs)
-                made.execute("PRAGMA synchronous = EXTRA")
-                _prepare(made, folder)
-                yield Journal(made)
-        except sqlite3.Error as error:
-            raise _unusable(folder, error) from error
+        # others may write while something is done beside
+        with closing(sqlite3.connect(folder / FILE, timeout=30)) as made:
+            # more than FULL: what was written down holds though a file system keeps no order (btrfs)
+            made.execute("PRAGMA synchronous = EXTRA")
+            _prepare(made, folder)
+            yield Journal(made, turn)
+    except sqlite3.Error as error:
+        raise _unusable(folder, error) from error
     finally:
-        os.close(lock)
+        turn.close()
 
 
 def _prepare(made: sqlite3.Connection, folder: Path) -> None:

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from cubehub.storage.settings import StorageSettings
 
 _KEPT = "its owner keeps it"
-
+_PATIENCE_S = 30.0
+"""For so long one who wants something back waits for an archive of the same home to give way."""
 
 log = logging.getLogger("cubehub.storage")
 _SENDING = "mail.lock"
@@ -376,7 +377,12 @@ class Keeping:
                 store.close()
 
     def bring_back(
-        self, keeper: Keeper, made: journal.Journal, one: journal.Move, only: bytes | None = None
+        self,
+        keeper: Keeper,
+        made: journal.Journal,
+        one: journal.Move,
+        only: bytes | None = None,
+        progress: Callable[[int, int], None] = lambda _files, _bytes: None,
     ) -> Outcome:
         """Put something that is away back, or a copy of one file or folder of it.
 
@@ -385,7 +391,15 @@ class Keeping:
         CubeHubError
             It cannot be had just now.
         """
-        with self.archivist(keeper, made) as archivist:
+        made.free(one.home, _PATIENCE_S)
+        one = made.get(one.id)
+        with ExitStack() as stack:
+            # what is in quarantine is had though the place for archives is away
+            archivist = (
+                Archivist(keeper, made, None, progress=progress)
+                if one.state in journal.IN_QUARANTINE
+                else stack.enter_context(self.archivist(keeper, made, progress))
+            )
             done = archivist.copy_out(one, only) if only else archivist.bring_back(one)
         if not done.why and not only:
             with record.opened(self.settings.state) as told:
@@ -403,7 +417,7 @@ class Keeping:
 
     def inside(self, one: journal.Move, most: int) -> list[inside.Line]:
         """What is in something that is away, the first of it."""
-        store = store_at(self.policy.archive.to) if one.state not in journal.IN_QUARANTINE else None
+        store = store_at(self.policy.archive.to) if one.state == PURGED else None
         try:
             return inside.look(self.settings.homes, one, store, most)
         finally:

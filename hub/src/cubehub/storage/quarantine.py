@@ -92,6 +92,7 @@ class Keeper(Grounds):
     def quarantine(self, run: int, entry: Entry) -> Outcome:
         """Move one entry of a plan, if all that it says still holds."""
         try:
+            self.check_free(entry.home)
             return self._move_away(run, entry)
         except SkippedError as skipped:
             return Outcome(entry.home, entry.path, 0, str(skipped))
@@ -224,6 +225,7 @@ class Keeper(Grounds):
         A home as a whole comes back as it was; where its owner has another one by now, as a folder in that.
         """
         try:
+            self.check_free(made.home)
             self.check_account(made)
             if not made.path and not has(self._root, made.home):
                 return self._with_slot(made, self._root, b"", made.home)
@@ -295,6 +297,7 @@ class Keeper(Grounds):
         if made.kind in MADE and made.seal is None and not erased:
             return Outcome(made.home, made.path, 0, "it is in no archive", made.id)
         try:
+            self.check_free(made.home)
             self._journal.set(made.id, PURGING, self._now())
             self._step("purging")
             if has(self._quarantine, b"%d" % made.id):  # else all but the word was done
@@ -302,6 +305,8 @@ class Keeper(Grounds):
             os.fsync(self._quarantine)
             self._journal.set(made.id, PURGED, self._now())
             self._step("purged")
+        except SkippedError as skipped:
+            return Outcome(made.home, made.path, 0, str(skipped), made.id)
         except OSError as error:
             return Outcome(made.home, made.path, 0, _why(error), made.id)
         return Outcome(made.home, made.path, made.bytes, move=made.id)
@@ -365,10 +370,13 @@ class Keeper(Grounds):
         return told
 
     def _sweep(self) -> None:
-        """Take away what is empty of earlier moves."""
+        """Take away what is empty of earlier moves, but what somebody is about to fill."""
+        claimed = {b"%d" % move for move in self._journal.claimed()}
         with os.scandir(b"/proc/self/fd/%d" % self._quarantine) as entries:
             names = [entry.name for entry in entries]
         for name in names:
+            if name in claimed:
+                continue
             with suppress(OSError):
                 os.rmdir(name, dir_fd=self._quarantine)
 

@@ -355,8 +355,8 @@ class _Steps:
                     done.append(act(one))
                 self._count(key, done)
             for one in erasing.due(keeping, made):
-                erasing.finished(keeping, keeper, archivist, made, one)
-                self._told["erased"] = self._told.get("erased", 0) + 1
+                ended = erasing.finished(keeping, keeper, archivist, made, one)
+                self._told["erased"] = self._told.get("erased", 0) + (not any(o.why for o in ended))
 
     def _archive_some(self, done: list[Outcome]) -> bool:
         """Archive for a while; whether there is more."""

@@ -67,7 +67,8 @@ function showHomes({ homes, kept }) {
 }
 
 function showAway({ away, undo }) {
-  const where = one => (one.state === 'purged' ? 'archive' : one.archived ? 'quarantine, archive' : 'quarantine');
+  const places = { purged: 'archive', archiving: 'quarantine, being archived' };
+  const where = one => places[one.state] ?? (one.archived ? 'quarantine, archive' : 'quarantine');
   fill('away',
     undo ? el('div', { class: 'actions' },
       button('Undo the last run', 'Undo the last run: put back all that it moved', self => act(self, 'Putting it back …', '/api/admin/undo', { run: undo.run }, answer => told(answer, 'put back'))),
