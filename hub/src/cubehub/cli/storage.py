@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from cubehub.cli import cleaning, keeping_rounds
+from cubehub.cli import cleaning, keeping_rounds, moved
 from cubehub.cli.common import data_option, json_option
 from cubehub.cli.quotas import quotas
 from cubehub.cli.storage_settings import homes_option, settings_for
@@ -41,7 +41,7 @@ def storage() -> None:
     """See what fills people's homes; move what nobody used out of them, and back; make rounds of it."""
 
 
-for _command in (*cleaning.COMMANDS, *keeping_rounds.COMMANDS, quotas):
+for _command in (*cleaning.COMMANDS, *moved.COMMANDS, *keeping_rounds.COMMANDS, quotas):
     storage.add_command(_command)
 
 

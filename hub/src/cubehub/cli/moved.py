@@ -1,0 +1,224 @@
+"""`cubehub storage list|restore|archive|undo|purge`: what is away, back into the homes, into the archive, or removed for good."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+from cubehub_spawner.entitlement import format_bytes
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cubehub.cli.common import data_option, json_option, span
+from cubehub.cli.storage_settings import homes_option, settings_for
+from cubehub.cli.telling import day, each, entries_text, moment, tell, tell_earlier
+from cubehub.errors import BadInputError
+from cubehub.storage import clock, erasing, journal
+from cubehub.storage.journal import PURGED
+from cubehub.storage.keeping import Keeping
+from cubehub.storage.names import original, readable
+from cubehub.storage.quarantine import Outcome
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cubehub.storage.journal import Move
+
+
+@click.command("list")
+@data_option
+@click.option("--home", help="Of this home only.")
+@json_option
+def list_(data: Path, home: str | None, *, as_json: bool) -> None:
+    """List what is in quarantine or in an archive and can be brought back, the oldest first."""
+    keeping = Keeping(settings_for(data))
+    there = journal.read(keeping.settings.state, *journal.IN_QUARANTINE, PURGED)
+    moves = [m for m in there if m.restorable and home in {None, readable(m.home)}]
+    if as_json:
+        click.echo(json.dumps([_move_json(m, keeping) for m in moves]))
+        return
+    if not moves:
+        click.echo("Nothing is in quarantine or in an archive.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for column, justify in (
+        ("number", "right"),
+        ("home", "left"),
+        ("path", "left"),
+        ("size", "right"),
+        ("since", "left"),
+        ("where", "left"),
+        ("kept until", "left"),
+    ):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for one in moves:
+        until = keeping.kept_until(one)
+        table.add_row(
+            str(one.id), Text(readable(one.home)), Text(readable(one.path) or "(whole home)", overflow="fold"), format_bytes(one.bytes), day(one.at),
+            _where(one), "for ever" if until is None else day(until),
+        )  # fmt: skip
+    Console(highlight=False).print(table)
+    click.echo(f"{entries_text(len(moves))}, {format_bytes(sum(m.bytes for m in moves))}")
+
+
+def _where(one: Move) -> str:
+    if one.state == PURGED:
+        return "archive"
+    return "quarantine, archive" if one.seal else "quarantine"
+
+
+@click.command()
+@click.argument("numbers", nargs=-1, type=click.IntRange(min=1))
+@data_option
+@homes_option
+@click.option("--home", help="All of this home.")
+@click.option(
+    "--only", metavar="PATH", help="Of a single number, one file or folder in it; the rest stays away."
+)
+@json_option
+def restore(
+    numbers: tuple[int, ...],
+    data: Path,
+    homes: Path | None,
+    home: str | None,
+    only: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Put things back where they were, by their NUMBERS (`cubehub storage list`) or all of a --home.
+
+    Nothing is put over what is there by now: then it comes back beside it, as NAME.restored-1.
+    """
+    if bool(numbers) == (home is not None):
+        raise BadInputError(
+            "It is not said what is to come back.", "Give numbers of `cubehub storage list`, or --home NAME."
+        )
+    if only is not None and len(numbers) != 1:
+        raise BadInputError("--only is about one number.", "Give the number that the file is in.")
+    part = original(only.strip("/")) if only else None
+    if part is not None and any(p in {b"", b".", b".."} for p in part.split(b"/")):
+        raise BadInputError(f"--only {only!r} is no path.", "Give it from what was moved, such as a/b.ipynb.")
+    keeping = Keeping(settings_for(data, homes))
+    with keeping.keeper(tell_earlier(as_json=as_json)) as (keeper, made):
+        there = [m for m in made.moves(*journal.IN_QUARANTINE, PURGED) if m.restorable]
+        wanted = [m for m in there if m.id in numbers or (home is not None and readable(m.home) == home)]
+        missing = sorted(set(numbers) - {m.id for m in wanted})
+        if missing or not wanted:
+            what = f"number {missing[0]}" if missing else f"of the home {home!r}"
+            raise BadInputError(f"There is nothing {what} to bring back.", "See `cubehub storage list`.")
+        done = each(
+            wanted, lambda m: keeping.bring_back(keeper, made, m, part), "putting back", as_json=as_json
+        )
+    keeping.note("restore", done)
+    tell(done, "put back", as_json=as_json)
+
+
+@click.command()
+@data_option
+@homes_option
+@json_option
+def archive(data: Path, homes: Path | None, *, as_json: bool) -> None:
+    """Write what people made and that is in quarantine into the archive (archive.to in storage.yaml), and read it back."""
+    keeping = Keeping(settings_for(data, homes))
+    if not keeping.policy.archive.to:
+        raise BadInputError("No place for archives is set.", "Name one in storage.yaml: archive.to.")
+    with (
+        keeping.keeper(tell_earlier(as_json=as_json)) as (keeper, made),
+        keeping.archivist(keeper, made) as archivist,
+    ):
+        wanted = keeping.to_archive(made)
+        if not wanted:
+            click.echo("[]" if as_json else "Nothing waits for the archive.")
+            return
+        done = each(wanted, archivist.archive, "archiving", as_json=as_json)
+    keeping.note("archive", done)
+    tell(done, "archived and read back", as_json=as_json)
+
+
+@click.command()
+@data_option
+@homes_option
+@json_option
+def undo(data: Path, homes: Path | None, *, as_json: bool) -> None:
+    """Take the last run of `apply` back: all that it moved and that can still be had."""
+    keeping = Keeping(settings_for(data, homes))
+    with keeping.keeper(tell_earlier(as_json=as_json)) as (keeper, made):
+        run = made.last_run()
+        wanted = [] if run is None else [m for m in made.of_run(run) if m.restorable]
+        if not wanted:
+            raise BadInputError(
+                "The last run has nothing that can be put back.",
+                "See `cubehub storage list` for what earlier ones have.",
+            )
+        done = each(
+            wanted[::-1], lambda m: keeping.bring_back(keeper, made, m), "putting back", as_json=as_json
+        )
+    keeping.note("restore", done)
+    tell(done, "put back", as_json=as_json)
+
+
+@click.command()
+@data_option
+@homes_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def purge(data: Path, homes: Path | None, *, yes: bool, as_json: bool) -> None:
+    """Remove for good what has been in quarantine for longer than the hold, and archives whose time is over.
+
+    There is no way back from this for caches and trash. What people made is removed only if it is in an archive.
+    """
+    keeping = Keeping(settings_for(data, homes))
+    hold = keeping.policy.hold
+    if why := clock.doubt(keeping.settings.state):
+        file = keeping.settings.state / clock.FILE
+        raise BadInputError(why, f"Set the clock right. If it is right, remove {file}.", code="clock")
+    with (
+        keeping.keeper(tell_earlier(as_json=as_json)) as (keeper, made),
+        keeping.archivist(keeper, made) as archivist,
+    ):
+        over, expired, erased = keeping.to_purge(made), keeping.to_expire(made), erasing.due(keeping, made)
+        if not over and not expired and not erased:
+            # no mistake of whoever asks: this may run each night
+            click.echo(
+                "[]" if as_json else f"Nothing that may be removed has been in quarantine for {span(hold)}."
+            )
+            return
+        size = format_bytes(
+            sum(m.bytes for m in (*over, *erased)) + sum(m.archive_bytes or 0 for m in expired)
+        )
+        homes_erased = "a home whose erasure was asked for, with all that was moved out of it"
+        if len(erased) > 1:
+            homes_erased = (
+                f"{len(erased)} homes whose erasure was asked for, with all that was moved out of them"
+            )
+        parts = [
+            entries_text(len(over)) if over else "",
+            f"{len(expired)} {'archive' if len(expired) == 1 else 'archives'}" if expired else "",
+            homes_erased if erased else "",
+        ]
+        what = " and ".join(part for part in parts if part)
+        if not yes and not click.confirm(f"Remove {what} with {size} for good?", err=True):
+            click.echo("Nothing was removed.", err=True)
+            return
+        # written down before, for nobody can look at it afterwards
+        keeping.note("purge", [Outcome(m.home, m.path, m.bytes, move=m.id) for m in over])
+        keeping.note("expire", [Outcome(m.home, m.path, m.archive_bytes or 0, move=m.id) for m in expired])
+        done = each(over, archivist.purge, "removing", as_json=as_json)
+        done += each(expired, archivist.expire, "removing archives", as_json=as_json)
+        for one in erased:
+            done += erasing.finished(keeping, keeper, archivist, made, one)
+    tell(done, "removed", as_json=as_json)
+
+
+def _move_json(move: Move, keeping: Keeping) -> dict[str, Any]:
+    until = keeping.kept_until(move)
+    return {
+        "number": move.id, "run": move.run, "home": readable(move.home), "path": readable(move.path), "kind": move.kind, "bytes": move.bytes,
+        "files": move.files, "state": move.state, "archived": move.seal is not None, "since": moment(move.at),
+        "kept_until": None if until is None else moment(until),
+    }  # fmt: skip
+
+
+COMMANDS = (list_, restore, undo, archive, purge)
