@@ -12,9 +12,10 @@ import pytest
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import inside, journal
 from cubehub.storage.archive import ChangedError, StoreError, opened
-from cubehub.storage.archivist import ARCHIVE, Archivist
+from cubehub.storage.archivist import Archivist
 from cubehub.storage.grounds import FOLDER
 from cubehub.storage.journal import ARCHIVED, EXPIRED, PURGED, QUARANTINED, RETURNED
+from cubehub.storage.places import ARCHIVE
 from cubehub.storage.planning import Entry
 from cubehub.storage.quotas.attributes import project_of, set_all
 from cubehub_tests.archived import Place, content, killed_at, nothing

@@ -14,11 +14,12 @@ from cubehub.local.data_folder import DataFolder
 from cubehub.storage import archivist as archivists
 from cubehub.storage import erasing, journal
 from cubehub.storage.archive.folder import FolderStore
-from cubehub.storage.archivist import ARCHIVE, Archivist
+from cubehub.storage.archivist import Archivist
 from cubehub.storage.grounds import BUSY, FOLDER, ITEM
 from cubehub.storage.homecoming import bring_home
 from cubehub.storage.journal import ARCHIVED, ARCHIVING, PURGED, QUARANTINED, RETURNED, UNPACKING
 from cubehub.storage.keeping import Keeping
+from cubehub.storage.places import ARCHIVE
 from cubehub.storage.planning import Entry
 from cubehub.storage.quarantine import Keeper
 from cubehub.storage.service.mine import Mine
@@ -214,7 +215,7 @@ def test_an_archive_gives_way_to_its_owner(two: Two, monkeypatch: pytest.MonkeyP
         assert "wanted back" in archiving.result(60).why
     assert (two.homes / "ana" / "work" / "a.nc").read_bytes() == two.large
     assert two.move("ana").state == RETURNED
-    assert not list(two.archives.iterdir()), "what was written of it is gone"
+    assert not list(two.archives.glob("[!.]*")), "what was written of it is gone"
 
 
 def test_an_archive_gives_way_in_lab_and_to_an_erasure(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +239,7 @@ def test_an_archive_gives_way_in_lab_and_to_an_erasure(two: Two, monkeypatch: py
         assert receipt.left == []
         assert archiving.result(60).why
     assert two.move("ana").state == PURGED
-    assert not list(two.archives.iterdir())
+    assert not list(two.archives.glob("[!.]*"))
     assert not (two.homes / os.fsdecode(FOLDER) / str(two.move("ana").id)).exists()
 
 
@@ -260,7 +261,7 @@ def test_what_was_listed_and_is_back_by_now_is_not_archived(two: Two) -> None:
     assert bring_home(two.settings, two.homes / "ben")
     done = two.do(lambda _k, a, _j: a.archive(listed), two.store)
     assert done.why == "it is returned by now"
-    assert not list(two.archives.iterdir())
+    assert not list(two.archives.glob("[!.]*"))
 
 
 @pytest.mark.parametrize("what", ["archive", "bring_back"])

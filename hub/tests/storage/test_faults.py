@@ -12,8 +12,9 @@ import pytest
 from cubehub.errors import CubeHubError
 from cubehub.storage import journal
 from cubehub.storage.archive.bucket import BucketStore
-from cubehub.storage.archivist import ARCHIVE, Archivist, name_of
+from cubehub.storage.archivist import Archivist, name_of
 from cubehub.storage.journal import ARCHIVED, PURGED, QUARANTINED, RETURNED
+from cubehub.storage.places import ARCHIVE
 from cubehub.storage.planning import Entry
 from cubehub.storage.quarantine import Keeper
 from cubehub_tests.buckets import BUCKET, S3, running_s3

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from cubehub.errors import CubeHubError
 from cubehub.storage import journal
 from cubehub.storage.archive import Seal, contents, verify
-from cubehub.storage.archivist import ARCHIVE, LISTING, Archivist
+from cubehub.storage.archivist import Archivist
 from cubehub.storage.grounds import FOLDER, ITEM
 from cubehub.storage.journal import ARCHIVED, EXPIRED, PURGED, QUARANTINED, RETURNED, Move
 from cubehub.storage.kinds import MADE
+from cubehub.storage.places import ARCHIVE, LISTING
 from cubehub.storage.planning import Entry
 from cubehub.storage.quarantine import Keeper
 

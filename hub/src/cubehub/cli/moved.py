@@ -15,7 +15,7 @@ from cubehub.cli.common import data_option, json_option, span
 from cubehub.cli.storage_settings import homes_option, settings_for
 from cubehub.cli.telling import day, each, entries_text, moment, tell, tell_earlier
 from cubehub.errors import BadInputError
-from cubehub.storage import clock, erasing, journal
+from cubehub.storage import clock, erasing, journal, places
 from cubehub.storage.journal import PURGED
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.names import original, readable
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def list_(data: Path, home: str | None, *, as_json: bool) -> None:
     """List what is in quarantine or in an archive and can be brought back, the oldest first."""
     keeping = Keeping(settings_for(data))
-    there = journal.read(keeping.settings.state, *journal.IN_QUARANTINE, PURGED)
+    there = journal.read(keeping.settings.state, *journal.AWAY)
     moves = [m for m in there if m.restorable and home in {None, readable(m.home)}]
     if as_json:
         click.echo(json.dumps([_move_json(m, keeping) for m in moves]))
@@ -66,6 +66,8 @@ def list_(data: Path, home: str | None, *, as_json: bool) -> None:
 def _where(one: Move) -> str:
     if one.state == PURGED:
         return "archive"
+    if one.state == journal.ARCHIVING:
+        return "quarantine, being archived"
     return "quarantine, archive" if one.seal else "quarantine"
 
 
@@ -102,7 +104,7 @@ def restore(
         raise BadInputError(f"--only {only!r} is no path.", "Give it from what was moved, such as a/b.ipynb.")
     keeping = Keeping(settings_for(data, homes))
     with keeping.keeper(tell_earlier(as_json=as_json)) as (keeper, made):
-        there = [m for m in made.moves(*journal.IN_QUARANTINE, PURGED) if m.restorable]
+        there = [m for m in made.moves(*journal.AWAY) if m.restorable]
         wanted = [m for m in there if m.id in numbers or (home is not None and readable(m.home) == home)]
         missing = sorted(set(numbers) - {m.id for m in wanted})
         if missing or not wanted:
@@ -118,12 +120,23 @@ def restore(
 @click.command()
 @data_option
 @homes_option
+@click.option(
+    "--new-folder",
+    is_flag=True,
+    help="Take the folder that archive.to names for the right one from now on, though it is not the one of before.",
+)
 @json_option
-def archive(data: Path, homes: Path | None, *, as_json: bool) -> None:
-    """Write what people made and that is in quarantine into the archive (archive.to in storage.yaml), and read it back."""
+def archive(data: Path, homes: Path | None, *, new_folder: bool, as_json: bool) -> None:
+    """Write what people made and that is in quarantine into the archive (archive.to in storage.yaml), and read it back.
+
+    A folder for archives is known by a number in it. Where it has another or none, such as on a disk that is not mounted,
+    nothing is written, looked for or removed, until --new-folder says that this is meant.
+    """
     keeping = Keeping(settings_for(data, homes))
     if not keeping.policy.archive.to:
         raise BadInputError("No place for archives is set.", "Name one in storage.yaml: archive.to.")
+    if new_folder:
+        _accept(keeping, as_json=as_json)
     with (
         keeping.keeper(tell_earlier(as_json=as_json)) as (keeper, made),
         keeping.archivist(keeper, made) as archivist,
@@ -135,6 +148,15 @@ def archive(data: Path, homes: Path | None, *, as_json: bool) -> None:
         done = each(wanted, archivist.archive, "archiving", as_json=as_json)
     keeping.note("archive", done)
     tell(done, "archived and read back", as_json=as_json)
+
+
+def _accept(keeping: Keeping, *, as_json: bool) -> None:
+    with keeping.keeper(tell_earlier(as_json=as_json)) as (_, made):
+        elsewhere = places.accept(keeping.policy.archive.to, made)
+    click.echo(f"Archives are put into {keeping.policy.archive.to} from now on.", err=True)
+    if elsewhere:
+        what = "1 earlier archive is" if elsewhere == 1 else f"{elsewhere:,} earlier archives are"
+        click.echo(f"{what} not in it. What is in them comes back once they are copied into it.", err=True)
 
 
 @click.command()

@@ -8,7 +8,6 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cubehub.errors import BadInputError, CubeHubError
@@ -28,6 +27,7 @@ from cubehub.storage.journal import (
 )
 from cubehub.storage.kinds import MADE
 from cubehub.storage.names import readable
+from cubehub.storage.places import ARCHIVE, LISTING
 from cubehub.storage.quarantine import Outcome
 from cubehub.storage.quotas.attributes import suit
 from cubehub.storage.trees import folder_in, look_through, move, remove, settle
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from cubehub.storage.journal import Journal, Move
     from cubehub.storage.quarantine import Keeper
 
-ARCHIVE, LISTING = ".tar.zst", ".jsonl.zst"
 _OUT = b"out"
 """Folder in quarantine through which single files come out; what is in it is a copy."""
 _LOOK_EACH_S = 0.5
@@ -468,16 +467,3 @@ def _size(folder: int, name: bytes) -> int:
             return look_through(inner).bytes
     except NotADirectoryError:
         return facts.blocks * 512
-
-
-def store_at(where: str) -> Store | None:
-    """The store that a policy names; None if it names none.
-
-    Raises
-    ------
-    BadInputError
-        It cannot be used.
-    """
-    from cubehub.storage.archive import opened  # noqa: PLC0415 - its libraries take time to load
-
-    return opened(where if where.startswith("s3://") else Path(where)) if where else None

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from cubehub.errors import CubeHubError
 from cubehub.storage import beneath
 from cubehub.storage.archive import Seal, contents, manifest
-from cubehub.storage.archivist import LISTING
 from cubehub.storage.grounds import FOLDER, ITEM
 from cubehub.storage.journal import PURGED
+from cubehub.storage.places import LISTING
 from cubehub.storage.trees import folder_in
 
 if TYPE_CHECKING:

@@ -41,6 +41,10 @@ CREATE TABLE moves (id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs
   account TEXT);
 CREATE INDEX moves_by_state ON moves (state);
 """
+_MORE = """
+CREATE TABLE IF NOT EXISTS places (path TEXT PRIMARY KEY, number INTEGER NOT NULL);
+"""
+"""What came later and needs no other version: whoever does not know it does not look at it."""
 _FROM_1 = "".join(
     f"ALTER TABLE moves ADD COLUMN {column}; "
     for column in ("archive TEXT", "seal TEXT", "listing TEXT", "archive_bytes INTEGER", "account TEXT")
@@ -200,6 +204,33 @@ class Journal:
     def place(self, number: int) -> None:
         self._writing.execute(f"PRAGMA application_id = {number:d}")
 
+    # Places for archives
+
+    def places(self) -> dict[str, int]:
+        """Numbers of the folders that archives were put into, by their paths."""
+        return dict(self._made.execute("SELECT path, number FROM places"))
+
+    def has(self, table: str) -> bool:
+        """Whether there is a table by now: one that came later is made by the next keeper."""
+        found = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return self._made.execute(found, (table,)).fetchone() is not None
+
+    def place_of(self, path: str) -> int | None:
+        """Number of a folder for archives; None if it was never used."""
+        return self.places().get(path)
+
+    def set_place(self, path: str, number: int) -> None:
+        """Write down the number of a folder for archives."""
+        with self._writing as made:
+            made.execute("INSERT OR REPLACE INTO places (path, number) VALUES (?, ?)", (path, number))
+
+    def archives(self) -> list[str]:
+        """Names of all archives that there should be."""
+        rows = self._made.execute("SELECT archive FROM moves WHERE archive IS NOT NULL AND seal IS NOT NULL")
+        return [name for (name,) in rows]
+
+    # Moves
+
     def set(self, move: int, state: str, at: float, back: bytes | None = None) -> None:
         """Write down that a move has come into another state."""
         with self._writing as made:
@@ -275,8 +306,22 @@ def read(folder: Path, *states: str) -> list[Move]:
     CubeHubError
         The record cannot be used.
     """
+    with _looked_into(folder) as made:
+        return made.moves(*states) if made is not None else []
+
+
+def read_place(folder: Path, path: str) -> int | None:
+    """Number of a folder for archives, while a keeper may be at work; None if it was never used."""
+    with _looked_into(folder) as made:
+        return made.place_of(path) if made is not None and made.has("places") else None
+
+
+@contextmanager
+def _looked_into(folder: Path) -> Iterator[Journal | None]:
+    """The journal, to be read only; None where there is none of this version."""
     if not (folder / FILE).exists():
-        return []
+        yield None
+        return
     try:
         # not "ro": what a kill left in the middle of writing is taken back before anything can be read
         with closing(sqlite3.connect(f"{(folder / FILE).as_uri()}?mode=rw", uri=True, timeout=30)) as made:
@@ -284,7 +329,7 @@ def read(folder: Path, *states: str) -> list[Move]:
             if version > VERSION:
                 raise _of_another_version(folder)
             # another version's is brought up to date by the next keeper
-            return Journal(made).moves(*states) if version == VERSION else []
+            yield Journal(made) if version == VERSION else None
     except sqlite3.Error as error:
         raise _unusable(folder, error) from error
 
@@ -342,6 +387,7 @@ def _prepare(made: sqlite3.Connection, folder: Path) -> None:
         made.executescript(f"BEGIN IMMEDIATE; {_FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
     elif version != VERSION:
         raise _of_another_version(folder)
+    made.executescript(_MORE)
 
 
 def _of_another_version(folder: Path) -> CubeHubError:

@@ -17,12 +17,13 @@ from cubehub_spawner import audit
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.mail.sending import Told, send_due
 from cubehub.storage import inside, journal, planning
-from cubehub.storage.archivist import Archivist, store_at
+from cubehub.storage.archivist import Archivist
 from cubehub.storage.deciding import Found, Kept, decide, over_since
 from cubehub.storage.journal import PURGED, QUARANTINED, RETURNED
 from cubehub.storage.kinds import ASKED, MADE
 from cubehub.storage.names import original, readable
 from cubehub.storage.notices import record, telling
+from cubehub.storage.places import store_at, store_to_read
 from cubehub.storage.planning import OF_HOMES
 from cubehub.storage.processes import Users
 from cubehub.storage.quarantine import Keeper, Outcome
@@ -367,7 +368,7 @@ class Keeping:
         CubeHubError
             The place for archives cannot be used.
         """
-        store = store_at(self.policy.archive.to)
+        store = store_at(self.policy.archive.to, made)
         try:
             found = Archivist(keeper, made, store, progress=progress)
             found.recover()
@@ -417,7 +418,7 @@ class Keeping:
 
     def inside(self, one: journal.Move, most: int) -> list[inside.Line]:
         """What is in something that is away, the first of it."""
-        store = store_at(self.policy.archive.to) if one.state == PURGED else None
+        store = store_to_read(self.policy.archive.to, self.settings.state) if one.state == PURGED else None
         try:
             return inside.look(self.settings.homes, one, store, most)
         finally:
