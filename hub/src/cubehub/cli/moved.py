@@ -32,13 +32,20 @@ if TYPE_CHECKING:
 @click.option("--home", help="Of this home only.")
 @json_option
 def list_(data: Path, home: str | None, *, as_json: bool) -> None:
-    """List what is in quarantine or in an archive and can be brought back, the oldest first."""
+    """List what is in quarantine or in an archive and can be brought back, the oldest first; and what cannot be removed."""
     keeping = Keeping(settings_for(data))
     there = journal.read(keeping.settings.state, *journal.AWAY)
     moves = [m for m in there if m.restorable and home in {None, readable(m.home)}]
+    stuck = [
+        (m, why) for m, why in journal.read_stuck(keeping.settings.state) if home in {None, readable(m.home)}
+    ]
     if as_json:
-        click.echo(json.dumps([_move_json(m, keeping) for m in moves]))
+        told = [_move_json(m, keeping) for m in moves]
+        told += [_move_json(m, keeping) | {"kept_until": None, "why": why} for m, why in stuck]
+        click.echo(json.dumps(told))
         return
+    for line in _stuck(stuck):
+        click.echo(line)
     if not moves:
         click.echo("Nothing is in quarantine or in an archive.")
         return
@@ -61,6 +68,17 @@ def list_(data: Path, home: str | None, *, as_json: bool) -> None:
         )  # fmt: skip
     Console(highlight=False).print(table)
     click.echo(f"{entries_text(len(moves))}, {format_bytes(sum(m.bytes for m in moves))}")
+
+
+def _stuck(found: list[tuple[Move, str]]) -> list[str]:
+    """What is to be removed and could not be, a line each."""
+    lines = ["To be removed, and still there; each command tries again:"] if found else []
+    for one, why in found:
+        where = f"{readable(one.home)}/{readable(one.path)}".removesuffix("/")
+        lines.append(
+            f"  {one.id}  {where}, {format_bytes(one.bytes)}: {why or 'it is being removed just now'}"
+        )
+    return lines
 
 
 def _where(one: Move) -> str:
@@ -239,7 +257,7 @@ def _move_json(move: Move, keeping: Keeping) -> dict[str, Any]:
     return {
         "number": move.id, "run": move.run, "home": readable(move.home), "path": readable(move.path), "kind": move.kind, "bytes": move.bytes,
         "files": move.files, "state": move.state, "archived": move.seal is not None, "since": moment(move.at),
-        "kept_until": None if until is None else moment(until),
+        "kept_until": None if until is None else moment(until), "why": "",
     }  # fmt: skip
 
 

@@ -275,7 +275,10 @@ class Archivist:
             # in one, so that no seal is left of it; what became of the thing itself stays: it may be back in its home
             self._journal.archive(made.id, RETURNED if made.back is not None else EXPIRED, None)
             self._step("expired")
-        except (CubeHubError, OSError, SkippedError) as error:
+        except SkippedError as skipped:
+            return Outcome(made.home, made.path, 0, str(skipped), made.id)
+        except (CubeHubError, OSError) as error:
+            self._journal.trouble(made.id, _said(error))
             return Outcome(made.home, made.path, 0, str(error), made.id)
         return Outcome(made.home, made.path, made.archive_bytes or 0, move=made.id)
 

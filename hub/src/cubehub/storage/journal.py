@@ -43,6 +43,7 @@ CREATE INDEX moves_by_state ON moves (state);
 """
 _MORE = """
 CREATE TABLE IF NOT EXISTS places (path TEXT PRIMARY KEY, number INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS troubles (move INTEGER PRIMARY KEY, why TEXT NOT NULL);
 """
 """What came later and needs no other version: whoever does not know it does not look at it."""
 _FROM_1 = "".join(
@@ -235,6 +236,18 @@ class Journal:
         """Write down that a move has come into another state."""
         with self._writing as made:
             made.execute("UPDATE moves SET state = ?, at = ?, back = ? WHERE id = ?", (state, at, back, move))
+            if state not in {PURGING, EXPIRING}:
+                made.execute("DELETE FROM troubles WHERE move = ?", (move,))
+
+    def trouble(self, move: int, why: str) -> None:
+        """Write down why something that is to be removed could not be."""
+        with self._writing as made:
+            made.execute("INSERT OR REPLACE INTO troubles (move, why) VALUES (?, ?)", (move, why))
+
+    def stuck(self) -> list[tuple[Move, str]]:
+        """What is to be removed and could not be, and why; without a reason it is being removed just now."""
+        whys = dict(self._made.execute("SELECT move, why FROM troubles")) if self.has("troubles") else {}
+        return [(one, whys.get(one.id, "")) for one in self.moves(PURGING, EXPIRING)]
 
     def found(self, move: int, inode: int) -> None:
         """Write down that a move has taken another one than it was to take."""
@@ -308,6 +321,12 @@ def read(folder: Path, *states: str) -> list[Move]:
     """
     with _looked_into(folder) as made:
         return made.moves(*states) if made is not None else []
+
+
+def read_stuck(folder: Path) -> list[tuple[Move, str]]:
+    """What is to be removed and could not be, and why, while a keeper may be at work."""
+    with _looked_into(folder) as made:
+        return made.stuck() if made is not None else []
 
 
 def read_place(folder: Path, path: str) -> int | None:

@@ -308,6 +308,8 @@ class Keeper(Grounds):
         except SkippedError as skipped:
             return Outcome(made.home, made.path, 0, str(skipped), made.id)
         except OSError as error:
+            # each keeper tries again, and tells nobody: so it is listed
+            self._journal.trouble(made.id, _why(error))
             return Outcome(made.home, made.path, 0, _why(error), made.id)
         return Outcome(made.home, made.path, made.bytes, move=made.id)
 

@@ -89,6 +89,13 @@ def summary(keeping: Keeping) -> dict[str, Any]:
             }
             for m in away[-MOST_ROWS:][::-1]
         ],
+        "stuck": [
+            {
+                "number": m.id, "home": readable(m.home), "path": readable(m.path), "bytes": m.bytes,
+                "since": moment(m.at), "why": why,
+            }
+            for m, why in journal.read_stuck(state)[:MOST_ROWS]
+        ],
         "sums": {
             "noticed": sum(n.bytes for n in noticed),
             "quarantined": sum(m.bytes for m in away if m.state != PURGED),

@@ -66,13 +66,19 @@ function showHomes({ homes, kept }) {
     : soft('Nobody has looked at the homes yet: begin a round.'));
 }
 
-function showAway({ away, undo }) {
+function showAway({ away, undo, stuck }) {
   const places = { purged: 'archive', archiving: 'quarantine, being archived' };
   const where = one => places[one.state] ?? (one.archived ? 'quarantine, archive' : 'quarantine');
   fill('away',
     undo ? el('div', { class: 'actions' },
       button('Undo the last run', 'Undo the last run: put back all that it moved', self => act(self, 'Putting it back …', '/api/admin/undo', { run: undo.run }, answer => told(answer, 'put back'))),
       el('span', {}, `${minute(undo.at)}: ${count(undo.entries, 'entry', 'entries')}, ${size(undo.bytes)}`)) : null,
+    stuck.length ? el('h3', {}, 'To be removed, and still there') : null,
+    stuck.length
+      ? table([['Number', true], ['Place'], ['Size', true], ['Tried'], ['Why']], stuck.map(one => [
+        String(one.number), code(of(one.home, one.path)), size(one.bytes), minute(one.since), one.why || 'being removed just now'
+      ]))
+      : null,
     away.length
       ? table([['Number', true], ['Place'], ['Kind'], ['Size', true], ['Since'], ['Where'], ['Do']], away.map(one => [
         String(one.number), code(of(one.home, one.path)), one.kind, size(one.bytes), day(one.since), where(one),
