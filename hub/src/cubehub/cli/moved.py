@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cubehub.cli.common import data_option, json_option, span
 from cubehub.cli.storage_settings import homes_option, settings_for
-from cubehub.cli.telling import day, each, entries_text, moment, tell, tell_earlier
+from cubehub.cli.telling import Bars, day, each, entries_text, moment, tell, tell_earlier
 from cubehub.errors import BadInputError
 from cubehub.storage import clock, erasing, journal, places
 from cubehub.storage.journal import PURGED
@@ -128,8 +128,9 @@ def restore(
         if missing or not wanted:
             what = f"number {missing[0]}" if missing else f"of the home {home!r}"
             raise BadInputError(f"There is nothing {what} to bring back.", "See `cubehub storage list`.")
-        done = each(
-            wanted, lambda m: keeping.bring_back(keeper, made, m, part), "putting back", as_json=as_json
+        bars = Bars(as_json=as_json)
+        done = bars.each(
+            wanted, lambda m: keeping.bring_back(keeper, made, m, part, bars.bytes_of), "putting back"
         )
     keeping.note("restore", done)
     tell(done, "put back", as_json=as_json)
@@ -155,15 +156,16 @@ def archive(data: Path, homes: Path | None, *, new_folder: bool, as_json: bool) 
         raise BadInputError("No place for archives is set.", "Name one in storage.yaml: archive.to.")
     if new_folder:
         _accept(keeping, as_json=as_json)
+    bars = Bars(as_json=as_json)
     with (
         keeping.keeper(tell_earlier(as_json=as_json)) as (keeper, made),
-        keeping.archivist(keeper, made) as archivist,
+        keeping.archivist(keeper, made, bars.bytes_of) as archivist,
     ):
         wanted = keeping.to_archive(made)
         if not wanted:
             click.echo("[]" if as_json else "Nothing waits for the archive.")
             return
-        done = each(wanted, archivist.archive, "archiving", as_json=as_json)
+        done = bars.each(wanted, archivist.archive, "archiving")
     keeping.note("archive", done)
     tell(done, "archived and read back", as_json=as_json)
 
@@ -192,8 +194,11 @@ def undo(data: Path, homes: Path | None, *, as_json: bool) -> None:
                 "The last run has nothing that can be put back.",
                 "See `cubehub storage list` for what earlier ones have.",
             )
-        done = each(
-            wanted[::-1], lambda m: keeping.bring_back(keeper, made, m), "putting back", as_json=as_json
+        bars = Bars(as_json=as_json)
+        done = bars.each(
+            wanted[::-1],
+            lambda m: keeping.bring_back(keeper, made, m, progress=bars.bytes_of),
+            "putting back",
         )
     keeping.note("restore", done)
     tell(done, "put back", as_json=as_json)

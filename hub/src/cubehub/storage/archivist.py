@@ -43,6 +43,7 @@ _OUT = b"out"
 """Folder in quarantine through which single files come out; what is in it is a copy."""
 _LOOK_EACH_S = 0.5
 """Between two looks whether somebody needs the home of what is being archived."""
+_BACK = "bringing back"
 _WANTED = "something of this home is wanted back: it is archived later"
 _UNPACKED = 0
 """Inode of a move whose thing was unpacked from its archive: another one than was moved."""
@@ -60,7 +61,8 @@ class Archivist:
     store : Store or None
         Where archives are; None if none is set, and then only what is in quarantine can be had.
     progress : callable
-        Told how many files and bytes of what is being packed, read back or unpacked are done.
+        Told what is done to something (``archiving``, ``reading back``, ``bringing back``), how many bytes of it are done, and
+        of how many (0: not known).
     step : callable
         Told the name of each step; for tests, which end the process there.
     """
@@ -71,7 +73,7 @@ class Archivist:
         journal: Journal,
         store: Store | None,
         *,
-        progress: Callable[[int, int], None] = lambda _files, _bytes: None,
+        progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
         step: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._keeper, self._journal, self._store = keeper, journal, store
@@ -215,20 +217,24 @@ class Archivist:
             store.put(name + ARCHIVE, expected=made.bytes, resume=True) as sink,
             store.put(name + LISTING, resume=True) as listing,
         ):
-            packed = pack(slot, ITEM, sink, listing, progress=self._giving_way(made))
+            packed = pack(slot, ITEM, sink, listing, progress=self._giving_way("archiving", made))
         self._step("packed")
         with store.open(name + ARCHIVE) as source, store.open(name + LISTING) as listed:
-            verify(source, listed, packed.seal, progress=self._giving_way(made))
+            verify(source, listed, packed.seal, progress=self._giving_way("reading back", made))
         self._step("verified")
         return packed
 
-    def _giving_way(self, made: Move) -> Callable[[int, int], None]:
+    def _telling(self, what: str, of: int) -> Callable[[int, int], None]:
+        """Tells how far it is; what is packed may be more bytes than a disk needs for it."""
+        return lambda _files, done: self._progress(what, done, max(of, done) if of else 0)
+
+    def _giving_way(self, what: str, made: Move) -> Callable[[int, int], None]:
         """Tells how far it is, and ends it when somebody needs the home."""
-        looked = time.monotonic()
+        looked, telling = time.monotonic(), self._telling(what, made.bytes)
 
         def tell(files: int, size: int) -> None:
             nonlocal looked
-            self._progress(files, size)
+            telling(files, size)
             if time.monotonic() - looked > _LOOK_EACH_S:
                 looked = time.monotonic()
                 if self._journal.get(made.id).state != ARCHIVING:
@@ -327,7 +333,7 @@ class Archivist:
                     slot,
                     seal=_seal(made),
                     name=ITEM,
-                    progress=self._progress,
+                    progress=self._telling(_BACK, made.bytes),
                     step=self._step,
                 )
             self._step("unpacked")
@@ -384,7 +390,7 @@ class Archivist:
                 store.open(f"{made.archive}{ARCHIVE}") as source,
                 store.open(f"{made.archive}{LISTING}") as listing,
             ):
-                unpack(source, listing, out, seal=_seal(made), only=only, progress=self._progress)
+                unpack(source, listing, out, seal=_seal(made), only=only, progress=self._telling(_BACK, 0))
             return
         above, _, name = only.rpartition(b"/")
         slot = self._keeper.slot(made.id)
@@ -398,10 +404,12 @@ class Archivist:
                     tempfile.TemporaryFile(dir=room) as kept,
                     tempfile.TemporaryFile(dir=room) as listing,
                 ):
-                    packed = pack(parent, name, kept, listing, level=1, progress=self._progress)
+                    packed = pack(parent, name, kept, listing, level=1, progress=self._telling(_BACK, 0))
                     kept.seek(0, io.SEEK_SET)
                     listing.seek(0, io.SEEK_SET)
-                    unpack(kept, listing, out, seal=packed.seal, progress=self._progress)
+                    unpack(
+                        kept, listing, out, seal=packed.seal, progress=self._telling(_BACK, packed.content)
+                    )
         finally:
             os.close(slot)
 

@@ -359,7 +359,7 @@ class Keeping:
         self,
         keeper: Keeper,
         made: journal.Journal,
-        progress: Callable[[int, int], None] = lambda _files, _bytes: None,
+        progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
     ) -> Iterator[Archivist]:
         """Who moves things between quarantine and archives, beside a keeper.
 
@@ -383,7 +383,7 @@ class Keeping:
         made: journal.Journal,
         one: journal.Move,
         only: bytes | None = None,
-        progress: Callable[[int, int], None] = lambda _files, _bytes: None,
+        progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
     ) -> Outcome:
         """Put something that is away back, or a copy of one file or folder of it.
 

@@ -88,8 +88,9 @@ function showAway({ away, undo, stuck }) {
 }
 
 function showRounds({ rounds, running, paused, policy }) {
+  const amount = much => (running.unit === 'bytes' ? size(much) : much.toLocaleString('en'));
   const state = running
-    ? `Running: ${running.step}${running.of ? `, ${running.done.toLocaleString('en')} of ${running.of.toLocaleString('en')}` : ''}`
+    ? `Running: ${running.step}${running.of ? `, ${amount(running.done)} of ${amount(running.of)}` : ''}`
     : paused ? `Paused by ${paused.by}${paused.why ? `: ${paused.why}` : ''}.`
       : `Each round ${policy.automatic ? 'applies its plan by itself' : 'scans, plans and tells people; nothing is moved by itself'}. Policy: ${policy.preset}${policy.archive ? '' : '; no archive is set'}.`;
   fill('rounds',
