@@ -49,6 +49,11 @@ class Throttled(FolderStore):
         while not self.go.wait(0.01) and journal.read(self._state, ARCHIVING, UNPACKING):
             pass
 
+    def stopped(self) -> None:
+        """Nothing gets through until it is let."""
+        self.begun.set()
+        self.go.wait(60)
+
     @contextmanager
     def put(self, name: str, **more: Any) -> Iterator[Any]:
         with super().put(name, **more) as sink:
@@ -254,6 +259,42 @@ def test_whoever_logs_in_gets_their_home_while_anothers_is_unpacked(two: Two) ->
         assert not unpacking.done()
     assert unpacking.result().why == ""
     assert (two.homes / "ana" / "work" / "a.nc").read_bytes() == two.large
+
+
+def test_whoever_logs_in_gets_their_home_while_one_file_of_anothers_is_taken_out(two: Two) -> None:
+    two.put_in_archive("ana")
+    (two.homes / "ana").mkdir()
+    number = two.move("ana").id
+    two.store.slow = two.store.stopped  # type: ignore[method-assign]
+    copying = two.pool.submit(
+        two.do, lambda _k, a, j: a.copy_out(j.get(number), b"work/a.nc"), two.store
+    )  # fmt: skip
+    assert two.store.begun.wait(60)
+    assert bring_home(two.settings, two.homes / "ben")
+    assert two.do(lambda k, _a, _j: k.put_back(two.move("ana"))).why == BUSY
+    assert not copying.done()
+    two.store.go.set()
+    assert copying.result(60).why == ""
+    assert (two.homes / "ana" / "work" / "a.nc").read_bytes() == two.large
+    assert two.move("ana").state == PURGED
+    assert [p.name for p in (two.homes / os.fsdecode(FOLDER)).iterdir()] == [".number"]
+
+
+def test_a_copy_that_a_kill_left_on_its_way_is_removed(two: Two) -> None:
+    (two.homes / "ana").mkdir()
+    number = two.move("ana").id
+    child = os.fork()
+    if not child:
+        with journal.opened(two.state) as made:
+            keeper = Keeper(two.homes, made, lambda *_: "")
+            archivist = Archivist(keeper, made, None)
+            archivist._put = lambda *_: os._exit(9)  # type: ignore[method-assign]
+            archivist.copy_out(made.get(number), b"work/a.nc")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    way = two.homes / os.fsdecode(FOLDER) / f"out-{number}"
+    assert (way / "a.nc").exists()
+    two.do(lambda *_: None)
+    assert not way.exists()
 
 
 def test_what_was_listed_and_is_back_by_now_is_not_archived(two: Two) -> None:

@@ -7,7 +7,6 @@ import os
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cubehub.errors import BadInputError, CubeHubError
@@ -39,8 +38,8 @@ if TYPE_CHECKING:
     from cubehub.storage.journal import Journal, Move
     from cubehub.storage.quarantine import Keeper
 
-_OUT = b"out"
-"""Folder in quarantine through which single files come out; what is in it is a copy."""
+_OUT = b"out-"
+"""Begins the names of folders in quarantine through which single files come out; what is in them is a copy."""
 _LOOK_EACH_S = 0.5
 """Between two looks whether somebody needs the home of what is being archived."""
 _BACK = "bringing back"
@@ -96,8 +95,7 @@ class Archivist:
                 continue
             self._end_unpacking(made)
             told.append(Outcome(made.home, made.path, 0, "it was not brought back", made.id))
-        with suppress(FileNotFoundError):
-            remove(self._keeper.quarantine_folder, _OUT)
+        self._remove_copies(claimed)
         if self._store is not None:
             if not claimed:  # else some of it is being written
                 self._store.sweep(self._expected())
@@ -108,6 +106,15 @@ class Archivist:
             for made in self._journal.moves(EXPIRING):
                 self.expire(made)
         return told
+
+    def _remove_copies(self, claimed: set[int]) -> None:
+        """Remove what was on its way out of quarantine when a keeper was ended."""
+        folder = self._keeper.quarantine_folder
+        with os.scandir(b"/proc/self/fd/%d" % folder) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(_OUT)]
+        for name in names:
+            if name not in {_OUT + b"%d" % move for move in claimed}:
+                remove(folder, name)
 
     def _expected(self) -> set[str]:
         """Names under which something will be written: of a cut upload of them the parts are not sent twice."""
@@ -164,29 +171,34 @@ class Archivist:
         """
         store = self._the_store()
         name = name_of(made)
+        left: str | None = name
         try:
             made = self._still(made, QUARANTINED)
+            if made.archive not in {None, name}:
+                self._drop(made)  # its name is about to be forgotten
             slot = self._keeper.slot(made.id)
         except SkippedError as skipped:
             return Outcome(made.home, made.path, 0, str(skipped), made.id)
         except FileNotFoundError:
             return Outcome(made.home, made.path, 0, "it is not in quarantine any more", made.id)
         try:
-            if made.archive not in {None, name}:
-                self._drop(made)  # its name is about to be forgotten
             self._journal.archive(made.id, ARCHIVING, name)
             self._step("archiving")
             with self._journal.beside(made.id):
-                packed = self._written(store, name, slot, made)
+                try:
+                    packed = self._written(store, name, slot, made)
+                except (CubeHubError, OSError, SkippedError):
+                    # beside too: a store that does not answer takes its time
+                    left = self._left(store, name)
+                    raise
             if self._journal.get(made.id).state != ARCHIVING:
-                raise SkippedError(_WANTED)  # noqa: TRY301 - what was written goes as after any error
+                left = self._left(store, name)
+                raise SkippedError(_WANTED)  # noqa: TRY301 - as while it is written
             size = packed.bytes + packed.manifest_bytes
             self._journal.archive(made.id, ARCHIVED, name, packed.seal.archive, packed.seal.manifest, size)
             self._step("archived")
         except (CubeHubError, OSError, SkippedError) as error:
-            self._journal.archive(made.id, QUARANTINED, name)
-            with suppress(CubeHubError):  # else `recover` does
-                self._drop(replace(made, state=QUARANTINED, archive=name))
+            self._journal.archive(made.id, QUARANTINED, left)
             if isinstance(error, StoreError):
                 raise
             # of this one alone, such as one that somebody still changes: the others must not wait for it
@@ -208,6 +220,16 @@ class Archivist:
             raise SkippedError(f"it is {now.state} by now")
         self._keeper.check_free(now.home)
         return now
+
+    @staticmethod
+    def _left(store: Store, name: str) -> str | None:
+        """Delete what is in the store of an archive; its name, if that cannot be done now."""
+        try:
+            for ending in (ARCHIVE, LISTING):
+                store.delete(name + ending)
+        except CubeHubError:  # `recover` does it later
+            return name
+        return None
 
     def _written(self, store: Store, name: str, slot: int, made: Move) -> Packed:
         for ending in (ARCHIVE, LISTING):
@@ -359,29 +381,30 @@ class Archivist:
         CubeHubError
             The store does not do what it should.
         """
-        out = self._out()
+        folder, way = self._keeper.quarantine_folder, _OUT + b"%d" % made.id
         try:
             made = self._still(made, *IN_QUARANTINE, PURGED)
             self._keeper.check_account(made)
-            self._copy_into(out, made, only)
-            name = only.rpartition(b"/")[2]
-            path = b"/".join(part for part in (made.path, only) if part)
-            return self._put(made, out, name, path)
+            with suppress(FileNotFoundError):
+                remove(folder, way)
+            os.mkdir(way, 0o700, dir_fd=folder)
+            out = beneath.open_folder(folder, way)
+            try:
+                with self._journal.beside(made.id):
+                    self._copy_into(out, made, only)
+                # a name may have been given to another account meanwhile
+                self._keeper.check_account(made)
+                name = only.rpartition(b"/")[2]
+                path = b"/".join(part for part in (made.path, only) if part)
+                return self._put(made, out, name, path)
+            finally:
+                os.close(out)
+                with suppress(FileNotFoundError):
+                    remove(folder, way)
         except SkippedError as skipped:
             return Outcome(made.home, made.path, 0, str(skipped), made.id)
         except OSError as error:
             return Outcome(made.home, made.path, 0, str(error.strerror), made.id)
-        finally:
-            os.close(out)
-            with suppress(FileNotFoundError):
-                remove(self._keeper.quarantine_folder, _OUT)
-
-    def _out(self) -> int:
-        folder = self._keeper.quarantine_folder
-        with suppress(FileNotFoundError):
-            remove(folder, _OUT)
-        os.mkdir(_OUT, 0o700, dir_fd=folder)
-        return beneath.open_folder(folder, _OUT)
 
     def _copy_into(self, out: int, made: Move, only: bytes) -> None:
         if made.state not in IN_QUARANTINE:

@@ -37,6 +37,8 @@ _MOST_ROUNDS = 100
 _GONE = 404
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504, 507, 509})
 """Answers after which the same may succeed a little later."""
+_GIVEN_UP = "given up"
+_TIDYING_S = 10.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 15.0
 KEPT_S = 7 * 86400.0
 """For so long after its beginning a cut upload is gone on with; then it is given up, so that nobody pays for ever."""
@@ -70,9 +72,10 @@ class Uploads:
     def __init__(
         self, bucket: str, config: Mapping[str, str], *, patience_s: float = 180, timeout_s: float = 300
     ) -> None:
-        self.bucket, self._config, self._patience_s = bucket, config, patience_s
+        self.bucket, self._config = bucket, config
+        self._patience_s, self._timeout_s = patience_s, timeout_s
         self._root = (config.get("endpoint") or f"https://s3.{config['region']}.amazonaws.com").rstrip("/")
-        self._client = httpx.Client(timeout=httpx.Timeout(timeout_s, connect=10))
+        self._client = httpx.Client()
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -170,7 +173,7 @@ class Uploads:
                 and not (key in keep and at - began < KEPT_S)
             ]
             for key, ident in found:
-                self._ask("DELETE", key, {"uploadId": ident}, "given up")
+                self._ask("DELETE", key, {"uploadId": ident}, _GIVEN_UP)
             done += len(found)
             if not found:
                 break
@@ -181,7 +184,7 @@ class Uploads:
         found = []
         words = {"prefix": prefix, "uploads": ""}
         for _ in range(_MOST_ROUNDS):
-            text = self._ask("GET", "", words, "given up")
+            text = self._ask("GET", "", words, _GIVEN_UP)
             for upload in _UPLOAD.findall(text):
                 # stores do not agree in which order they tell them
                 key, ident = _field(upload, "Key"), _field(upload, "UploadId")
@@ -202,11 +205,16 @@ class Uploads:
         self, method: str, key: str, query: Mapping[str, str], what: str, body: bytes = b""
     ) -> httpx.Response:
         """Ask until there is an answer that lasts, or patience is over."""
-        until, pause = time.monotonic() + self._patience_s, _FIRST_PAUSE_S
+        # whoever tidies up is waited for by others, and it is done again later
+        tidying = what == _GIVEN_UP
+        until = time.monotonic() + min(self._patience_s, _TIDYING_S if tidying else self._patience_s)
+        pause = _FIRST_PAUSE_S
         sha256 = hashlib.sha256(body).hexdigest()
         while True:
             try:
-                answer = self._once(method, key, query, body, sha256)
+                answer = self._once(
+                    method, key, query, body, sha256, _TIDYING_S if tidying else self._timeout_s
+                )
             except httpx.HTTPError as error:
                 slow = isinstance(error, httpx.TimeoutException)
                 why = "no answer in time" if slow else "the connection failed"
@@ -225,7 +233,7 @@ class Uploads:
             pause = min(pause * 2, _LONGEST_PAUSE_S)
 
     def _once(
-        self, method: str, key: str, query: Mapping[str, str], body: bytes, sha256: str
+        self, method: str, key: str, query: Mapping[str, str], body: bytes, sha256: str, timeout_s: float
     ) -> httpx.Response:
         path = urlsplit(self._root).path + f"/{self.bucket}" + (f"/{quote(key)}" if key else "")
         words = "&".join(
@@ -233,7 +241,8 @@ class Uploads:
         )
         url = f"{self._root}/{self.bucket}" + (f"/{quote(key)}" if key else "") + f"?{words}"
         headers = self.headers(method, path, words, time.gmtime(), sha256)
-        return self._client.request(method, url, headers=headers, content=body)
+        timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, 10))
+        return self._client.request(method, url, headers=headers, content=body, timeout=timeout)
 
     def _failed(self, key: str, what: str, why: str) -> StoreError:
         where = f"s3://{self.bucket}/{key}" if key else f"Cut uploads to {self.bucket}"
