@@ -295,7 +295,7 @@ def test_a_large_file_that_is_taken_out_does_not_fill_the_keepers_own_disk(
         used.append(os.stat(more.get("dir") or "/").st_ino)  # noqa: PTH116 - of a descriptor
         return make(**more)
 
-    monkeypatch.setattr("cubehub.storage.archivist.tempfile.TemporaryFile", look)
+    monkeypatch.setattr("cubehub.storage.unarchiving.tempfile.TemporaryFile", look)
     assert place.do(lambda _k, a, j: a.copy_out(place.now(j), b"a.ipynb")).why == ""
     assert used
     assert place.state.stat().st_ino not in used

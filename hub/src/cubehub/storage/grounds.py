@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cubehub.errors import BadInputError, CubeHubError
@@ -218,6 +218,28 @@ class Grounds:
         except FileNotFoundError:
             return False
         return True
+
+    def sweep(self) -> None:
+        """Take away what is empty of earlier moves, but what somebody is about to fill."""
+        claimed = {b"%d" % move for move in self._journal.claimed()}
+        with os.scandir(b"/proc/self/fd/%d" % self._quarantine) as entries:
+            names = [entry.name for entry in entries]
+        for name in names:
+            if name in claimed:
+                continue
+            with suppress(OSError):
+                os.rmdir(name, dir_fd=self._quarantine)
+
+    def in_slot(self, made: int) -> int:
+        """Inode of what is in the slot of a move; 0 if nothing is."""
+        try:
+            slot = self.slot(made)
+        except FileNotFoundError:
+            return 0
+        try:
+            return beneath.look(slot, ITEM).inode if self.is_in(slot) else 0
+        finally:
+            os.close(slot)
 
     @contextmanager
     def made_again(self, home: int, path: bytes) -> Iterator[int]:

@@ -5,11 +5,29 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cubehub.errors import CubeHubError
 from cubehub.storage import inodes
+from cubehub.storage.moves import (
+    ARCHIVED,
+    ARCHIVING,
+    AWAY,
+    EXPIRED,
+    EXPIRING,
+    GONE,
+    IN_QUARANTINE,
+    INTENDED,
+    PURGED,
+    PURGING,
+    QUARANTINED,
+    RETURNED,
+    RETURNING,
+    STATES,
+    UNPACKING,
+    Move,
+)
 from cubehub.storage.turns import Turn
 
 if TYPE_CHECKING:
@@ -17,22 +35,14 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+__all__ = [
+    "ARCHIVED", "ARCHIVING", "AWAY", "EXPIRED", "EXPIRING", "FILE", "GONE", "INTENDED", "IN_QUARANTINE", "PURGED", "PURGING",
+    "QUARANTINED", "RETURNED", "RETURNING", "STATES", "UNPACKING", "VERSION", "Journal", "Move", "opened", "read",
+    "read_place", "read_stuck", "runs",
+]  # fmt: skip
+
 FILE = "journal.sqlite"
 VERSION = 2
-INTENDED, QUARANTINED, ARCHIVING, ARCHIVED = "intended", "quarantined", "archiving", "archived"
-RETURNING, RETURNED, UNPACKING = "returning", "returned", "unpacking"
-PURGING, PURGED, EXPIRING, EXPIRED, GONE = "purging", "purged", "expiring", "expired", "gone"
-STATES = (
-    INTENDED, QUARANTINED, ARCHIVING, ARCHIVED, RETURNING, RETURNED, UNPACKING, PURGING, PURGED, EXPIRING, EXPIRED, GONE,
-)  # fmt: skip
-"""States of a move. Those that end in -ing or say that something is intended are left by recovery.
-
-``archived`` is in quarantine and in an archive that was read back; ``purged`` is in its archive only, or, without one,
-nowhere any more; ``expired`` had an archive.
-"""
-IN_QUARANTINE = (QUARANTINED, ARCHIVED)
-AWAY = (*IN_QUARANTINE, ARCHIVING, PURGED)
-"""States in which something may be brought back; see `Move.restorable`."""
 _TABLES = """
 CREATE TABLE runs (id INTEGER PRIMARY KEY, started REAL NOT NULL, root TEXT NOT NULL, plan TEXT NOT NULL);
 CREATE TABLE moves (id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, home BLOB NOT NULL, path BLOB NOT NULL,
@@ -51,53 +61,6 @@ _FROM_1 = "".join(
     for column in ("archive TEXT", "seal TEXT", "listing TEXT", "archive_bytes INTEGER", "account TEXT")
 )
 _COLUMNS = "id, run, home, path, back, kind, bytes, files, inode, state, at, archive, seal, listing, archive_bytes, account"
-
-
-@dataclass(frozen=True)
-class Move:
-    """A folder that was moved, or is about to be.
-
-    Attributes
-    ----------
-    path : bytes
-        From the home.
-    at : float
-        When it came into its state, seconds since 1970.
-    back : bytes or None
-        Where it is put back to, or was; from the home.
-    inode : int
-        Of what was moved; 0 once it was to be unpacked from its archive.
-    archive : str or None
-        Name of its archive in the store; it is whole only if there is a seal, and without one to be deleted.
-    seal, listing : str or None
-        SHA-256 of the archive and of its manifest, in hexadecimal.
-    archive_bytes : int or None
-        Of the archive with its manifest.
-    account : str or None
-        Directory's id of whom it was taken from; None where that was not noted.
-    """
-
-    id: int
-    run: int
-    home: bytes
-    path: bytes
-    back: bytes | None
-    kind: str
-    bytes: int
-    files: int
-    inode: int
-    state: str
-    at: float
-    archive: str | None = None
-    seal: str | None = None
-    listing: str | None = None
-    archive_bytes: int | None = None
-    account: str | None = None
-
-    @property
-    def restorable(self) -> bool:
-        """Whether it can be brought back."""
-        return self.state in AWAY and (self.state != PURGED or self.seal is not None)
 
 
 def _move(row: tuple[Any, ...]) -> Move:

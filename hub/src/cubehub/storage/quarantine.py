@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -337,7 +337,7 @@ class Keeper(Grounds):
             # the one that was ended did not: else what is written down here could outlive what it is about
             settle(self._root)
         for made in under_way:
-            there = self._in_slot(made.id)
+            there = self.in_slot(made.id)
             if there and made.state == INTENDED and there != made.inode:
                 # exchanged just when the keeper was ended, or left by a record that was lost: nobody's to bring back
                 why = f"what is in quarantine as {made.id} is another one than was meant: look at it"
@@ -364,34 +364,12 @@ class Keeper(Grounds):
         for made in self._journal.moves(PURGING):
             self.purge(made)
         for made in self._journal.moves(*IN_QUARANTINE):
-            if not self._in_slot(made.id):
+            if not self.in_slot(made.id):
                 # by other hands than the keeper's: nothing is there to be put back, unless an archive is
                 self._journal.set(made.id, PURGED if made.seal else GONE, self._now())
                 told.append(Outcome(made.home, made.path, 0, "it is not in quarantine any more", made.id))
-        self._sweep()
+        self.sweep()
         return told
-
-    def _sweep(self) -> None:
-        """Take away what is empty of earlier moves, but what somebody is about to fill."""
-        claimed = {b"%d" % move for move in self._journal.claimed()}
-        with os.scandir(b"/proc/self/fd/%d" % self._quarantine) as entries:
-            names = [entry.name for entry in entries]
-        for name in names:
-            if name in claimed:
-                continue
-            with suppress(OSError):
-                os.rmdir(name, dir_fd=self._quarantine)
-
-    def _in_slot(self, made: int) -> int:
-        """Inode of what is in the slot of a move; 0 if nothing is."""
-        try:
-            slot = self.slot(made)
-        except FileNotFoundError:
-            return 0
-        try:
-            return beneath.look(slot, ITEM).inode if self.is_in(slot) else 0
-        finally:
-            os.close(slot)
 
 
 def _why(error: OSError) -> str:
