@@ -52,6 +52,7 @@ class Loop:
 
     def __init__(self, root: Path, s3: S3) -> None:
         self.homes, self.state, self.s3 = root / "homes", root / "state", s3
+        self.patience_s = 1.0
         self.file = self.homes / "ana" / "work" / "big.nc"
         self.file.parent.mkdir(parents=True)
         self.content = os.urandom(12 << 20)
@@ -61,7 +62,9 @@ class Loop:
         assert self.do(lambda k, _a, j: k.quarantine(j.begin_run("", "", 0), entry)).why == ""
 
     def do(self, act: Any) -> Any:
-        store = BucketStore(f"s3://{BUCKET}/kept", self.s3.environment, part_bytes=5 << 20, patience_s=1.0)
+        store = BucketStore(
+            f"s3://{BUCKET}/kept", self.s3.environment, part_bytes=5 << 20, patience_s=self.patience_s
+        )
         try:
             with journal.opened(self.state) as made:
                 keeper = Keeper(self.homes, made, lambda *_: "")
@@ -126,8 +129,10 @@ def cut(tmp_path: Path, running: S3) -> Loop:
     running.empty()
     loop = Loop(tmp_path, running)
     running.wire.trouble = FAULTS["connections cut"]
+    loop.patience_s = 0.2
     with pytest.raises(CubeHubError, match="connection failed"):
         loop.each("archive")
+    loop.patience_s = 10.0
     running.wire.trouble = lambda _method, _path: None
     assert (loop.state_now(), running.keys(), running.uploads()) == (QUARANTINED, set(), loop.archives())
     running.wire.seen.clear()

@@ -49,7 +49,7 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_keepers_at_once_killed_again_and_again(tmp_path: Path) -> None:
     command = [sys.executable, str(Path(__file__).with_name("kills.py")), "two-keepers", str(tmp_path)]
-    kills = max(20, KILLS // 8)
+    kills = max(16, KILLS // 10)
     done = subprocess.run([*command, str(kills), str(SEED)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads(done.stdout)

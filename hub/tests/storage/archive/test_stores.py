@@ -349,7 +349,7 @@ def cut_off(s3: S3, part: int) -> None:
     """Break an upload for good at a part."""
     s3.wire.trouble = lambda method, path: 500 if method == "PUT" and f"partNumber={part}" in path else None
     with pytest.raises(StoreError, match="cannot be uploaded"):
-        begin(bucket(s3, patience_s=1), LARGE)
+        begin(bucket(s3, patience_s=0.3), LARGE)
     s3.wire.trouble = lambda _method, _path: None
     assert (s3.keys(), s3.uploads()) == (set(), {"kept/1"})
     s3.wire.seen.clear()

@@ -31,7 +31,8 @@ class Stored:
 class Store(Protocol):
     """A place for archives. Every call raises `StoreError` where the place does not do what it should.
 
-    Names are letters, digits, ``.``, ``_``, ``=`` and ``-``. One keeper at a time writes to a store.
+    Names are letters, digits, ``.``, ``_``, ``=`` and ``-``. Several may write to a store, each under names of its own; it is
+    swept while nobody does.
     """
 
     def put(self, name: str, *, expected: int = 0, resume: bool = False) -> AbstractContextManager[Sink]:
