@@ -12,9 +12,10 @@ import pytest
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import inside, journal
 from cubehub.storage.archive import ChangedError, StoreError, opened
-from cubehub.storage.archivist import ARCHIVE, LISTING, Archivist
+from cubehub.storage.archivist import Archivist
 from cubehub.storage.grounds import FOLDER
 from cubehub.storage.journal import ARCHIVED, EXPIRED, PURGED, QUARANTINED, RETURNED
+from cubehub.storage.places import ARCHIVE, LISTING
 from cubehub.storage.planning import Entry
 from cubehub.storage.quotas.attributes import project_of, set_all
 from cubehub_tests.archived import Place, content, killed_at, nothing
@@ -115,9 +116,9 @@ class Failing:
             raise StoreError("The place for archives is away.", "Look at it.")
 
     @contextmanager
-    def put(self, name: str, *, expected: int = 0) -> Iterator[Any]:
+    def put(self, name: str, **more: Any) -> Iterator[Any]:
         self._count()
-        with self._store.put(name, expected=expected) as sink:
+        with self._store.put(name, **more) as sink:
             yield sink
             self._count()
 
@@ -136,9 +137,9 @@ class Failing:
         found: int | None = self._store.bytes_of(name)
         return found
 
-    def sweep(self) -> int:
+    def sweep(self, keep: Any = ()) -> int:
         self._count()
-        return int(self._store.sweep())
+        return int(self._store.sweep(keep))
 
     def delete(self, name: str) -> None:
         self._count()
@@ -314,7 +315,7 @@ def test_a_large_file_that_is_taken_out_does_not_fill_the_keepers_own_disk(
         used.append(os.stat(more.get("dir") or "/").st_ino)  # noqa: PTH116 - of a descriptor
         return make(**more)
 
-    monkeypatch.setattr("cubehub.storage.archivist.tempfile.TemporaryFile", look)
+    monkeypatch.setattr("cubehub.storage.unarchiving.tempfile.TemporaryFile", look)
     assert place.do(lambda _k, a, j: a.copy_out(place.now(j), b"a.ipynb")).why == ""
     assert used
     assert place.state.stat().st_ino not in used

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from cubehub.cli import load_commands
 from cubehub.local.data_folder import DataFolder
-from cubehub.storage import clock, journal, rounds
+from cubehub.storage import clock, journal, rounds, turns
 from cubehub.storage.notices import record
 from cubehub.storage.planning import COLUMNS
 from cubehub.storage.results import FILE
@@ -87,7 +87,17 @@ def test_a_damaged_file_of_the_keeper_is_named(data: DataFolder, file: str, rubb
 
 @pytest.mark.parametrize(
     "file",
-    [FILE, journal.FILE, record.FILE, rounds.FILE, rounds.LOCK, rounds.PROGRESS, rounds.PAUSED, journal.LOCK],
+    [
+        FILE,
+        journal.FILE,
+        record.FILE,
+        rounds.FILE,
+        rounds.LOCK,
+        rounds.PROGRESS,
+        rounds.PAUSED,
+        turns.LOCK,
+        turns.CLAIMS,
+    ],
 )
 def test_a_folder_where_a_file_of_the_keeper_should_be(data: DataFolder, file: str) -> None:
     (data.storage / file).unlink(missing_ok=True)

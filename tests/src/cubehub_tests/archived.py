@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from cubehub.storage import journal
 from cubehub.storage.archive import opened
-from cubehub.storage.archivist import ARCHIVE, LISTING, Archivist
+from cubehub.storage.archivist import Archivist
 from cubehub.storage.grounds import FOLDER
+from cubehub.storage.places import ARCHIVE, LISTING
 from cubehub.storage.planning import Entry
 from cubehub.storage.quarantine import Keeper
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from cubehub_spawner.entitlement import format_bytes
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from cubehub.cli.common import data_option, json_option, many
 from cubehub.cli.storage_settings import homes_option, settings_for
-from cubehub.cli.telling import day, minute, zone
+from cubehub.cli.telling import Amount, day, minute, zone
 from cubehub.errors import BadInputError
 from cubehub.local.data_folder import typed
 from cubehub.storage import beneath, journal, rounds
@@ -55,7 +56,7 @@ def run(data: Path, homes: Path | None, by: str, iops: float | None, *, as_json:
     settings = settings_for(data, homes)
     out = Console(stderr=True)
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("{task.description}"), BarColumn(), Amount(), TimeElapsedColumn(),
         console=out, disable=as_json or not out.is_terminal, transient=True,
     )  # fmt: skip
     with bar:
@@ -63,7 +64,9 @@ def run(data: Path, homes: Path | None, by: str, iops: float | None, *, as_json:
         made = rounds.make_round(
             Keeping(settings, who=by or None),
             by or f"uid {os.getuid()}",
-            lambda step, done, of: bar.update(task, description=step, completed=done, total=of or None),
+            lambda step, done, of, unit: bar.update(
+                task, description=escape(step), completed=done, total=of or None, unit=unit
+            ),
             iops=iops or 0,
             processes=min(8, len(os.sched_getaffinity(0))),
         )
@@ -140,7 +143,11 @@ def history(data: Path, *, as_json: bool) -> None:
     if stop:
         click.echo(f"Paused by {stop['by']}{': ' + stop['why'] if stop['why'] else ''}.")
     if now:
-        click.echo(f"Running: {now['step']}, {now['done']} of {now['of'] or '?'}")
+        done, of = (
+            format_bytes(now[key]) if now.get("unit") == "bytes" else f"{now[key]:,}"
+            for key in ("done", "of")
+        )
+        click.echo(f"Running: {now['step']}, {done} of {of if now['of'] else '?'}")
     if not made:
         click.echo(f"No round was made yet: {typed('storage run', settings.data)}")
         return

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from cubehub.cli.common import data_option, json_option, span
 from cubehub.cli.storage_settings import homes_option, settings_for
-from cubehub.cli.telling import day, each, entries_text, moment, tell, tell_earlier, zone
+from cubehub.cli.telling import Bars, day, each, entries_text, moment, tell, tell_earlier, zone
 from cubehub.errors import BadInputError
 from cubehub.local.data_folder import typed
-from cubehub.storage import clock, erasing, journal
+from cubehub.storage import clock, erasing, journal, places
 from cubehub.storage.journal import PURGED
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.names import original, readable
@@ -33,13 +33,20 @@ if TYPE_CHECKING:
 @click.option("--home", help="Of this home only.")
 @json_option
 def list_(data: Path, home: str | None, *, as_json: bool) -> None:
-    """List what is in quarantine or in an archive and can be brought back, the oldest first."""
+    """List what is in quarantine or in an archive and can be brought back, the oldest first; and what cannot be removed."""
     keeping = Keeping(settings_for(data))
-    there = journal.read(keeping.settings.state, *journal.IN_QUARANTINE, PURGED)
+    there = journal.read(keeping.settings.state, *journal.AWAY)
     moves = [m for m in there if m.restorable and home in {None, readable(m.home)}]
+    stuck = [
+        (m, why) for m, why in journal.read_stuck(keeping.settings.state) if home in {None, readable(m.home)}
+    ]
     if as_json:
-        click.echo(json.dumps([_move_json(m, keeping) for m in moves]))
+        told = [_move_json(m, keeping) for m in moves]
+        told += [_move_json(m, keeping) | {"kept_until": None, "why": why} for m, why in stuck]
+        click.echo(json.dumps(told))
         return
+    for line in _stuck(stuck):
+        click.echo(line)
     if not moves:
         click.echo("Nothing is in quarantine or in an archive.")
         return
@@ -80,7 +87,7 @@ def inside(number: int, data: Path, homes: Path | None, most: int, *, as_json: b
     Each line is a path for `restore NUMBER --only PATH`.
     """
     keeping = Keeping(settings_for(data, homes))
-    there = journal.read(keeping.settings.state, *journal.IN_QUARANTINE, PURGED)
+    there = journal.read(keeping.settings.state, *journal.AWAY)
     one = next((m for m in there if m.id == number and m.restorable), None)
     if one is None:
         raise BadInputError(f"Nothing with the number {number} is away.", "See `cubehub storage list`.")
@@ -103,9 +110,22 @@ def inside(number: int, data: Path, homes: Path | None, most: int, *, as_json: b
         )
 
 
+def _stuck(found: list[tuple[Move, str]]) -> list[str]:
+    """What is to be removed and could not be, a line each."""
+    lines = ["To be removed, and still there; each command tries again:"] if found else []
+    for one, why in found:
+        where = f"{readable(one.home)}/{readable(one.path)}".removesuffix("/")
+        lines.append(
+            f"  {one.id}  {where}, {format_bytes(one.bytes)}: {why or 'it is being removed just now'}"
+        )
+    return lines
+
+
 def _where(one: Move) -> str:
     if one.state == PURGED:
         return "archive"
+    if one.state == journal.ARCHIVING:
+        return "quarantine, being archived"
     return "quarantine, archive" if one.seal else "quarantine"
 
 
@@ -142,14 +162,15 @@ def restore(
         raise BadInputError(f"--only {only!r} is no path.", "Give it from what was moved, such as a/b.ipynb.")
     keeping = Keeping(settings_for(data, homes))
     with keeping.keeper(tell_earlier(as_json=as_json)) as (keeper, made):
-        there = [m for m in made.moves(*journal.IN_QUARANTINE, PURGED) if m.restorable]
+        there = [m for m in made.moves(*journal.AWAY) if m.restorable]
         wanted = [m for m in there if m.id in numbers or (home is not None and readable(m.home) == home)]
         missing = sorted(set(numbers) - {m.id for m in wanted})
         if missing or not wanted:
             what = f"number {missing[0]}" if missing else f"of the home {home!r}"
             raise BadInputError(f"There is nothing {what} to bring back.", "See `cubehub storage list`.")
-        done = each(
-            wanted, lambda m: keeping.bring_back(keeper, made, m, part), "putting back", as_json=as_json
+        bars = Bars(as_json=as_json)
+        done = bars.each(
+            wanted, lambda m: keeping.bring_back(keeper, made, m, part, bars.bytes_of), "putting back"
         )
     keeping.note("restore", done)
     tell(done, "put back", as_json=as_json)
@@ -158,23 +179,44 @@ def restore(
 @click.command()
 @data_option
 @homes_option
+@click.option(
+    "--new-folder",
+    is_flag=True,
+    help="Take the folder that archive.to names for the right one from now on, though it is not the one of before.",
+)
 @json_option
-def archive(data: Path, homes: Path | None, *, as_json: bool) -> None:
-    """Write what people made and that is in quarantine into the archive (archive.to in storage.yaml), and read it back."""
+def archive(data: Path, homes: Path | None, *, new_folder: bool, as_json: bool) -> None:
+    """Write what people made and that is in quarantine into the archive (archive.to in storage.yaml), and read it back.
+
+    A folder for archives is known by a number in it. Where it has another or none, such as on a disk that is not mounted,
+    nothing is written, looked for or removed, until --new-folder says that this is meant.
+    """
     keeping = Keeping(settings_for(data, homes))
     if not keeping.policy.archive.to:
         raise BadInputError("No place for archives is set.", "Name one in storage.yaml: archive.to.")
+    if new_folder:
+        _accept(keeping, as_json=as_json)
+    bars = Bars(as_json=as_json)
     with (
         keeping.keeper(tell_earlier(as_json=as_json)) as (keeper, made),
-        keeping.archivist(keeper, made) as archivist,
+        keeping.archivist(keeper, made, bars.bytes_of) as archivist,
     ):
         wanted = keeping.to_archive(made)
         if not wanted:
             click.echo("[]" if as_json else "Nothing waits for the archive.")
             return
-        done = each(wanted, archivist.archive, "archiving", as_json=as_json)
+        done = bars.each(wanted, archivist.archive, "archiving")
     keeping.note("archive", done)
     tell(done, "archived and read back", as_json=as_json)
+
+
+def _accept(keeping: Keeping, *, as_json: bool) -> None:
+    with keeping.keeper(tell_earlier(as_json=as_json)) as (_, made):
+        elsewhere = places.accept(keeping.policy.archive.to, made)
+    click.echo(f"Archives are put into {keeping.policy.archive.to} from now on.", err=True)
+    if elsewhere:
+        what = "1 earlier archive is" if elsewhere == 1 else f"{elsewhere:,} earlier archives are"
+        click.echo(f"{what} not in it. What is in them comes back once they are copied into it.", err=True)
 
 
 @click.command()
@@ -192,8 +234,11 @@ def undo(data: Path, homes: Path | None, *, as_json: bool) -> None:
                 "The last run has nothing that can be put back.",
                 "See `cubehub storage list` for what earlier ones have.",
             )
-        done = each(
-            wanted[::-1], lambda m: keeping.bring_back(keeper, made, m), "putting back", as_json=as_json
+        bars = Bars(as_json=as_json)
+        done = bars.each(
+            wanted[::-1],
+            lambda m: keeping.bring_back(keeper, made, m, progress=bars.bytes_of),
+            "putting back",
         )
     keeping.note("restore", done)
     tell(done, "put back", as_json=as_json)
@@ -257,7 +302,7 @@ def _move_json(move: Move, keeping: Keeping) -> dict[str, Any]:
     return {
         "number": move.id, "run": move.run, "home": readable(move.home), "path": readable(move.path), "kind": move.kind, "bytes": move.bytes,
         "files": move.files, "state": move.state, "archived": move.seal is not None, "since": moment(move.at),
-        "kept_until": None if until is None else moment(until),
+        "kept_until": None if until is None else moment(until), "why": "",
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from cubehub.findings import Finding
 from cubehub.mail.outbox import REFUSED, WAITING
 from cubehub.mail.sending import read_password
 from cubehub.mail.settings import PAGE
-from cubehub.storage import rounds
+from cubehub.storage import places, rounds
 from cubehub.storage.notices import record
 from cubehub.storage.settings import settings_of
 
@@ -43,6 +43,8 @@ def findings(data: DataFolder) -> list[Finding]:
     if policy.needs_people() and not policy.archive.to:
         message = "What people made stays in quarantine, since no archive is set."
         found.append(Finding("note", "no_archive", message, "Set archive.to in storage.yaml."))
+    if (away := places.trouble(policy.archive.to, settings.state)) is not None:
+        found.append(Finding("problem", "archives_away", away.message, away.hint))
     if stop is not None:
         why = f": {stop['why']}" if stop["why"] else ""
         message = f"Rounds of the storage keeper are paused by {stop['by']}{why}."

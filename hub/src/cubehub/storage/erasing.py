@@ -12,7 +12,7 @@ from cubehub.errors import BadInputError, CubeHubError
 from cubehub.local.data_folder import write_json
 from cubehub.storage import beneath, journal
 from cubehub.storage.archive import pack
-from cubehub.storage.journal import PURGED, PURGING
+from cubehub.storage.journal import PURGING
 from cubehub.storage.names import readable
 from cubehub.storage.notices import record
 from cubehub.storage.planning import Entry
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ERASURE = "erasure"
 RECEIPTS = "receipts"
+_PATIENCE_S = 30.0
 _EVER = 2**40
 """Later than anything that a file's time says: an erasure does not ask when something was last used."""
 ELSEWHERE = (
@@ -87,6 +88,7 @@ def begin(keeping: Keeping, keeper: Keeper, made: journal.Journal, home: bytes) 
         ) from error
     finally:
         os.close(root)
+    made.free(home, _PATIENCE_S)
     entry = Entry(home, b"", ERASURE, found.bytes, found.files, found.newest, _EVER, facts.inode)
     run = made.begin_run(str(keeping.settings.homes), f"erasure of {readable(home)}", keeping.now())
     return keeper.quarantine(run, entry)
@@ -96,7 +98,7 @@ def away(keeping: Keeping, home: bytes, account: str | None) -> list[journal.Mov
     """What was moved out of a home of an account earlier, and can still be had."""
     return [
         one
-        for one in journal.read(keeping.settings.state, *journal.IN_QUARANTINE, PURGED)
+        for one in journal.read(keeping.settings.state, *journal.AWAY)
         if one.restorable and one.home == home and (account is None or one.account in {None, account})
     ]
 
@@ -119,8 +121,15 @@ def finish(
 
     Notes
     -----
-    What fails is named in the receipt, and the next try goes on from there.
+    What fails is named in the receipt, and the next try goes on from there. An archive that is being written of something
+    of this home gives way first.
+
+    Raises
+    ------
+    CubeHubError
+        Something of the home is being brought back just now, which takes long. Nothing is removed then.
     """
+    made.free(home, _PATIENCE_S)
     receipt = Receipt(readable(home), account, keeping.who, _now(keeping))
     with record.opened(keeping.settings.state) as told_of:
         receipt.mails = told_of.forget(home)
@@ -149,6 +158,7 @@ def finish(
             receipt.removed.append(
                 {"path": path, "bytes": one.bytes, "files": one.files, "from": removed_from}
             )
+    archivist.tidy()
     receipt.ended = _now(keeping)
     _keep(keeping.settings.state, receipt)
     return receipt
@@ -158,6 +168,10 @@ def finished(
     keeping: Keeping, keeper: Keeper, archivist: Archivist, made: journal.Journal, waiting: journal.Move
 ) -> list[Outcome]:
     """Finish an erasure whose hold is over, and write it into the audit log."""
+    try:
+        made.free(waiting.home, _PATIENCE_S)
+    except CubeHubError as error:
+        return [Outcome(waiting.home, waiting.path, 0, error.message.rstrip("."), waiting.id)]
     done = [Outcome(waiting.home, waiting.path, waiting.bytes, move=waiting.id)]
     keeping.note("erased", done)
     receipt = finish(keeping, keeper, archivist, made, waiting.home, waiting.account)

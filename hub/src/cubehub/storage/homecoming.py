@@ -107,6 +107,8 @@ def bring_home(settings: StorageSettings, home: Path) -> bool:
         keeping = Keeping(settings, who="a start of their server")
         try:
             with keeping.keeper() as (keeper, made):
+                # of other homes archives may be written meanwhile; one of this home gives way
+                made.free(name, max(0.0, until - time.monotonic()))
                 wanted = [move for move in made.moves(*journal.IN_QUARANTINE) if is_it(move)]
                 # of several, the last: it has what came after the others
                 done = [keeper.put_back(move) for move in wanted[-1:]]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from cubehub.errors import CubeHubError
 from cubehub.storage import beneath
 from cubehub.storage.archive import Seal, contents, manifest
-from cubehub.storage.archivist import LISTING
 from cubehub.storage.grounds import FOLDER, ITEM
-from cubehub.storage.journal import IN_QUARANTINE
+from cubehub.storage.journal import PURGED
+from cubehub.storage.places import LISTING
 from cubehub.storage.trees import folder_in
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def look(homes: Path, made: Move, store: Store | None, most: int) -> list[Line]:
         It cannot be looked into.
     """
     try:
-        if made.state in IN_QUARANTINE:
+        if made.state != PURGED:
             return _in_quarantine(homes, made, most)
         return _in_archive(made, store, most)
     except OSError as error:

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -94,6 +94,7 @@ class Keeper(Grounds):
     def quarantine(self, run: int, entry: Entry) -> Outcome:
         """Move one entry of a plan, if all that it says still holds."""
         try:
+            self.check_free(entry.home)
             return self._move_away(run, entry)
         except SkippedError as skipped:
             return Outcome(entry.home, entry.path, 0, str(skipped))
@@ -232,6 +233,7 @@ class Keeper(Grounds):
         A home as a whole comes back as it was; where its owner has another one by now, as a folder in that.
         """
         try:
+            self.check_free(made.home)
             self.check_account(made)
             if not made.path and not has(self._root, made.home):
                 return self._with_slot(made, self._root, b"", made.home)
@@ -304,6 +306,7 @@ class Keeper(Grounds):
         if made.kind in MADE and made.seal is None and not erased:
             return Outcome(made.home, made.path, 0, "it is in no archive", made.id)
         try:
+            self.check_free(made.home)
             self._journal.set(made.id, PURGING, self._now())
             self._step("purging")
             if has(self._quarantine, b"%d" % made.id):  # else all but the word was done
@@ -311,7 +314,11 @@ class Keeper(Grounds):
             os.fsync(self._quarantine)
             self._journal.set(made.id, PURGED, self._now())
             self._step("purged")
+        except SkippedError as skipped:
+            return Outcome(made.home, made.path, 0, str(skipped), made.id)
         except OSError as error:
+            # each keeper tries again, and tells nobody: so it is listed
+            self._journal.trouble(made.id, _why(error))
             return Outcome(made.home, made.path, 0, _why(error), made.id)
         return Outcome(made.home, made.path, made.bytes, move=made.id)
 
@@ -339,7 +346,7 @@ class Keeper(Grounds):
             # the one that was ended did not: else what is written down here could outlive what it is about
             settle(self._root)
         for made in under_way:
-            there = self._in_slot(made.id)
+            there = self.in_slot(made.id)
             if there and made.state == INTENDED and there != made.inode:
                 # exchanged just when the keeper was ended, or left by a record that was lost: nobody's to bring back
                 why = f"what is in quarantine as {made.id} is another one than was meant: look at it"
@@ -367,31 +374,12 @@ class Keeper(Grounds):
             # that it may be removed was looked at before this was written down; some of it has gone by now
             self.purge(made, erased=True)
         for made in self._journal.moves(*IN_QUARANTINE):
-            if not self._in_slot(made.id):
+            if not self.in_slot(made.id):
                 # by other hands than the keeper's: nothing is there to be put back, unless an archive is
                 self._journal.set(made.id, PURGED if made.seal else GONE, self._now())
                 told.append(Outcome(made.home, made.path, 0, "it is not in quarantine any more", made.id))
-        self._sweep()
+        self.sweep()
         return told
-
-    def _sweep(self) -> None:
-        """Take away what is empty of earlier moves."""
-        with os.scandir(b"/proc/self/fd/%d" % self._quarantine) as entries:
-            names = [entry.name for entry in entries]
-        for name in names:
-            with suppress(OSError):
-                os.rmdir(name, dir_fd=self._quarantine)
-
-    def _in_slot(self, made: int) -> int:
-        """Inode of what is in the slot of a move; 0 if nothing is."""
-        try:
-            slot = self.slot(made)
-        except FileNotFoundError:
-            return 0
-        try:
-            return beneath.look(slot, ITEM).inode if self.is_in(slot) else 0
-        finally:
-            os.close(slot)
 
 
 def _why(error: OSError) -> str:

@@ -187,7 +187,12 @@ class PausedError(CubeHubError):
 
 
 def make_round(
-    keeping: Keeping, by: str, report: Callable[[str, int, int], None], *, iops: float = 0, processes: int = 2
+    keeping: Keeping,
+    by: str,
+    report: Callable[[str, int, int, str], None],
+    *,
+    iops: float = 0,
+    processes: int = 2,
 ) -> Round:
     """Make one round.
 
@@ -196,7 +201,7 @@ def make_round(
     by : str
         Who began it.
     report : callable
-        Told the step, how much of it is done, and of how much (0: not known).
+        Told the step, how much of it is done, of how much (0: not known), and in what: ``bytes``, or nothing for a count.
     iops : float
         Names that the scan looks at in a second; 0 for no bound.
 
@@ -233,28 +238,32 @@ def make_round(
 
 
 def _reporter(
-    state: Path, began: float, report: Callable[[str, int, int], None]
-) -> Callable[[str, int, int], None]:
+    state: Path, began: float, report: Callable[[str, int, int, str], None]
+) -> Callable[[str, int, int, str], None]:
     """Tells whoever began the round, and, once in a second, the file that pages look at."""
     when, what = float("-inf"), ""
 
-    def tell(step: str, done: int, of: int) -> None:
+    def tell(step: str, done: int, of: int, unit: str) -> None:
         nonlocal when, what
-        report(step, done, of)
+        report(step, done, of, unit)
         if step != what or time.monotonic() - when > 1:
             when, what = time.monotonic(), step
             with suppress(OSError):  # a full disk keeps pages from telling how far it is, and ends no round
-                write_json(state / PROGRESS, {"step": step, "done": done, "of": of, "started": began})
+                found = {"step": step, "done": done, "of": of, "unit": unit, "started": began}
+                write_json(state / PROGRESS, found)
 
     return tell
 
 
 class _Steps:
     def __init__(
-        self, keeping: Keeping, told: dict[str, Any], report: Callable[[str, int, int], None]
+        self, keeping: Keeping, told: dict[str, Any], report: Callable[[str, int, int, str], None]
     ) -> None:
-        self._keeping, self._told, self._report = keeping, told, report
+        self._keeping, self._told, self._tell = keeping, told, report
         self._item: Move | None = None
+
+    def _report(self, step: str, done: int, of: int, unit: str = "") -> None:
+        self._tell(step, done, of, unit)
 
     def make(self, iops: float, processes: int) -> None:
         doubt = clock.doubt(self._keeping.settings.state)
@@ -373,8 +382,8 @@ class _Steps:
                     done.append(act(one))
                 self._count(key, done)
             for one in erasing.due(keeping, made):
-                erasing.finished(keeping, keeper, archivist, made, one)
-                self._told["erased"] = self._told.get("erased", 0) + 1
+                ended = erasing.finished(keeping, keeper, archivist, made, one)
+                self._told["erased"] = self._told.get("erased", 0) + (not any(o.why for o in ended))
 
     def _archive_some(self, done: list[Outcome]) -> bool:
         """Archive for a while; whether there is more."""
@@ -391,9 +400,9 @@ class _Steps:
                 done.append(archivist.archive(self._item))
         return False
 
-    def _reading(self, _files: int, size: int) -> None:
+    def _reading(self, what: str, done: int, of: int) -> None:
         assert self._item is not None  # noqa: S101 - nothing is read before there is one
-        self._report(f"archiving {readable(self._item.home)}", size, self._item.bytes)
+        self._report(f"{what} {readable(self._item.home)}", done, of, "bytes")
 
 
 def as_json(one: Round) -> dict[str, Any]:

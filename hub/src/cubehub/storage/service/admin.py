@@ -71,7 +71,7 @@ def summary(keeping: Keeping) -> dict[str, Any]:
     results = Results(state)
     scans = results.scans()
     homes = results.homes(scans[0].id) if scans else []
-    away = [m for m in journal.read(state, *journal.IN_QUARANTINE, PURGED) if m.restorable]
+    away = [m for m in journal.read(state, *journal.AWAY) if m.restorable]
     gone = journal.read(state, PURGED, journal.EXPIRED)
     with record.opened(state) as told:
         mails = told.outbox.newest(50)
@@ -95,9 +95,16 @@ def summary(keeping: Keeping) -> dict[str, Any]:
             }
             for m in away[-MOST_ROWS:][::-1]
         ],
+        "stuck": [
+            {
+                "number": m.id, "home": readable(m.home), "path": readable(m.path), "bytes": m.bytes,
+                "since": moment(m.at), "why": why,
+            }
+            for m, why in journal.read_stuck(state)[:MOST_ROWS]
+        ],
         "sums": {
             "noticed": sum(n.bytes for n in noticed),
-            "quarantined": sum(m.bytes for m in away if m.state in journal.IN_QUARANTINE),
+            "quarantined": sum(m.bytes for m in away if m.state != PURGED),
             "archived": sum(m.bytes for m in away if m.seal is not None),
             "freed": sum(m.bytes for m in gone),
         },
@@ -274,7 +281,7 @@ class BackHandler(_Admin):
 
         def act(keeping: Keeping) -> list[Outcome]:
             with keeping.keeper() as (keeper, made):
-                there = made.moves(*journal.IN_QUARANTINE, PURGED)
+                there = made.moves(*journal.AWAY)
                 wanted = [m for m in there if m.id == number and m.restorable]
                 if not wanted:
                     raise BadInputError(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import journal
 from cubehub.storage.deciding import Kept
-from cubehub.storage.journal import PURGED
 from cubehub.storage.kinds import KINDS
 from cubehub.storage.names import original, readable
 from cubehub.storage.notices import record
@@ -158,7 +157,7 @@ class Mine:
         }
 
     def _moves(self) -> list[journal.Move]:
-        found = journal.read(self._keeping.settings.state, *journal.IN_QUARANTINE, PURGED)
+        found = journal.read(self._keeping.settings.state, *journal.AWAY)
         account = account_of(self._keeping.settings.homes, self._home)
         return [
             one
@@ -237,7 +236,7 @@ class Mine:
             It cannot be brought back now, and why.
         """
         with self._alone() as (keeper, made):
-            there = made.moves(*journal.IN_QUARANTINE, PURGED)
+            there = made.moves(*journal.AWAY)
             wanted = {m.id for m in self._moves()}
             one = next((m for m in there if m.id == number and m.id in wanted), None)
             if one is None:

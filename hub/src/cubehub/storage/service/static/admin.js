@@ -70,12 +70,19 @@ function showHomes({ homes, kept, fill: looks }) {
     : soft(looks.length ? 'There are no homes yet.' : 'Nobody has looked at the homes yet: begin a round.'));
 }
 
-function showAway({ away, undo }) {
-  const where = one => (one.state === 'purged' ? 'archive' : one.archived ? 'quarantine, archive' : 'quarantine');
+function showAway({ away, undo, stuck }) {
+  const places = { purged: 'archive', archiving: 'quarantine, being archived' };
+  const where = one => places[one.state] ?? (one.archived ? 'quarantine, archive' : 'quarantine');
   fill('away',
     undo ? el('div', { class: 'actions' },
       button('Undo the last run', 'Undo the last run: put back all that it moved', self => act(self, 'Putting it back …', '/api/admin/undo', { run: undo.run }, answer => told(answer, 'put back'))),
       el('span', {}, `${minute(undo.at)}: ${count(undo.entries, 'entry', 'entries')}, ${size(undo.bytes)}`)) : null,
+    stuck.length ? el('h3', {}, 'To be removed, and still there') : null,
+    stuck.length
+      ? table([['Number', true], ['Place'], ['Size', true], ['Tried'], ['Why']], stuck.map(one => [
+        String(one.number), code(of(one.home, one.path)), size(one.bytes), minute(one.since), one.why || 'being removed just now'
+      ]))
+      : null,
     away.length
       ? table([['Number', true], ['Place'], ['Kind'], ['Size', true], ['Since'], ['Where'], ['Do']], away.map(one => [
         String(one.number), code(of(one.home, one.path)), one.kind, size(one.bytes), day(one.since), where(one),
@@ -85,8 +92,9 @@ function showAway({ away, undo }) {
 }
 
 function showRounds({ rounds, running, paused, policy }) {
+  const amount = much => (running.unit === 'bytes' ? size(much) : much.toLocaleString('en'));
   const state = running
-    ? `Running: ${running.step}${running.of ? `, ${running.done.toLocaleString('en')} of ${running.of.toLocaleString('en')}` : ''}`
+    ? `Running: ${running.step}${running.of ? `, ${amount(running.done)} of ${amount(running.of)}` : ''}`
     : paused ? `Paused by ${paused.by}${paused.why ? `: ${paused.why}` : ''}.`
       : `Each round ${policy.automatic ? 'applies its plan by itself' : 'scans, plans and tells people; nothing is moved by itself'}. Policy: ${policy.preset}${policy.archive ? '' : '; no archive is set'}.`;
   fill('rounds',
