@@ -13,7 +13,7 @@ from cubehub.storage.notices.texts import Item
 from cubehub.storage.planning import COLUMNS, OF_HOMES, Entry, excess, read, write
 from cubehub.storage.policies import FILE, Policy, read_policy
 from cubehub.storage.tally import HomeTally
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ ENTRIES = st.lists(
 
 
 @given(ENTRIES)
+@example([Entry(b",=", b".cache/pip/a", "pip", 0, 0, 0, 0, 1)])
 def test_a_plan_is_read_as_it_was_written(entries: list[Entry]) -> None:
     text = write(entries, ["one", "two"])
     assert read(text, "plan.csv") == entries
