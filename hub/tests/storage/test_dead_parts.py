@@ -63,7 +63,7 @@ def test_what_is_only_in_an_archive_needs_its_place(place: Place) -> None:
     place.archive()
     place.purge()
     mine = Mine(keeping(place, str(place.homes / "not" / "mounted")), b"ana", "ana")
-    with pytest.raises(CubeHubError, match="Archives cannot be kept"):
+    with pytest.raises(CubeHubError, match="is not the folder that archives were put into"):
         mine.restore(place.move().id, None)
     assert journal.read(place.state, journal.PURGED)[0].restorable
 
