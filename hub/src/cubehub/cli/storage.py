@@ -17,7 +17,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from cubehub.cli import cleaning, keeping_rounds, moved
-from cubehub.cli.common import data_option, json_option
+from cubehub.cli.common import data_option, json_option, many
 from cubehub.cli.quotas import quotas
 from cubehub.cli.storage_settings import homes_option, settings_for
 from cubehub.cli.telling import minute
@@ -27,6 +27,7 @@ from cubehub.storage.kinds import KINDS
 from cubehub.storage.metrics import metrics
 from cubehub.storage.page import page
 from cubehub.storage.results import Details, Home, Results, Summary
+from cubehub.storage.since import Since
 
 if TYPE_CHECKING:
     from cubehub.storage.tally import Share
@@ -127,17 +128,18 @@ def scan(
 )
 @json_option
 def show(name: str | None, data: Path, html: Path | None, *, everything: bool, as_json: bool) -> None:
-    """Show what the last scan found: all homes, or with the NAME of one what fills it."""
-    results = Results(settings_for(data).state)
-    scans = results.scans()
+    """Show what the last scan found, but for what was moved away since: all homes, or with the NAME of one what fills it."""
+    state = settings_for(data).state
+    scans = Results(state).scans()
     if not scans:
         raise BadInputError("Nobody has looked at the homes yet.", "Run `cubehub storage scan`.")
-    summary, there = scans[0], results.homes(scans[0].id)
+    still = Since(state, scans[0])
+    summary, there = still.summary, still.homes
     if html is not None:
         wanted = [home for home in there if name in {None, home.name}]
         _replace(
             html,
-            page(summary, wanted, {h.name: results.details(summary.id, h.name) for h in wanted[:_DRAWN]}),
+            page(summary, wanted, {h.name: still.details(h.name) for h in wanted[:_DRAWN]}),
         )
         click.echo(f"Written to {html}")
         return
@@ -146,6 +148,9 @@ def show(name: str | None, data: Path, html: Path | None, *, everything: bool, a
             click.echo(json.dumps(_summary_json(summary, there)))
         else:
             _show_homes(summary, there, None if everything else _SHOWN)
+            if still.moved:
+                gone = many(still.moved, "entry that was", "entries that were")
+                click.echo(f"without {gone} moved away since then: cubehub storage list")
         return
     home = next((h for h in there if h.name == name), None)
     if home is None:
@@ -153,7 +158,7 @@ def show(name: str | None, data: Path, html: Path | None, *, everything: bool, a
             f"The last scan found no home {name!r}.",
             "See `cubehub storage show --all` for the names; a new home needs a new scan.",
         )
-    details = results.details(summary.id, name)
+    details = still.details(name)
     if as_json:
         click.echo(json.dumps(_home_json(home) | asdict(details)))
     else:

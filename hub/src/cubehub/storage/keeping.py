@@ -18,6 +18,7 @@ from cubehub.storage.names import original, readable
 from cubehub.storage.notices import record, telling
 from cubehub.storage.quarantine import Keeper, Outcome
 from cubehub.storage.results import Results
+from cubehub.storage.since import Since
 from cubehub.storage.whose import theirs
 
 if TYPE_CHECKING:
@@ -39,18 +40,18 @@ class Known:
 
     Attributes
     ----------
+    found : Found
+        Without what was moved away since the scan.
+    sizes : dict of bytes to int
+        Bytes of each home, as scanned.
     people : str
         Why nobody could be asked whose the homes are; empty if they are known, or nobody needs to.
     """
 
     summary: Summary
     found: Found
+    sizes: dict[bytes, int]
     people: str = ""
-
-    @property
-    def sizes(self) -> dict[bytes, int]:
-        """Bytes of each home."""
-        return {original(home.name): home.bytes for home in self.found.homes}
 
 
 @dataclass(frozen=True)
@@ -107,18 +108,20 @@ class Keeping(Away):
         with record.opened(self.settings.state) as told:
             kept = told.kept(self.now())
         kept += [Kept(original(home), original(path), None, "file") for home, path in results.kept(last.id)]
-        homes = results.homes(last.id)
+        still = Since(self.settings.state, last)
+        homes = still.homes
         found = Found(
             scanned=last.started,
             homes=homes,
-            units=results.units(last.id),
-            large=results.large(last.id),
+            units=still.units(),
+            large=still.large(),
             over_since=over_since(results.fill(), owners) if owners is not None else {},
             owners=owners,
             kept=kept,
             apart=beneath.apart(self.settings.homes, [original(home.name) for home in homes]),
         )
-        return Known(last, found, why if self.policy.needs_people() else "")
+        sizes = {original(home.name): home.bytes for home in results.homes(last.id)}
+        return Known(last, found, sizes, why if self.policy.needs_people() else "")
 
     def plan(self, at: float | None = None) -> Plan:
         """What the policy would have moved at a date; today if none is given."""

@@ -238,23 +238,25 @@ class Results:
                 for name, size, files, folders, newest, unread, inode in rows
             ]
 
-    def units(self, scan: int) -> list[FoundUnit]:
-        """Caches and trash of a scan by folder, by home and path."""
+    def units(self, scan: int, only: str | None = None) -> list[FoundUnit]:
+        """Caches and trash of a scan by folder, or those of one home; by home and path."""
+        where, given = _of(scan, only)
         with self._open() as made:
             rows = made.execute(
-                "SELECT home, path, kind, inode, bytes, files, newest FROM units WHERE scan = ? ORDER BY home, path", (scan,)
+                f"SELECT home, path, kind, inode, bytes, files, newest FROM units WHERE {where} ORDER BY home, path", given  # noqa: S608 - names from here
             )  # fmt: skip
             return [
                 FoundUnit(home, path, kind, inodes.known(inode), size, files, newest)
                 for home, path, kind, inode, size, files, newest in rows
             ]
 
-    def large(self, scan: int) -> list[FoundFile]:
-        """Large files of a scan, by home and path."""
+    def large(self, scan: int, only: str | None = None) -> list[FoundFile]:
+        """Large files of a scan, or those of one home; by home and path."""
+        where, given = _of(scan, only)
         with self._open() as made:
             rows = made.execute(
-                "SELECT home, path, inode, bytes, newest FROM large WHERE scan = ? ORDER BY home, path",
-                (scan,),
+                f"SELECT home, path, inode, bytes, newest FROM large WHERE {where} ORDER BY home, path",  # noqa: S608 - names from here
+                given,
             )
             return [
                 FoundFile(home, path, inodes.known(inode), size, newest)
@@ -291,6 +293,11 @@ class Results:
             return Details(
                 [(path, Share(*rest)) for path, *rest in places], [tuple(row) for row in large], [tuple(row) for row in unread]
             )  # fmt: skip
+
+
+def _of(scan: int, only: str | None) -> tuple[str, tuple[int | str, ...]]:
+    """What to look for: rows of a scan, or of one home in it."""
+    return ("scan = ?", (scan,)) if only is None else ("scan = ? AND home = ?", (scan, only))
 
 
 _COLUMNS = {

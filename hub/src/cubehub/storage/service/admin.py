@@ -19,6 +19,7 @@ from cubehub.storage.results import Results
 from cubehub.storage.service.access import Handler
 from cubehub.storage.service.mine import a_name, a_path, day, moment
 from cubehub.storage.service.person import a_number
+from cubehub.storage.since import Since
 
 if TYPE_CHECKING:
     from tornado.http1connection import HTTP1Connection
@@ -68,9 +69,8 @@ class SummaryHandler(_Admin):
 def summary(keeping: Keeping) -> dict[str, Any]:
     """What the page shows at its beginning."""
     state = keeping.settings.state
-    results = Results(state)
-    scans = results.scans()
-    homes = results.homes(scans[0].id) if scans else []
+    scans = Results(state).scans()
+    homes = Since(state, scans[0]).homes if scans else []
     away = [m for m in journal.read(state, *journal.AWAY) if m.restorable]
     gone = journal.read(state, PURGED, journal.EXPIRED)
     with record.opened(state) as told:

@@ -14,6 +14,7 @@ from cubehub.storage.kinds import KINDS
 from cubehub.storage.names import original, readable
 from cubehub.storage.notices import record
 from cubehub.storage.results import Results
+from cubehub.storage.since import Since
 from cubehub.storage.whose import account_of
 
 if TYPE_CHECKING:
@@ -130,15 +131,14 @@ class Mine:
         }  # fmt: skip
 
     def _scan(self) -> dict[str, Any] | None:
-        results = Results(self._keeping.settings.state)
-        scans = results.scans()
+        scans = Results(self._keeping.settings.state).scans()
         if not scans:
             return None
         last, name = scans[0], readable(self._home)
-        home = next((one for one in results.homes(last.id, name)), None)
-        if home is None:
+        still = Since(self._keeping.settings.state, last, name)
+        if not still.homes:
             return None
-        details = results.details(last.id, name)
+        home, details = still.homes[0], still.details(name)
         return {
             "ended": moment(last.ended),
             "bytes": home.bytes,
