@@ -14,7 +14,7 @@ from rich.text import Text
 from cubehub.cli.common import data_option, json_option, span
 from cubehub.cli.storage_settings import homes_option, settings_for
 from cubehub.cli.telling import Bars, day, each, entries_text, moment, tell, tell_earlier, zone
-from cubehub.errors import BadInputError
+from cubehub.errors import BadInputError, CubeHubError
 from cubehub.local.data_folder import typed
 from cubehub.storage import clock, erasing, journal, places
 from cubehub.storage.journal import PURGED
@@ -25,7 +25,17 @@ from cubehub.storage.quarantine import Outcome
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cubehub.storage.journal import Move
+    from cubehub.storage.journal import Journal, Move
+    from cubehub.storage.quarantine import Keeper
+    from cubehub.storage.settings import StorageSettings
+
+
+def _lenient(settings: StorageSettings) -> Keeping:
+    """Who brings things back, with a mistake in `storage.yaml` too: whoever made one may want to undo what it did."""
+    keeping = Keeping(settings, lenient=True)
+    if keeping.mistake is not None:
+        click.echo(f"{keeping.mistake.message} Nothing is decided by it here.", err=True)
+    return keeping
 
 
 @click.command("list")
@@ -34,7 +44,7 @@ if TYPE_CHECKING:
 @json_option
 def list_(data: Path, home: str | None, *, as_json: bool) -> None:
     """List what is in quarantine or in an archive and can be brought back, the oldest first; and what cannot be removed."""
-    keeping = Keeping(settings_for(data))
+    keeping = _lenient(settings_for(data))
     there = journal.read(keeping.settings.state, *journal.AWAY)
     moves = [m for m in there if m.restorable and home in {None, readable(m.home)}]
     stuck = [
@@ -62,10 +72,9 @@ def list_(data: Path, home: str | None, *, as_json: bool) -> None:
     ):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for one in moves:
-        until = keeping.kept_until(one)
         table.add_row(
             str(one.id), Text(readable(one.home)), Text(readable(one.path) or "(whole home)", overflow="fold"), format_bytes(one.bytes), day(one.at),
-            _where(one), "for ever" if until is None else day(until),
+            _where(one), _kept_until(keeping, one),
         )  # fmt: skip
     Console(highlight=False).print(table)
     click.echo(
@@ -86,7 +95,7 @@ def inside(number: int, data: Path, homes: Path | None, most: int, *, as_json: b
 
     Each line is a path for `restore NUMBER --only PATH`.
     """
-    keeping = Keeping(settings_for(data, homes))
+    keeping = _lenient(settings_for(data, homes))
     there = journal.read(keeping.settings.state, *journal.AWAY)
     one = next((m for m in there if m.id == number and m.restorable), None)
     if one is None:
@@ -119,6 +128,13 @@ def _stuck(found: list[tuple[Move, str]]) -> list[str]:
             f"  {one.id}  {where}, {format_bytes(one.bytes)}: {why or 'it is being removed just now'}"
         )
     return lines
+
+
+def _kept_until(keeping: Keeping, one: Move) -> str:
+    if keeping.mistake is not None:
+        return "not known"
+    until = keeping.kept_until(one)
+    return "for ever" if until is None else day(until)
 
 
 def _where(one: Move) -> str:
@@ -160,7 +176,7 @@ def restore(
     part = original(only.strip("/")) if only else None
     if part is not None and any(p in {b"", b".", b".."} for p in part.split(b"/")):
         raise BadInputError(f"--only {only!r} is no path.", "Give it from what was moved, such as a/b.ipynb.")
-    keeping = Keeping(settings_for(data, homes))
+    keeping = _lenient(settings_for(data, homes))
     with keeping.keeper(tell_earlier(as_json=as_json)) as (keeper, made):
         there = [m for m in made.moves(*journal.AWAY) if m.restorable]
         wanted = [m for m in there if m.id in numbers or (home is not None and readable(m.home) == home)]
@@ -169,11 +185,25 @@ def restore(
             what = f"number {missing[0]}" if missing else f"of the home {home!r}"
             raise BadInputError(f"There is nothing {what} to bring back.", "See `cubehub storage list`.")
         bars = Bars(as_json=as_json)
-        done = bars.each(
-            wanted, lambda m: keeping.bring_back(keeper, made, m, part, bars.bytes_of), "putting back"
-        )
+        done = _brought_back(keeping, keeper, made, wanted, bars, part)
     keeping.note("restore", done)
     tell(done, "put back", as_json=as_json)
+
+
+def _brought_back(
+    keeping: Keeping, keeper: Keeper, made: Journal, wanted: list[Move], bars: Bars, part: bytes | None = None
+) -> list[Outcome]:
+    """Put each back; one that cannot be had just now keeps none of the others away."""
+
+    def back(one: Move) -> Outcome:
+        try:
+            return keeping.bring_back(keeper, made, one, part, bars.bytes_of)
+        except CubeHubError as error:
+            if len(wanted) == 1:
+                raise
+            return Outcome(one.home, one.path, 0, error.message.rstrip("."), one.id)
+
+    return bars.each(wanted, back, "putting back")
 
 
 @click.command()
@@ -225,7 +255,7 @@ def _accept(keeping: Keeping, *, as_json: bool) -> None:
 @json_option
 def undo(data: Path, homes: Path | None, *, as_json: bool) -> None:
     """Take the last run of `apply` back: all that it moved and that can still be had."""
-    keeping = Keeping(settings_for(data, homes))
+    keeping = _lenient(settings_for(data, homes))
     with keeping.keeper(tell_earlier(as_json=as_json)) as (keeper, made):
         run = made.last_run()
         wanted = [] if run is None else [m for m in made.of_run(run) if m.restorable]
@@ -235,11 +265,7 @@ def undo(data: Path, homes: Path | None, *, as_json: bool) -> None:
                 "See `cubehub storage list` for what earlier ones have.",
             )
         bars = Bars(as_json=as_json)
-        done = bars.each(
-            wanted[::-1],
-            lambda m: keeping.bring_back(keeper, made, m, progress=bars.bytes_of),
-            "putting back",
-        )
+        done = _brought_back(keeping, keeper, made, wanted[::-1], bars)
     keeping.note("restore", done)
     tell(done, "put back", as_json=as_json)
 
@@ -298,11 +324,11 @@ def purge(data: Path, homes: Path | None, *, yes: bool, as_json: bool) -> None:
 
 
 def _move_json(move: Move, keeping: Keeping) -> dict[str, Any]:
-    until = keeping.kept_until(move)
+    until = "not known" if keeping.mistake is not None else keeping.kept_until(move)
     return {
         "number": move.id, "run": move.run, "home": readable(move.home), "path": readable(move.path), "kind": move.kind, "bytes": move.bytes,
         "files": move.files, "state": move.state, "archived": move.seal is not None, "since": moment(move.at),
-        "kept_until": None if until is None else moment(until), "why": "",
+        "kept_until": until if until is None or isinstance(until, str) else moment(until), "why": "",
     }  # fmt: skip
 
 

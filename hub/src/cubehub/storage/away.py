@@ -19,13 +19,13 @@ from cubehub.storage.kinds import ASKED, MADE
 from cubehub.storage.names import readable
 from cubehub.storage.notices import record, telling
 from cubehub.storage.places import store_at, store_to_read
+from cubehub.storage.policies import Policy
 from cubehub.storage.processes import Users
 from cubehub.storage.quarantine import Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cubehub.storage.policies import Policy
     from cubehub.storage.quarantine import Outcome
     from cubehub.storage.settings import StorageSettings
 
@@ -46,6 +46,14 @@ class Away:
         Who asks, for the audit log.
     policy : Policy or None
         Instead of the one that `storage.yaml` has now.
+    lenient : bool
+        Whether it works with a `storage.yaml` that cannot be used too, as far as that goes: for what brings things back.
+        Nothing may be decided by the policy then.
+
+    Attributes
+    ----------
+    mistake : CubeHubError or None
+        Why `storage.yaml` cannot be used.
     """
 
     def __init__(
@@ -55,9 +63,16 @@ class Away:
         now: Callable[[], float] = time.time,
         who: str | None = None,
         policy: Policy | None = None,
+        lenient: bool = False,
     ) -> None:
         self.settings, self.now = settings, now
-        self.policy: Policy = policy or settings.policy()
+        self.mistake: CubeHubError | None = None
+        try:
+            self.policy: Policy = policy or settings.policy()
+        except CubeHubError as error:
+            if not lenient:
+                raise
+            self.mistake, self.policy = error, Policy()
         self.who = who or f"uid {os.getuid()}"
 
     # Who works with it
@@ -99,6 +114,7 @@ class Away:
         CubeHubError
             The place for archives cannot be used.
         """
+        self._check_policy()
         store = store_at(self.policy.archive.to, made)
         try:
             found = Archivist(keeper, made, store, progress=progress)
@@ -107,6 +123,11 @@ class Away:
         finally:
             if store is not None:
                 store.close()
+
+    def _check_policy(self) -> None:
+        """Look that it is known where archives are, and how long things are kept."""
+        if self.mistake is not None:
+            raise self.mistake
 
     def bring_back(
         self,
@@ -139,7 +160,14 @@ class Away:
         return done
 
     def kept_until(self, one: journal.Move) -> float | None:
-        """When something that is away goes for good at the earliest, seconds since 1970; None for never."""
+        """When something that is away goes for good at the earliest, seconds since 1970; None for never.
+
+        Raises
+        ------
+        CubeHubError
+            `storage.yaml` cannot be used, so nobody knows.
+        """
+        self._check_policy()
         keep = self.policy.archive.keep
         if one.state == PURGED:
             return None if keep is None else one.at + keep
@@ -149,6 +177,8 @@ class Away:
 
     def inside(self, one: journal.Move, most: int) -> list[inside.Line]:
         """What is in something that is away, the first of it."""
+        if one.state == PURGED:
+            self._check_policy()
         store = store_to_read(self.policy.archive.to, self.settings.state) if one.state == PURGED else None
         try:
             return inside.look(self.settings.homes, one, store, most)
