@@ -44,7 +44,7 @@ def picture_links(item: Item, size: Size) -> list[str]:
         return shown[:_MOST]
     if found:
         raise UnknownError(
-            "pictureelsewhere",
+            "picture_elsewhere",
             f"The picture of this item lies at {found[0].partition(':')[0][:20]}:, which the panel can't read.",
             "Insert code for the item and look at it in a notebook.",
         )
