@@ -192,11 +192,6 @@ export class SearchMap {
     this.map.updateSize();
   }
 
-  restyle(): void {
-    this.colours = coloursOf(this.node);
-    this.map.getLayers().forEach(layer => layer.changed());
-  }
-
   dispose(): void {
     this.stopDrawing();
     this.map.setTarget(undefined);
@@ -218,7 +213,7 @@ export class SearchMap {
   private readonly found = new VectorSource<Feature>({ wrapX: true });
   private readonly area = new VectorSource<Feature>({ wrapX: true });
   private readonly keys = new Set<string>();
-  private colours: IColours;
+  private readonly colours: IColours;
   private draw: Draw | null = null;
   private active: string | null = null;
   private selected: ReadonlySet<string> = new Set();

@@ -132,8 +132,15 @@ export class CataloguePanel extends Widget {
       });
   }
 
+  /** Another theme: the map's colours are drawn, not styled, so it is made anew. */
   restyle(): void {
-    this.map?.restyle();
+    if (this.map) {
+      this.map.dispose();
+      this.map = null;
+      this.loading = null;
+      this.mapNode.replaceChildren();
+      void this.loadMap();
+    }
   }
 
   override dispose(): void {
