@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import json
+import ssl as tls
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+    from ssl import SSLContext
 
     Handler = Callable[["Asked"], Awaitable["bytes | None"] | bytes]
 
@@ -53,7 +62,7 @@ def answer(
 
 
 @contextlib.asynccontextmanager
-async def answering(handler: Handler, host: str = "127.0.0.1") -> AsyncIterator[Answering]:
+async def answering(handler: Handler, *, ssl: SSLContext | None = None) -> AsyncIterator[Answering]:
     """Run a server that lets `handler` answer; None from it means that it wrote by itself and is done."""
     found = Answering()
     tasks: set[asyncio.Task[Any]] = set()
@@ -78,7 +87,7 @@ async def answering(handler: Handler, host: str = "127.0.0.1") -> AsyncIterator[
             tasks.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(serve, host, 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=ssl)
     found.port = server.sockets[0].getsockname()[1]
     try:
         yield found
@@ -103,3 +112,32 @@ async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> A
         headers[name.strip().lower()] = value.strip()
     body = await reader.readexactly(int(headers.get("content-length", 0)))
     return Asked(parts[0], parts[1], headers, body, writer)
+
+
+def authority(folder: Path, *names: str) -> tuple[SSLContext, SSLContext]:
+    """Give a client's context and a server's: the one trusts the certificate that the other shows for these names."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    day = dt.timedelta(days=1)
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - day)
+        .not_valid_after(now + day)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "server.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    trusts = tls.create_default_context(cafile=str(file))
+    shows = tls.create_default_context(tls.Purpose.CLIENT_AUTH)
+    shows.load_cert_chain(file)
+    return trusts, shows
