@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -127,9 +128,7 @@ class StacStandIn:
         start = int(body.get("token") or request.query.get("token") or request.headers.get("X-Token") or 0)
         found = [item for item in self.items if _fits(item, body)]
         for sort in reversed(body.get("sortby") or []):
-            found.sort(
-                key=lambda item, f=sort["field"]: _sortable(item, f), reverse=sort["direction"] == "desc"
-            )
+            found.sort(key=partial(_sortable, sort["field"]), reverse=sort["direction"] == "desc")
         limit = int(body.get("limit", 10))
         page = found[start : start + limit]
         answer: dict[str, Any] = {"type": "FeatureCollection", "features": page, "links": []}
@@ -193,7 +192,7 @@ def _fits(item: dict[str, Any], body: dict[str, Any]) -> bool:
     return area is None or bool(shape(item["geometry"]).intersects(area))
 
 
-def _sortable(item: dict[str, Any], name: str) -> Any:
+def _sortable(name: str, item: dict[str, Any]) -> Any:
     value = item.get("id") if name == "id" else item["properties"].get(name.removeprefix("properties."))
     return (value is not None, value if value is not None else 0)
 
