@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from datetime import UTC, datetime, time
@@ -112,7 +113,7 @@ def to_shape(value: object) -> shapely.Geometry | None:
         raise BadRecordError("geometry")
     try:
         made = shapely.geometry.shape(value)
-        return _on_earth(made)
+        return on_earth(made)
     except (*_SHAPE_FAULTS, RecursionError) as error:
         raise BadRecordError("geometry") from error
 
@@ -126,12 +127,19 @@ def from_wkt(written: str) -> shapely.Geometry:
         It is none.
     """
     try:
-        return _on_earth(shapely.from_wkt(written[: 50 * _MOST_POINTS]))
+        return on_earth(shapely.from_wkt(written[: 50 * _MOST_POINTS]))
     except _SHAPE_FAULTS as error:
         raise BadRecordError("geometry") from error
 
 
-def _on_earth(made: shapely.Geometry) -> shapely.Geometry:
+def on_earth(made: shapely.Geometry | None) -> shapely.Geometry:
+    """Give a geometry with longitudes in [-180, 180], cut at ±180° where it goes over.
+
+    Raises
+    ------
+    BadRecordError
+        It is none, or has places that are not on Earth.
+    """
     if made is None or made.is_empty or shapely.get_num_coordinates(made) > _MOST_POINTS:
         raise BadRecordError("geometry")
     made = shapely.force_2d(made)
@@ -141,11 +149,19 @@ def _on_earth(made: shapely.Geometry) -> shapely.Geometry:
     if south < -90 or north > 90 or west < -540 or east > 540:
         raise BadRecordError("geometry")
     if west < -180 or east > 180:
-        if made.geom_type not in {"Polygon", "MultiPolygon"}:
-            raise BadRecordError("geometry")
-        made = antimeridian.fix_shape(made)
-        made = shapely.geometry.shape(made)
+        made = _cut(made)
     return made
+
+
+def _cut(made: shapely.Geometry) -> shapely.Geometry:
+    if made.geom_type not in {"Polygon", "MultiPolygon"}:
+        raise BadRecordError("geometry")
+    # wound the other way it would be taken for everything else on Earth
+    parts = [shapely.geometry.polygon.orient(part) for part in getattr(made, "geoms", [made])]
+    try:
+        return shapely.geometry.shape(antimeridian.fix_shape(shapely.MultiPolygon(parts), great_circle=False))
+    except _SHAPE_FAULTS as error:
+        raise BadRecordError("geometry") from error
 
 
 def bounds(made: shapely.Geometry) -> list[float]:
@@ -207,7 +223,7 @@ def make_item(
         "stac_version": "1.1.0",
         "stac_extensions": [_EXTENSIONS[prefix] for prefix in sorted(named & set(_EXTENSIONS))],
         "id": name,
-        "geometry": None if made is None else shapely.geometry.mapping(made),
+        "geometry": None if made is None else json.loads(shapely.to_geojson(made)),
         "properties": kept,
         "links": [dict(link) for link in links],
         "assets": {key: dict(asset) for key, asset in assets.items()},
