@@ -59,6 +59,8 @@ class Page:
     ignored: tuple[str, ...] = ()
     """Parts of the query that this catalogue can't do (``filter``, ``text``, ``sort``, …), told to the person; they
     were done here on the page's items where that is right, and are not listed then."""
+    warnings: tuple[str, ...] = ()
+    """What else the person should know: records that could not be used, a limit that was met."""
 
 
 @dataclass(frozen=True)
