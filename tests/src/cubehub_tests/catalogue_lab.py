@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import secrets
 import signal
 import subprocess
@@ -140,6 +139,8 @@ def _wait(lab: Lab, process: subprocess.Popen[bytes]) -> None:
 class Sight:
     """The panel in a browser."""
 
+    address: str
+    """Of the server, without a slash at the end."""
     page: Page
     outside: list[str]
     said: list[str]
@@ -152,17 +153,16 @@ class Sight:
     @property
     def rows(self) -> Locator:
         """What of the found items is in the page."""
-        return self.panel.get_by_role("option")
+        return self.panel.locator(".cubehub-cat-row")
 
     def picture(self, name: str) -> None:
         """Keep a screenshot."""
         PICTURES.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=PICTURES / f"{name}.png")
 
-    def open(self, *, reset: bool = True, fragment: str = "") -> None:
+    def open(self, *, reset: bool = True) -> None:
         """Load Lab and show the panel."""
-        address = re.sub(r"[?#].*", "", self.page.url)
-        self.page.goto(f"{address}{'?reset' if reset else ''}{fragment}")
+        self.page.goto(f"{self.address}/lab{'?reset' if reset else ''}")
         expect(self.page.locator("#jupyterlab-splash")).to_have_count(0)
         expect(self.page.locator("#main")).to_be_visible()
         tab = self.page.locator('.lm-TabBar-tab[data-id="cubehub-catalogue"]')
@@ -194,7 +194,7 @@ def sight_of(browser: Browser, lab: Lab, *, width: int = 1440, height: int = 900
         timezone_id="UTC",
     )
     context.set_default_timeout(PATIENCE_MS)
-    sight = Sight(context.new_page(), [], [])
+    sight = Sight(lab.url, context.new_page(), [], [])
 
     def guard(route: Route) -> None:
         if leaves_this_machine(route.request.url):
