@@ -17,11 +17,12 @@ from cubehub_catalogue.home.names import folder_parts, name_of, safe_name
 from cubehub_catalogue.transfer import Transfer, space_error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from cubehub_catalogue.http import Client
     from cubehub_catalogue.query import Item
+    from cubehub_catalogue.transfer import Room
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 _AT_ONCE, _MOST, _MOST_ASSETS = 2, 300, 100
@@ -70,8 +71,8 @@ class Downloads:
         Folder for the list, so that a download can be gone on with after a restart.
     client_of
         Gives the client of a catalogue by its id.
-    left
-        Tells how much the person's quota leaves, where somebody knows it; the file system is asked anyway.
+    quota
+        Tells how much the person's profile leaves, where somebody knows it; the file system is asked anyway.
     pause
         Waits between attempts.
     """
@@ -82,11 +83,11 @@ class Downloads:
         kept: Path,
         client_of: Callable[[str], Client],
         *,
-        left: Callable[[], Awaitable[int | None]] | None = None,
+        quota: Room | None = None,
         pause: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
         self._home, self._kept, self._client_of = home, kept, client_of
-        self._left, self._pause = left, pause
+        self._quota, self._pause = quota, pause
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._all = {one.id: one for one in self._read_list()}
@@ -219,7 +220,7 @@ class Downloads:
             async with self._turns:
                 one.state = "running"
                 with folders.opened_folder(self._home, one.folder) as opened:
-                    transfer = Transfer(one, opened, self._client_of(one.catalogue), self._left, self._pause)
+                    transfer = Transfer(one, opened, self._client_of(one.catalogue), self._quota, self._pause)
                     await transfer.run()
             one.state, one.error = "done", None
         except CatalogueError as error:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cubehub_catalogue.errors import CatalogueError, InputError, UpstreamError
 from cubehub_catalogue.home import folders
 from cubehub_catalogue.home.checksums import Checksum
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from cubehub_catalogue.downloads import Download
     from cubehub_catalogue.http import Client, Stream
@@ -23,6 +23,16 @@ _PIECE, _LOOK_EVERY = 2**20, 64 * 2**20
 _ATTEMPTS, _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5, 1.0, 30.0
 _PASSING = frozenset({"answer_cut", "unreachable", "timeout"})
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+class Room(Protocol):
+    """Who knows what the person's profile leaves."""
+
+    async def left(self) -> int | None:
+        """Tell how many bytes may still be written; None where nobody knows."""
+
+    def wrote(self, count: int) -> None:
+        """Note what was written."""
 
 
 class _AnewError(Exception):
@@ -53,8 +63,8 @@ class Transfer:
         Descriptor of the folder it goes to.
     client
         Of its catalogue.
-    left
-        Tells how much the person's quota leaves.
+    quota
+        Tells how much the person's profile leaves.
     pause
         Waits between attempts.
     """
@@ -64,11 +74,11 @@ class Transfer:
         download: Download,
         folder: int,
         client: Client,
-        left: Callable[[], Awaitable[int | None]] | None,
+        quota: Room | None,
         pause: Callable[[float], Any],
     ) -> None:
         self._one, self._folder, self._client = download, folder, client
-        self._left, self._pause = left, pause
+        self._quota, self._pause = quota, pause
         self._file = -1
         self._given_up = False
         self._name = download.name
@@ -176,6 +186,8 @@ class Transfer:
         if data:
             await self._in_thread(_write_all, self._file, bytes(data), place)
             self._one.bytes = place + len(data)
+            if self._quota is not None:
+                self._quota.wrote(len(data))
         return place + len(data)
 
     async def _compare(self) -> None:
@@ -195,7 +207,7 @@ class Transfer:
     async def _room(self) -> int:
         """How much may still be written."""
         room = folders.free_bytes(self._folder) - RESERVE_BYTES
-        left = await self._left() if self._left is not None else None
+        left = await self._quota.left() if self._quota is not None else None
         return room if left is None else min(room, left)
 
     def _check_room(self, total: int | None, start: int, room: int) -> None:

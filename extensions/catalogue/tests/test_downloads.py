@@ -449,25 +449,29 @@ def test_a_list_that_is_broken(tmp_path, content):
     run(tmp_path, use)
 
 
-def test_no_room_is_said_before_anything_is_written(tmp_path):
-    async def left():
-        return 1_000_000
+class Left:
+    def __init__(self, *rooms):
+        self.rooms, self.written = list(rooms), 0
 
+    async def left(self):
+        return self.rooms.pop(0) if len(self.rooms) > 1 else self.rooms[0]
+
+    def wrote(self, count):
+        self.written += count
+
+
+def test_no_room_is_said_before_anything_is_written(tmp_path):
     async def use(downloads, _files, _server, _home):
         downloads.start("a", item(B04={}), ["B04"], "")
         (one,) = await over(downloads)
         assert (one["error"]["code"], one["bytes"]) == ("no_space", 0)
         assert "it needs 4.9 MiB, and 977 KiB may still be used" in one["error"]["message"]
 
-    run(tmp_path, use, left=left)
+    run(tmp_path, use, quota=Left(1_000_000))
 
 
 def test_room_that_goes_while_it_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(transfer, "_LOOK_EVERY", 2**20)
-    rooms = iter([10_000_000, 0])
-
-    async def left():
-        return next(rooms, 10_000_000)
 
     async def use(downloads, _files, _server, _home):
         downloads.start("a", item(B04={"file:checksum": SHA256}), ["B04"], "")
@@ -478,7 +482,7 @@ def test_room_that_goes_while_it_runs(tmp_path, monkeypatch):
         (one,) = await over(downloads)
         assert one["state"] == "done"
 
-    run(tmp_path, use, left=left)
+    run(tmp_path, use, quota=Left(10_000_000, 0, 10_000_000))
 
 
 @pytest.mark.parametrize(
@@ -498,9 +502,6 @@ def test_what_the_file_system_says(tmp_path, monkeypatch, number, code):
 
 
 def test_an_answer_without_end_stops_where_the_room_ends(tmp_path):
-    async def left():
-        return 3_000_000
-
     async def use(downloads, *_):
         downloads.start("a", item(B04={}), ["B04"], "")
         (one,) = await over(downloads)
@@ -513,7 +514,7 @@ def test_an_answer_without_end_stops_where_the_room_ends(tmp_path):
             asked.writer.write(b"x" * 65536)
             await asked.writer.drain()
 
-    run(tmp_path, use, files=lambda: endless, left=left)
+    run(tmp_path, use, files=lambda: endless, quota=Left(3_000_000))
 
 
 def test_what_can_not_be_downloaded(tmp_path):

@@ -21,13 +21,15 @@ API_VARIABLE, TOKEN_VARIABLE = "JUPYTERHUB_API_URL", "JUPYTERHUB_API_TOKEN"
 _PATH = "cubehub/access-token"
 
 
-class _ServerToken(Credentials):
+class ServerToken(Credentials):
     """The server's own token of the Hub, which says whose server asks."""
 
     async def given(self) -> Given:
+        """Give the token."""
         return Given(headers={"Authorization": f"token {os.environ.get(TOKEN_VARIABLE, '')}"})
 
     def hide(self, text: str) -> str:
+        """Take the token out."""
         return hidden(text, (os.environ.get(TOKEN_VARIABLE, ""),))
 
 
@@ -92,7 +94,7 @@ def _hub_client(catalogue: Catalogue, hub: str) -> Client:
         }
     )
     limits = Limits(total_s=15, redirects=0, repeats=0, packed_bytes=MIB, bytes=MIB, cache_bytes=0)
-    return Client(where, _ServerToken(), limits=limits)
+    return Client(where, ServerToken(), limits=limits)
 
 
 def person_tokens(catalogue: Catalogue, settings: Person) -> PersonTokens:
