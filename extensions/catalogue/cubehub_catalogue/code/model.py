@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cubehub_catalogue.errors import InputError
 
@@ -61,6 +61,15 @@ class Options(BaseModel):
     """How many items a whole search gives at most."""
     name: str = "ds"
     """The variable."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_words(cls, value: Any) -> Any:
+        """Take the panel's words, which say how and where in one."""
+        words = {"eager": "memory", "dask": "lazy", "cluster": "cluster"}
+        if isinstance(value, dict) and isinstance(value.get("variant"), str) and value["variant"] in words:
+            return {"compute": words[value["variant"]], **value, "variant": "auto"}
+        return value
 
     @field_validator("bands")
     @classmethod
