@@ -41,13 +41,14 @@ class PersonTokens:
         self._client: Client | None = None
 
     async def issue(self, *, instead_of: str | None) -> Token:
-        """Get a token for the catalogue's audience.
+        """Get a token for the catalogue's audience; the Hub makes a new one each time.
 
         Raises
         ------
         SignInError
             There is no Hub, or the person has to log in again.
         """
+        del instead_of
         hub = os.environ.get(API_VARIABLE)
         if not hub or not os.environ.get(TOKEN_VARIABLE):
             raise SignInError(
@@ -58,9 +59,7 @@ class PersonTokens:
         if self._client is None:
             self._client = _hub_client(self._catalogue, hub)
         try:
-            answer = await self._client.json(
-                _PATH, method="POST", body={"audience": self._audience, "renew": instead_of is not None}
-            )
+            answer = await self._client.json(_PATH, method="POST", body={"audience": self._audience})
         except UpstreamError as error:
             if error.upstream_status in (401, 403, 404):
                 raise self._sign_in(error) from None
