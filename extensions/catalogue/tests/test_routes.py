@@ -59,7 +59,7 @@ def answers(url):
     try:
         with urllib.request.urlopen(url + "api", timeout=5):  # noqa: S310 - our own server
             return True
-    except urllib.error.URLError:
+    except OSError:
         return False
 
 
