@@ -93,6 +93,9 @@ def jupyter(stands, tmp_path_factory):
             assert server.poll() is None, (home / "server.log").read_text()
             assert time.monotonic() < deadline, (home / "server.log").read_text()
             time.sleep(0.05)
+        while not answers(found[1]):  # the address is written before the server listens
+            assert time.monotonic() < deadline, (home / "server.log").read_text()
+            time.sleep(0.05)
         yield SimpleNamespace(
             root=f"{found[1]}{PREFIX}/", base=found[1], token=token, home=home, log=home / "server.log"
         )

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 import warnings
 from pathlib import Path
 from statistics import median, quantiles
@@ -150,6 +151,14 @@ def _stands() -> Iterator[dict[str, str]]:
         process.communicate()
 
 
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}api", timeout=5):  # noqa: S310 - our own server
+            return True
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
 def _jupyter(home: Path, urls: dict[str, str]) -> Iterator[dict[str, Any]]:
     token = secrets.token_hex(16)
@@ -176,7 +185,8 @@ def _jupyter(home: Path, urls: dict[str, str]) -> Iterator[dict[str, Any]]:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((home / "log").read_text(encoding="utf-8"))
             time.sleep(0.1)
-        time.sleep(1)  # the address is written before the server listens
+        while not _answers(found[1]):  # the address is written before the server listens
+            time.sleep(0.1)
         yield {"url": found[1].replace("localhost", "127.0.0.1"), "token": token, "pid": process.pid}
     finally:
         process.terminate()
