@@ -158,7 +158,8 @@ def test_code_for_the_whole_search(ask, search):
 
 def test_what_the_catalogue_cannot_do_is_searched_for_by_our_own(ask):
     _, told, _ = ask("POST", "code", {"query": {"text": "lake"}, "catalogues": ["one"]})
-    assert 'searching.items(\n    "one"' in told["code"] or 'searching.items("one"' in told["code"]
+    assert 'cubehub_catalogue.search("one"' in told["code"]
+    assert 'text="lake"' in told["code"]
 
 
 @pytest.mark.parametrize(

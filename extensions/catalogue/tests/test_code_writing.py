@@ -113,7 +113,7 @@ class Calls:
         if name == "xcube.core.store":
             module.core.store.new_data_store.return_value.open_data.return_value = _dataset()
         if name == "cubehub_catalogue":
-            module.searching.items.return_value = found
+            module.search.return_value.items.return_value = found
         if name == "os":
             module.environ = {
                 "CUBEHUB_CATALOGUE_URL": "CATALOGUE",
@@ -231,7 +231,7 @@ def test_what_opens_an_item_follows_from_its_media_type(
     assert all(len(line) <= 130 for line in written.code.splitlines())
     if catalogue == "closed":
         assert "pystac_client" not in calls.modules
-        assert calls.modules["cubehub_catalogue"].searching.items.call_args.args == ("closed",)
+        assert calls.modules["cubehub_catalogue"].search.call_args.args == ("closed",)
     if catalogue == "planetary":
         modifier = calls.modules["pystac_client"].Client.open.call_args.kwargs["modifier"]
         assert modifier is calls.modules["planetary_computer"].sign_inplace
@@ -471,7 +471,7 @@ def test_whatever_is_in_an_item_the_cell_is_python_and_its_values_come_back(
     if variant == "build" or written.cube:
         return
     if catalogue == "closed":
-        asked = [call.kwargs for call in calls.modules["cubehub_catalogue"].searching.items.call_args_list]
+        asked = [call.kwargs for call in calls.modules["cubehub_catalogue"].search.call_args_list]
     else:
         asked = [
             call.kwargs

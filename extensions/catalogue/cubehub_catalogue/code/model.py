@@ -30,9 +30,9 @@ Compute = Literal["auto", "memory", "lazy", "cluster"]
 
 _LONGEST_NAME = 200
 TAKEN = frozenset(
-    {"aoi", "asset", "bbox", "catalogue", "cfgrib", "client", "cluster", "cubehub", "data_id", "datasets", "distributed",
+    {"aoi", "asset", "bbox", "catalogue", "cfgrib", "client", "cluster", "cubehub", "cubehub_catalogue", "data_id", "datasets", "distributed", "found",
      "fsspec", "item", "items", "list", "made", "name", "names", "new_data_store", "odc", "opened", "os", "parts", "path",
-     "planetary_computer", "print", "protocol", "rasters", "rioxarray", "root", "search", "searching", "set", "slice",
+     "planetary_computer", "print", "protocol", "rasters", "rioxarray", "root", "search", "set", "slice",
      "store", "subprocess", "xr"}
 )  # fmt: skip
 """Names that cells use themselves."""
@@ -125,7 +125,7 @@ class Place:
     """Whole address."""
     direct: bool = True
     """Whether pystac-client can ask it by itself: a STAC API that needs no log-in. Else code goes through
-    `cubehub_catalogue.searching`, which logs in when it runs."""
+    `cubehub_catalogue.search`, which logs in when it runs."""
     platform: bool = False
     """Whether it stands on the platform's own address."""
 

@@ -97,7 +97,7 @@ def find_chosen(cell: Cell, place: Place, collection: str, items: Sequence[Item]
         cell.line(f"search = {call('catalogue.search', before=9, collections=collections, ids=ids)}")
         cell.line("items = list(search.items())")
         return
-    _through_platform(cell, place, {"collections": collections, "ids": ids})
+    _through_platform(cell, place, {"collections": collections, "ids": ids, "most": len(ids)})
 
 
 def find_again(cell: Cell, place: Place, collection: str, task: Task, area: Area) -> None:
@@ -123,13 +123,14 @@ def find_again(cell: Cell, place: Place, collection: str, task: Task, area: Area
 
 def _through_platform(cell: Cell, place: Place, asked: dict[str, Any]) -> None:
     """Search by our own Python API, which speaks what the catalogue speaks and logs in when it runs."""
-    cell.imports("cubehub_catalogue", "searching", package="cubehub-catalogue")
+    cell.imports("cubehub_catalogue", package="cubehub-catalogue")
     renamed = {_OURS.get(name, name): value for name, value in asked.items()}
-    cell.line(f"items = {call('searching.items', place.id, before=8, **renamed)}")
+    cell.line(f"found = {call('cubehub_catalogue.search', place.id, before=8, **renamed)}")
+    cell.line("items = list(found.items())")
 
 
-_OURS = {"intersects": "aoi", "q": "text", "max_items": "limit"}
-"""Names of pystac-client, and what `cubehub_catalogue.searching` calls the same."""
+_OURS = {"intersects": "aoi", "q": "text", "max_items": "most", "sortby": "sort"}
+"""Names of pystac-client, and what `cubehub_catalogue.search` calls the same."""
 
 
 def _sorting(query: Query) -> list[str] | None:
