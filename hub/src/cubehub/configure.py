@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cubehub.catalogue_list import give_catalogues
 from cubehub.errors import BadInputError
 from cubehub.examples import welcome
 from cubehub.keycloak.permissions import ADMIN_GROUP
@@ -141,7 +142,8 @@ def _servers(
     c.ProfileLocalSpawner.state_dir = str(data.servers)
     c.ProfileLocalSpawner.audit_log = str(data.logs / "audit.jsonl")
     c.ProfileLocalSpawner.lab_prefix = str(data.envs / "lab")
-    c.ProfileLocalSpawner.read_only_paths = read_only_paths(data)
+    catalogues = str(give_catalogues(data, config))
+    c.ProfileLocalSpawner.read_only_paths = [*read_only_paths(data), catalogues]
     public = platform.public_url
     c.ProfileLocalSpawner.extra_env = {
         SERVER_MARK: data.run_id,
@@ -149,6 +151,7 @@ def _servers(
         "CUBEHUB_CUBES_URL": f"{public}/services/cubes",
         "CUBEHUB_STORAGE_URL": f"{public}/services/storage",
         "CUBEHUB_CATALOGUE_URL": f"{public}/services/catalogue",
+        "CUBEHUB_CATALOGUES": catalogues,
         "CUBEHUB_SAMPLES": str(resource("binder", "data").resolve()),
         "DASK_GATEWAY__ADDRESS": f"{public}/services/dask-gateway",
         "DASK_GATEWAY__PUBLIC_ADDRESS": "/services/dask-gateway",
