@@ -16,7 +16,7 @@ from cubehub_catalogue.errors import InputError
 from cubehub_catalogue.handling import ID, Handler, Route
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from cubehub_catalogue.context import Context
     from cubehub_catalogue.federation import Event
@@ -147,7 +147,9 @@ class _Streaming(Handler):
 
     search: Search | None = None
 
-    async def stream(self, search: Search, events: AsyncIterator[Event], first: Event | None = None) -> None:
+    async def stream(
+        self, search: Search, events: AsyncGenerator[Event, None], first: Event | None = None
+    ) -> None:
         """Send events as they come; when the browser goes away, what is being asked is given up."""
         if search.running is not None:
             raise InputError(
@@ -170,12 +172,12 @@ class _Streaming(Handler):
         if self.search is not None:
             self.search.give_up()
 
-    async def _send(self, events: AsyncIterator[Event], first: Event | None) -> None:
+    async def _send(self, events: AsyncGenerator[Event, None], first: Event | None) -> None:
         self.set_header("Content-Type", "application/x-ndjson")
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Accel-Buffering", "no")
         try:
-            async with aclosing(events) as happening:  # type: ignore[type-var]
+            async with aclosing(events) as happening:
                 if first is not None:
                     await self._line(first)
                 async for event in happening:
