@@ -17,7 +17,7 @@ from cubehub_catalogue.sources.opensearch_collections import listed
 from cubehub_catalogue.sources.opensearch_description import Description, Template, read
 from cubehub_catalogue.sources.opensearch_terms import asked_there, seen_on
 from cubehub_catalogue.sources.records import stamp
-from cubehub_catalogue.sources.sieve import Filter, Sieve, area_of
+from cubehub_catalogue.sources.sieve import Filter, Sieve, area_of, properties_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,7 +157,7 @@ class OpenSearchSource:
             return kept, []
         terms, strange = [], []
         for term in rest["args"]:
-            missing = [one for one in _properties(term) if kept and not _anywhere(one, kept)]
+            missing = [one for one in properties_in(term) if kept and not _anywhere(one, kept)]
             strange += missing
             if not missing:
                 terms.append(Filter(term))
@@ -262,17 +262,6 @@ def _area(area: shapely.Geometry, template: Template) -> dict[str, str]:
 
 def _one_for_all(template: Template) -> bool:
     return "eo:parentIdentifier" in template.fields
-
-
-def _properties(term: Any, depth: int = 0) -> list[str]:
-    if depth > 50:
-        raise InputError("bad_filter", "The filter is nested too deep.", "Write it with fewer brackets.")
-    if isinstance(term, dict):
-        name = term.get("property")
-        if isinstance(name, str):
-            return [name]
-        return [found for value in term.values() for found in _properties(value, depth + 1)]
-    return [found for one in term for found in _properties(one, depth + 1)] if isinstance(term, list) else []
 
 
 def _anywhere(name: str, items: list[Item]) -> bool:
