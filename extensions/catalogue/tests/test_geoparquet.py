@@ -138,7 +138,7 @@ def expected(query):
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(query=queries())
 def test_random_queries_give_what_shapely_and_python_find_in_order(local, query):
     items, said = run(local, query)
