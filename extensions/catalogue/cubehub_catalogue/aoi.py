@@ -189,7 +189,7 @@ def _outline(polygons: list[Polygon]) -> dict[str, Any]:
         for lon, lat in shapely.get_coordinates(polygon):
             _check_place(float(lon), float(lat))
     whole = shapely.union_all([part for polygon in polygons for part in cut(shapely.force_2d(polygon))])
-    parts = _parts(whole)
+    parts = _parts(shapely.normalize(whole))  # so that the same outline is always written the same
     if not parts:
         raise _wrong("The outline has no area.", "Draw a polygon of at least three corners.")
     parts = [orient(part) for part in parts]

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import cql2
+
 from cubehub_catalogue.errors import InputError
 from cubehub_catalogue.times import parse_time, time_text
 
@@ -27,6 +29,9 @@ ARITHMETIC = {"+", "-", "*", "/", "^", "%", "div"}
 TEXT = {"casei": (1, 1), "accenti": (1, 1)}
 _DEEPEST, _MOST_NODES, _LONGEST = 20, 5_000, 1_000
 _HINT = 'See the filter in CQL2-JSON, such as {"op": "<", "args": [{"property": "eo:cloud_cover"}, 20]}.'
+_HINT_TEXT = (
+    "Write it as eo:cloud_cover < 20 AND platform = 'sentinel-2a'; texts stand between single quotes."
+)
 _ARITY: dict[str, tuple[int, int | None]] = {
     **LOGIC, **PREDICATE, **TEXT, **dict.fromkeys(COMPARISON | SPATIAL | TEMPORAL | ARRAY | ARITHMETIC, (2, 2)),
 }  # fmt: skip
@@ -212,6 +217,21 @@ def _typed(value: Any, schema: Mapping[str, Any], name: str) -> Any:
     if isinstance(value, str) and kind == "boolean" and value.lower() in ("true", "false"):
         return value.lower() == "true"
     return value
+
+
+def from_text(text: str) -> dict[str, Any]:
+    """Filter written as people write it, such as ``eo:cloud_cover < 20 AND platform = 'sentinel-2a'`` (CQL2-Text).
+
+    Raises
+    ------
+    InputError
+        When it is none; the message shows where.
+    """
+    try:
+        found = cql2.parse_text(text).to_json()
+    except cql2.ParseError as error:
+        raise InputError("bad_filter", f"The filter can't be read:\n{error}", _HINT_TEXT) from error
+    return check(found)
 
 
 def to_text(value: Any) -> str:  # noqa: C901, PLR0911 - one form of CQL2 after the other

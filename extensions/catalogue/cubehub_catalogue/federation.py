@@ -14,7 +14,7 @@ from cubehub_catalogue.folding import Folding, copy_of
 from cubehub_catalogue.rows import Order, order_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 
     from cubehub_catalogue.folding import Entry
     from cubehub_catalogue.query import Item, Page, Query
@@ -75,7 +75,7 @@ class Federation:
         """Whether a catalogue has more to give."""
         return len(self.folding.rows) < MOST_ROWS and any(one.state in ("new", "more") for one in self.asked)
 
-    async def page(self, retry: Collection[str] = ()) -> AsyncIterator[Event]:
+    async def page(self, retry: Collection[str] = ()) -> AsyncGenerator[Event, None]:
         """Ask those catalogues whose rows come next, all at once, and give what happens as it happens.
 
         Parameters

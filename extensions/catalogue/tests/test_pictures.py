@@ -104,7 +104,6 @@ def test_each_kind_is_written_anew_and_small(kind):
         ("RGBA", "png"),
         ("1", "jpeg"),
         ("I;16", "jpeg"),
-        ("I", "jpeg"),
     ],
 )
 def test_each_mode(mode, media):
