@@ -9,20 +9,20 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from cubehub_catalogue.errors import InputError, UpstreamError
 from cubehub_catalogue.query import Capabilities, Page
 from cubehub_catalogue.sources import odata_filter
-from cubehub_catalogue.sources.client import asked_for
 from cubehub_catalogue.sources.odata_attributes import SORTABLE, queryables
 from cubehub_catalogue.sources.odata_items import item_of
 from cubehub_catalogue.sources.records import MOST_RECORDS, BadRecordError, text
 from cubehub_catalogue.sources.remembering import Remembered
-from cubehub_catalogue.sources.sieve import Sieve, area_of
+from cubehub_catalogue.sources.sieve import Sieve, area_of, asked_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import shapely
 
+    from cubehub_catalogue.http import Client
     from cubehub_catalogue.query import Item, Query
-    from cubehub_catalogue.sources.client import Catalogue, Client
+    from cubehub_catalogue.settings import Catalogue
 
 _MOST_ASKS = 5
 """For one page, when nothing of what came passed what is looked at here."""

@@ -11,7 +11,6 @@ import shapely
 
 from cubehub_catalogue.errors import InputError
 from cubehub_catalogue.query import Capabilities, Page
-from cubehub_catalogue.sources.client import asked_for
 from cubehub_catalogue.sources.opensearch_answers import Answered, read_geojson
 from cubehub_catalogue.sources.opensearch_atom import read_atom
 from cubehub_catalogue.sources.opensearch_collections import listed
@@ -19,13 +18,14 @@ from cubehub_catalogue.sources.opensearch_description import Description, Templa
 from cubehub_catalogue.sources.opensearch_terms import asked_there, seen_on
 from cubehub_catalogue.sources.records import stamp
 from cubehub_catalogue.sources.remembering import Remembered
-from cubehub_catalogue.sources.sieve import Filter, Sieve, area_of, properties_in
+from cubehub_catalogue.sources.sieve import Filter, Sieve, area_of, asked_for, properties_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cubehub_catalogue.http import Client
     from cubehub_catalogue.query import Item, Query
-    from cubehub_catalogue.sources.client import Catalogue, Client
+    from cubehub_catalogue.settings import Catalogue
 
 _MOST_ASKS = 5
 _MOST_COLLECTIONS = 1000
