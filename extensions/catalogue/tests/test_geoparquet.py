@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from cubehub_tests.catalogue_other import Answer, PlainClient, ServerInThread, S
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+SAME = not os.environ.get("CUBEHUB_TEST_RANDOM")  # a landing must not depend on luck
 DATA = Path(__file__).parent / "data"
 
 
@@ -167,7 +169,7 @@ def expected(query):
     }
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75, deadline=None, derandomize=SAME)
 @given(query=queries())
 def test_random_queries_give_what_shapely_and_python_find_in_order(local, query):
     items, said = run(local, query)

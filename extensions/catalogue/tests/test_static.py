@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from cubehub_tests.catalogue_other import Answer, Folder, PlainClient, ServerInT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+SAME = not os.environ.get("CUBEHUB_TEST_RANDOM")  # a landing must not depend on luck
 DATA = Path(__file__).parent / "data"
 
 
@@ -161,7 +163,7 @@ def expected(query):
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=SAME)
 @given(query=queries())
 def test_random_queries_give_what_shapely_and_python_find_in_order(remembered, query):
     items, said = run(remembered, query)

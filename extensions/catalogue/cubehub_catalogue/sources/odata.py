@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
 from cubehub_catalogue.errors import InputError, UpstreamError
 from cubehub_catalogue.query import Capabilities, Page
@@ -208,7 +208,8 @@ def _following(
     """
     link = answer.get("@odata.nextLink")
     if isinstance(link, str) and link and len(link) <= _LONGEST_LINK:
-        found = [(key, value) for key, value in parse_qsl(urlsplit(link).query) if key.startswith("$")]
+        query = link.partition("?")[2].partition("#")[0]
+        found = [(key, value) for key, value in parse_qsl(query) if key.startswith("$")]
         missing = [(key, value) for key, value in asked if key not in dict(found) and key != "$skip"]
         onward = dict(found).get("$skiptoken") or _skip(found) > _skip(asked)
         return found + missing if onward and found + missing != asked else None
