@@ -80,6 +80,8 @@ def test_folders():
         ("zz", None),
         ("", None),
         ("90e40210", None),
+        # as the Copernicus Data Space writes some: named MD5, and no MD5
+        ("d5012012d5732c771f4b4e069c576203307c9ea3a6155c33945db4eab68c338d7ee623", None),
         ("ff" * 20, Checksum("sha1", "ff" * 20)),
     ],
 )
