@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from cubehub_tests.catalogue_other import Answer, PlainClient, ServerInThread, S
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+SAME = not os.environ.get("CUBEHUB_TEST_RANDOM")  # a landing must not depend on luck
 DATA = Path(__file__).parent / "data" / "odata"
 PRODUCTS = [json.loads(line) for line in (DATA / "products.jsonl").read_text().splitlines()]
 
@@ -240,7 +242,7 @@ def expected(query, names, test):
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=SAME)
 @given(asked=queries())
 def test_random_queries_give_what_shapely_and_python_find(service, asked):
     query, names, test = asked
@@ -345,7 +347,7 @@ def test_an_area_of_many_corners_is_asked_for_coarsely_and_looked_at_here(servic
     assert 0 < len(items) < len(PRODUCTS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=SAME)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
 def test_no_text_leaves_its_quotes(text):
     if any(ord(letter) < 32 for letter in text):
