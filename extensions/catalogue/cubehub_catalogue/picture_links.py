@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urljoin
 
+from cubehub_catalogue.asset_links import absolute, elsewhere, hrefs
 from cubehub_catalogue.errors import UnknownError
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def picture_links(item: Item, size: Size) -> list[str]:
     UnknownError
         It names none, or none that a web server gives.
     """
-    found = [urljoin(_base(item), href) for href in _candidates(item, size)]
-    shown = [href for href in found if not _elsewhere(href)]
+    found = [absolute(item, href) for href in _candidates(item, size)]
+    shown = [href for href in found if not elsewhere(href)]
     if shown:
         return shown[:_MOST]
     if found:
@@ -58,17 +58,17 @@ def _candidates(item: Item, size: Size) -> list[str]:
     named = list(assets.items()) if isinstance(assets, dict) else []
     named = [(key, asset) for key, asset in named if isinstance(asset, dict) and _shown(asset)]
     found = [
-        href for role in _ROLES[size] for _, asset in named if role in _roles(asset) for href in _hrefs(asset)
+        href for role in _ROLES[size] for _, asset in named if role in _roles(asset) for href in hrefs(asset)
     ]
     found += [
-        href for name in _KEYS[size] for key, asset in named if key.lower() == name for href in _hrefs(asset)
+        href for name in _KEYS[size] for key, asset in named if key.lower() == name for href in hrefs(asset)
     ]
     links = item.get("links")
     for rel in _RELS[size]:
         for link in links if isinstance(links, list) else []:
             if isinstance(link, dict) and link.get("rel") == rel and _shown(link):
-                found += _hrefs(link)
-    return sorted(dict.fromkeys(found), key=_elsewhere)
+                found += hrefs(link)
+    return sorted(dict.fromkeys(found), key=elsewhere)
 
 
 def _roles(asset: dict[str, Any]) -> list[Any]:
@@ -82,28 +82,3 @@ def _shown(asset: dict[str, Any]) -> bool:
     if kind is not None and not isinstance(kind, str):
         return False
     return (kind or "").partition(";")[0].strip().lower() in _SHOWN
-
-
-def _hrefs(asset: dict[str, Any]) -> list[str]:
-    """Give an asset's address and its alternates (extension *alternate-assets*)."""
-    others = asset.get("alternate")
-    every = [asset, *(others.values() if isinstance(others, dict) else ())]
-    return [
-        one["href"]
-        for one in every
-        if isinstance(one, dict) and isinstance(one.get("href"), str) and one["href"]
-    ]
-
-
-def _base(item: Item) -> str:
-    """Give what relative links are relative to; without a link to itself, the client takes the catalogue's root."""
-    links = item.get("links")
-    for link in links if isinstance(links, list) else []:
-        if isinstance(link, dict) and link.get("rel") == "self" and isinstance(link.get("href"), str):
-            return str(link["href"])
-    return ""
-
-
-def _elsewhere(href: str) -> bool:
-    scheme = href.partition(":")[0].lower() if ":" in href.partition("/")[0] else ""
-    return scheme not in ("", "http", "https")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cubehub_catalogue import items
 from cubehub_catalogue.errors import InputError
+from cubehub_catalogue.picture_links import has_picture
 from cubehub_catalogue.times import item_times, parse_time, time_text
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ Order = tuple[Any, ...]
 """Sorts rows when compared part by part, in Python and in the browser alike."""
 
 _NUMBER, _TEXT, _MISSING = 0, 1, 2
-_PICTURES = {"thumbnail", "overview", "quicklook", "preview", "rendered_preview", "browse"}
 _TIMES = {"datetime", "start_datetime", "end_datetime", "created", "updated", "published", "expires"}
 
 
@@ -39,17 +39,6 @@ def row_of(item: Item) -> dict[str, Any]:
         "picture": has_picture(item),
         "bytes": size(item),
     }
-
-
-def has_picture(item: Item) -> bool:
-    """Tell whether an item has something to be shown as its picture."""
-    for name, asset in item["assets"].items():
-        roles = asset.get("roles")
-        if name.lower() in _PICTURES or (
-            isinstance(roles, list) and any(role in _PICTURES for role in roles)
-        ):
-            return True
-    return False
 
 
 def size(item: Item) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
 
 from cubehub_catalogue.errors import InputError
 
@@ -32,7 +33,12 @@ def parse_time(text: str, *, last: bool = False) -> datetime:
     InputError
         When it is no time.
     """
-    found = _PATTERN.fullmatch(text.strip())
+    return _parsed(text.strip(), last)
+
+
+@lru_cache(4096)  # rows, their order and their folding each look at an item's times
+def _parsed(text: str, last: bool) -> datetime:
+    found = _PATTERN.fullmatch(text)
     if found is None:
         raise InputError("bad_time", f"{text[:60]!r} is no time.", _HINT)
     part = {name: int(value) for name, value in found.groupdict().items() if value and value.isdecimal()}

@@ -83,3 +83,9 @@ def test_an_own_origin_may_have_a_low_port():
     assert (
         Targets.of(["https://b.example"], private=False).check(read_url("https://a.example:8443/")) is False
     )
+
+
+def test_names_of_other_scripts_are_looked_at_as_they_are_looked_up():
+    url = read_url("https://kõrgusmudel.example/v1")
+    assert Targets().check(url) is False
+    assert Targets.of(["https://xn--krgusmudel-2bb.example"], private=False).is_own(url)

@@ -369,7 +369,7 @@ def test_no_text_leaves_its_quotes(text):
     ],
 )
 def test_a_filter_that_is_none_is_refused(service, bad):
-    with pytest.raises(InputError, match="filter"):
+    with pytest.raises(InputError, match=r"filter|args"):
         asyncio.run(everything(source(service[0]), Query(filter=bad)))
 
 

@@ -79,14 +79,17 @@ def configure(c: Any, source: Path | None = None) -> None:
 
 
 def _entitlements(c: Any, config: ConfigFolder, directory: KeycloakDirectory) -> None:
-    """Give the Hub the API by which running servers follow their person's group."""
-    from cubehub import entitlements  # noqa: PLC0415 - as above
+    """Give the Hub the APIs by which running servers follow their person's group, and get tokens for catalogues."""
+    from cubehub import access_tokens, entitlements  # noqa: PLC0415 - as above
 
     grace = timedelta(seconds=config.operator_settings().entitlement.grace)
     rules = entitlements.Rules(directory, str(config.path("profiles.yaml")), grace)
     c.JupyterHub.custom_scopes = entitlements.SCOPES
-    c.KeycloakAuthenticator.more_handlers = entitlements.HANDLERS
-    c.JupyterHub.tornado_settings = {entitlements.SETTINGS_KEY: rules}
+    c.KeycloakAuthenticator.more_handlers = [*entitlements.HANDLERS, *access_tokens.HANDLERS]
+    c.JupyterHub.tornado_settings = {
+        entitlements.SETTINGS_KEY: rules,
+        access_tokens.SETTINGS_KEY: access_tokens.Exchange(lambda: config.path("catalogues.yaml")),
+    }
 
 
 def _addresses(c: Any, data: DataFolder, platform: Platform, secrets: Secrets) -> None:

@@ -14,6 +14,7 @@ from cubehub_catalogue.errors import UpstreamError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
+    from pathlib import Path
     from types import TracebackType
 
 _STARTING_S = 30.0
@@ -87,6 +88,26 @@ async def _within(chunks: AsyncIterator[bytes], most: int) -> AsyncIterator[byte
         if got > most:
             raise UpstreamError("too_large", "The answer is too large.", "Take less.")
         yield chunk
+
+
+@dataclass
+class Folder:
+    """Serves a folder's files; what `instead` has for a path comes before them."""
+
+    folder: Path
+    instead: dict[str, tuple[int, str]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        self.asked.append(request.path)
+        if request.path in self.instead:
+            status, written = self.instead[request.path]
+            return web.Response(status=status, text=written, content_type="application/json")
+        file = (self.folder / request.path.lstrip("/")).resolve()
+        if not file.is_relative_to(self.folder.resolve()) or not file.is_file():
+            return web.Response(status=404)
+        return web.Response(body=file.read_bytes(), content_type="application/json")
 
 
 class ServerInThread:

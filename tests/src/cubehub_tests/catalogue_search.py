@@ -41,7 +41,7 @@ class StacStandIn:
     counts: bool = False
     queryables: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By collection; "" of the whole API."""
-    before_search: Callable[[int], Awaitable[web.Response | None]] | None = None
+    before_search: Callable[[int], Awaitable[web.StreamResponse | None]] | None = None
     """Asked with the number of the search, from 1: may wait, or answer instead."""
     root: dict[str, Any] | None = None
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -105,7 +105,8 @@ class StacStandIn:
         ]
         if self.style != "get":
             links.append({"rel": "search", "href": self._link("/search"), "method": "POST"})
-        return {"type": "Catalog", "id": "x", "conformsTo": list(self.conforms), "links": links}
+        head = {"type": "Catalog", "stac_version": "1.0.0", "id": "x", "description": "A stand-in."}
+        return {**head, "conformsTo": list(self.conforms), "links": links}
 
     def _collections(self, request: web.Request) -> web.Response:
         names = sorted({item["collection"] for item in self.items})

@@ -71,11 +71,9 @@ class Sender:
                 max_headers=limits.headers,
                 max_field_size=limits.header_bytes,
                 max_line_size=limits.header_bytes,
+                # waiting for a free connection counts to the time in all, not to that of connecting
                 timeout=aiohttp.ClientTimeout(
-                    total=None,
-                    sock_connect=limits.connect_s,
-                    connect=limits.connect_s,
-                    sock_read=limits.idle_s,
+                    total=None, sock_connect=limits.connect_s, sock_read=limits.idle_s
                 ),
                 headers={"User-Agent": AGENT},
             )

@@ -59,7 +59,7 @@ def read_url(text: str | URL) -> URL:
         raise refused("The address has a space, a control character or a backslash in it.")
     try:
         url = text if isinstance(text, URL) else URL(plain)
-        host, _ = url.host, url.port
+        host, _ = url.raw_host, url.port
     except (ValueError, UnicodeError) as error:
         raise refused("The address can't be read.") from error
     if url.scheme not in ("http", "https") or not host:
@@ -70,8 +70,8 @@ def read_url(text: str | URL) -> URL:
 
 
 def origin_of(url: URL) -> Origin:
-    """Give scheme, host and port."""
-    return url.scheme, (url.host or "").rstrip(".").lower(), url.port or 0
+    """Give scheme, host as it is looked up (names of other scripts as ``xn--…``), and port."""
+    return url.scheme, (url.raw_host or "").rstrip(".").lower(), url.port or 0
 
 
 @dataclass(frozen=True)

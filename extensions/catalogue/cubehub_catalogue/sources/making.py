@@ -1,35 +1,45 @@
-"""The source of a catalogue by its type."""
+"""The source for a catalogue, by the type that its settings name."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from cubehub_catalogue.errors import InputError
+from cubehub_catalogue.sources.geoparquet import GeoParquetSource
+from cubehub_catalogue.sources.odata import ODataSource
+from cubehub_catalogue.sources.opensearch import OpenSearchSource
+from cubehub_catalogue.sources.stac import StacSource
+from cubehub_catalogue.sources.static import StaticSource
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cubehub_catalogue.http import Client
     from cubehub_catalogue.settings import Catalogue
     from cubehub_catalogue.sources.base import Source
 
-_CLASSES = {
-    "stac": "StacSource",
-    "odata": "ODataSource",
-    "opensearch": "OpenSearchSource",
-    "static": "StaticSource",
-    "geoparquet": "GeoparquetSource",
+_TYPES: dict[str, Callable[[Catalogue, Client], Source]] = {
+    "stac": StacSource,
+    "static": StaticSource,
+    "geoparquet": GeoParquetSource,
+    "odata": ODataSource,
+    "opensearch": OpenSearchSource,
 }
-"""By type, which is the module's name; each is imported only where a catalogue needs it."""
 
 
 def source_for(catalogue: Catalogue, client: Client) -> Source:
-    """Make what asks a catalogue.
+    """Make the source of a catalogue.
 
-    Parameters
-    ----------
-    catalogue
-        From the settings, which know no other types.
-    client
-        Its HTTP client.
+    Raises
+    ------
+    InputError
+        There is no such type.
     """
-    module = import_module(f"cubehub_catalogue.sources.{catalogue.type}")
-    source: Source = getattr(module, _CLASSES[catalogue.type])(catalogue, client)
-    return source
+    made = _TYPES.get(catalogue.type)
+    if made is None:
+        raise InputError(
+            "unknown_type",
+            f"The catalogue {catalogue.id} is of type {str(catalogue.type)[:40]!r}, which is not known.",
+            f"Write one of {', '.join(_TYPES)} in the settings.",
+        )
+    return made(catalogue, client)

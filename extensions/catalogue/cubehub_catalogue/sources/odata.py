@@ -13,6 +13,7 @@ from cubehub_catalogue.sources.client import asked_for
 from cubehub_catalogue.sources.odata_attributes import SORTABLE, queryables
 from cubehub_catalogue.sources.odata_items import item_of
 from cubehub_catalogue.sources.records import MOST_RECORDS, BadRecordError, text
+from cubehub_catalogue.sources.remembering import Remembered
 from cubehub_catalogue.sources.sieve import Sieve, area_of
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class ODataSource:
     def __init__(self, catalogue: Catalogue, client: Client) -> None:
         self._catalogue, self._client = catalogue, client
         self._root = catalogue.url.rstrip("/").removesuffix("/Products")
+        self._remembered = Remembered()
 
     async def capabilities(self) -> Capabilities:
         """Give what the dialect can do."""
@@ -50,7 +52,7 @@ class ODataSource:
 
     async def collections(self) -> list[dict[str, Any]]:
         """Give the collections: the catalogue names them where it lists their attributes."""
-        listed = await self._attributes()
+        listed: dict[str, list[dict[str, str]]] = await self._remembered.get("attributes", self._attributes)
         names = [name for name in listed if text(name) == name][:_MOST_COLLECTIONS]
         return [
             {
@@ -71,7 +73,7 @@ class ODataSource:
 
     async def queryables(self, collections: Sequence[str]) -> dict[str, Any]:
         """Give the JSON Schema of the attributes that all these collections have."""
-        listed = await self._attributes()
+        listed: dict[str, list[dict[str, str]]] = await self._remembered.get("attributes", self._attributes)
         schemas = [queryables(listed.get(name, [])) for name in collections or listed]
         if not schemas:
             schemas = [queryables([])]

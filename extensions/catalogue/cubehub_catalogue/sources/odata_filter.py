@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import shapely
 
+from cubehub_catalogue.cql2 import check
 from cubehub_catalogue.errors import InputError
 from cubehub_catalogue.sources.odata_attributes import FIELDS, OWN, PLATFORM, PROPERTIES, SUFFIXES, Attribute
 from cubehub_catalogue.sources.records import BadRecordError, instant, number, to_shape
+from cubehub_catalogue.sources.sieve import properties_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -132,8 +134,8 @@ def split(written: Mapping[str, Any] | None) -> tuple[list[str], dict[str, Any] 
     there: list[str] = []
     here: list[dict[str, Any]] = []
     unknown: list[str] = []
-    for term in _terms(written):
-        strange = [name for name in _named_in(term) if not _known(name)]
+    for term in _terms(check(dict(written))):
+        strange = [name for name in properties_in(term) if not _known(name)]
         if strange:
             unknown += strange
             continue
@@ -150,17 +152,6 @@ def _terms(written: Mapping[str, Any], depth: int = 0) -> list[dict[str, Any]]:
     if written.get("op") == "and" and isinstance(arguments, list) and arguments and depth < _DEEPEST:
         return [term for one in arguments if isinstance(one, dict) for term in _terms(one, depth + 1)]
     return [dict(written)]
-
-
-def _named_in(term: Any, depth: int = 0) -> list[str]:
-    if depth > _DEEPEST:
-        raise InputError("bad_filter", "The filter is nested too deep.", "Write it with fewer brackets.")
-    if isinstance(term, dict):
-        name = term.get("property")
-        if isinstance(name, str):
-            return [name]
-        return [found for value in term.values() for found in _named_in(value, depth + 1)]
-    return [found for one in term for found in _named_in(one, depth + 1)] if isinstance(term, list) else []
 
 
 def _known(name: str) -> bool:

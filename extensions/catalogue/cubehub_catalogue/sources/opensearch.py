@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -17,7 +18,8 @@ from cubehub_catalogue.sources.opensearch_collections import listed
 from cubehub_catalogue.sources.opensearch_description import Description, Template, read
 from cubehub_catalogue.sources.opensearch_terms import asked_there, seen_on
 from cubehub_catalogue.sources.records import stamp
-from cubehub_catalogue.sources.sieve import Filter, Sieve, area_of
+from cubehub_catalogue.sources.remembering import Remembered
+from cubehub_catalogue.sources.sieve import Filter, Sieve, area_of, properties_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +59,7 @@ class OpenSearchSource:
 
     def __init__(self, catalogue: Catalogue, client: Client) -> None:
         self._catalogue, self._client = catalogue, client
+        self._remembered = Remembered()
 
     async def capabilities(self) -> Capabilities:
         """Give what its description has places for."""
@@ -157,7 +160,7 @@ class OpenSearchSource:
             return kept, []
         terms, strange = [], []
         for term in rest["args"]:
-            missing = [one for one in _properties(term) if kept and not _anywhere(one, kept)]
+            missing = [one for one in properties_in(term) if kept and not _anywhere(one, kept)]
             strange += missing
             if not missing:
                 terms.append(Filter(term))
@@ -193,6 +196,10 @@ class OpenSearchSource:
         return (read_atom if feed else read_geojson)(answer.value, answer.url, name)
 
     async def _described(self, url: str) -> Description:
+        found: Description = await self._remembered.get(f"description {url}", partial(self._describe, url))
+        return found
+
+    async def _describe(self, url: str) -> Description:
         answer = await self._client.text(url, cached=True)
         return read(str(answer.value), answer.url)
 
@@ -212,6 +219,10 @@ class OpenSearchSource:
 
     async def _collections(self) -> dict[str, tuple[str, str, str | None]]:
         """By id the title, the description and the address of the collection's own description document."""
+        found: dict[str, tuple[str, str, str | None]] = await self._remembered.get("collections", self._list)
+        return found
+
+    async def _list(self) -> dict[str, tuple[str, str, str | None]]:
         described = await self._described(self._catalogue.url)
         found: dict[str, tuple[str, str, str | None]] = {}
         if described.collections is not None:
@@ -262,17 +273,6 @@ def _area(area: shapely.Geometry, template: Template) -> dict[str, str]:
 
 def _one_for_all(template: Template) -> bool:
     return "eo:parentIdentifier" in template.fields
-
-
-def _properties(term: Any, depth: int = 0) -> list[str]:
-    if depth > 50:
-        raise InputError("bad_filter", "The filter is nested too deep.", "Write it with fewer brackets.")
-    if isinstance(term, dict):
-        name = term.get("property")
-        if isinstance(name, str):
-            return [name]
-        return [found for value in term.values() for found in _properties(value, depth + 1)]
-    return [found for one in term for found in _properties(one, depth + 1)] if isinstance(term, list) else []
 
 
 def _anywhere(name: str, items: list[Item]) -> bool:

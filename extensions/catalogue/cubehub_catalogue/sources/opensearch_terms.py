@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cubehub_catalogue.cql2 import check
 from cubehub_catalogue.sources.records import number
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def asked_there(
     """
     if not written:
         return {}, None
+    check(dict(written))
     arguments = written.get("args")
     terms = arguments if written.get("op") == "and" and isinstance(arguments, list) else [dict(written)]
     values: dict[str, str] = {}

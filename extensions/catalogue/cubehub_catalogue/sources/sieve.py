@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import cql2
 import shapely
 
+from cubehub_catalogue.cql2 import check
+from cubehub_catalogue.cql2_here import can_be_applied, matches
 from cubehub_catalogue.errors import InputError
+from cubehub_catalogue.items import outline
 from cubehub_catalogue.sources.records import BadRecordError, instant, to_shape
+from cubehub_catalogue.text import mentions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 _TIMES = frozenset(
     {"datetime", "start_datetime", "end_datetime", "created", "updated", "published", "expires"}
 )
-_SEARCHED = ("title", "description", "platform", "constellation", "product:type")
+_DEEPEST = 50
 
 
 class Filter:
@@ -28,23 +31,21 @@ class Filter:
     Raises
     ------
     InputError
-        It is no CQL2-JSON.
+        It is no CQL2-JSON, or has what can't be done here.
     """
 
     def __init__(self, written: Mapping[str, Any]) -> None:
-        try:
-            self._expression = cql2.Expr(dict(written))
-        except Exception as error:  # the library raises errors of several families
+        self._expression = check(dict(written))
+        if not can_be_applied(self._expression):
             raise InputError(
-                "bad_filter", f"The filter is no CQL2: {error}", "Look at its operators and values."
-            ) from error
+                "bad_filter",
+                "The filter has an operator or a function that can't be done for this catalogue.",
+                "Write it with comparisons, like, in, between, isNull, and what is spatial or in time.",
+            )
 
     def passes(self, item: Item) -> bool:
         """Say whether the item passes; one of which that can't be known, for it lacks a property, does not."""
-        try:
-            return bool(self._expression.matches(item))
-        except Exception:  # noqa: BLE001 - "could not be reduced": the library has no narrower error for null
-            return False
+        return matches(self._expression, item)
 
 
 class Sieve:
@@ -86,7 +87,7 @@ class Sieve:
             return False
         if self.ids and item.get("id") not in self.ids:
             return False
-        if not self.in_time(*times_of(item)) or not self._says(item):
+        if not self.in_time(*times_of(item)) or not self.says(item):
             return False
         if self.area is not None and not self._touches(item):
             return False
@@ -100,26 +101,14 @@ class Sieve:
             return False
         return (self.end is None or start <= self.end) and (self.start is None or end >= self.start)
 
-    def _says(self, item: Item) -> bool:
-        if not self.words:
-            return True
-        properties = item["properties"]
-        said = " ".join(str(properties.get(key) or "") for key in _SEARCHED).casefold()
-        said += f" {item['id']} {item.get('collection') or ''}".casefold()
-        return all(word in said for word in self.words)
+    def says(self, item: Item) -> bool:
+        """Say whether every word of the text is in the item."""
+        return not self.words or mentions(item, " ".join(self.words))
 
     def _touches(self, item: Item) -> bool:
-        try:
-            made = to_shape(item.get("geometry"))
-        except BadRecordError:
-            return False
-        return made is not None and self.meets(made)
-
-    def meets(self, made: shapely.Geometry) -> bool:
-        """Say whether a footprint meets the area; a broken one is mended first."""
-        return self.area is None or bool(
-            self.area.intersects(made if made.is_valid else shapely.make_valid(made))
-        )
+        """Look at the footprint as it is meant: one that was written round the globe is cut at ±180° first."""
+        made = outline(item)
+        return made is not None and self.area is not None and bool(self.area.intersects(made))
 
 
 def area_of(query: Query) -> shapely.Geometry | None:
@@ -152,6 +141,28 @@ def times_of(item: Item) -> tuple[datetime | None, datetime | None]:
     return (
         instant(properties.get("start_datetime")) or moment,
         instant(properties.get("end_datetime")) or moment,
+    )
+
+
+def properties_in(written: Any, depth: int = 0) -> list[str]:
+    """Give the properties that a filter names.
+
+    Raises
+    ------
+    InputError
+        It is nested deeper than any that a person wrote.
+    """
+    if depth > _DEEPEST:
+        raise InputError("bad_filter", "The filter is nested too deep.", "Write it with fewer brackets.")
+    if isinstance(written, dict):
+        name = written.get("property")
+        if isinstance(name, str):
+            return [name]
+        return [found for value in written.values() for found in properties_in(value, depth + 1)]
+    return (
+        [found for one in written for found in properties_in(one, depth + 1)]
+        if isinstance(written, list)
+        else []
     )
 
 

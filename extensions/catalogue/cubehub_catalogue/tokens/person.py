@@ -21,13 +21,15 @@ API_VARIABLE, TOKEN_VARIABLE = "JUPYTERHUB_API_URL", "JUPYTERHUB_API_TOKEN"
 _PATH = "cubehub/access-token"
 
 
-class _ServerToken(Credentials):
+class ServerToken(Credentials):
     """The server's own token of the Hub, which says whose server asks."""
 
     async def given(self) -> Given:
+        """Give the token."""
         return Given(headers={"Authorization": f"token {os.environ.get(TOKEN_VARIABLE, '')}"})
 
     def hide(self, text: str) -> str:
+        """Take the token out."""
         return hidden(text, (os.environ.get(TOKEN_VARIABLE, ""),))
 
 
@@ -39,13 +41,14 @@ class PersonTokens:
         self._client: Client | None = None
 
     async def issue(self, *, instead_of: str | None) -> Token:
-        """Get a token for the catalogue's audience.
+        """Get a token for the catalogue's audience; the Hub makes a new one each time.
 
         Raises
         ------
         SignInError
             There is no Hub, or the person has to log in again.
         """
+        del instead_of
         hub = os.environ.get(API_VARIABLE)
         if not hub or not os.environ.get(TOKEN_VARIABLE):
             raise SignInError(
@@ -56,9 +59,7 @@ class PersonTokens:
         if self._client is None:
             self._client = _hub_client(self._catalogue, hub)
         try:
-            answer = await self._client.json(
-                _PATH, method="POST", body={"audience": self._audience, "renew": instead_of is not None}
-            )
+            answer = await self._client.json(_PATH, method="POST", body={"audience": self._audience})
         except UpstreamError as error:
             if error.upstream_status in (401, 403, 404):
                 raise self._sign_in(error) from None
@@ -92,7 +93,7 @@ def _hub_client(catalogue: Catalogue, hub: str) -> Client:
         }
     )
     limits = Limits(total_s=15, redirects=0, repeats=0, packed_bytes=MIB, bytes=MIB, cache_bytes=0)
-    return Client(where, _ServerToken(), limits=limits)
+    return Client(where, ServerToken(), limits=limits)
 
 
 def person_tokens(catalogue: Catalogue, settings: Person) -> PersonTokens:

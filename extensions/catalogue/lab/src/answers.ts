@@ -27,7 +27,8 @@ export class Answers {
       text = trans.__('Searching …');
     } else if (model.asked) {
       const { matched } = results;
-      if (matched !== null && matched > found) {
+      // without more, fewer rows than matches are copies of one scene
+      if (matched !== null && matched > found && results.more) {
         text = trans.__('%1 of %2 items', found, matched);
       } else if (results.more) {
         text = trans.__('%1 items, and there are more', found);

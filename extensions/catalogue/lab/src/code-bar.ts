@@ -14,7 +14,7 @@ export class CodeBar {
     private readonly trans: TranslationBundle,
     private readonly insert: (code: string) => Promise<void>
   ) {
-    this.items = button(trans.__('Insert code'), () => void this.give({ keys: model.meant.map(row => row.key) }), 'cubehub-mod-main');
+    this.items = button(trans.__('Insert code'), () => void this.give({ keys: this.only ? [this.only] : model.meant.map(row => row.key) }), 'cubehub-mod-main');
     this.whole = button(trans.__('Code for the search'), () => void this.give({}));
     this.variant = select([
       ['', trans.__('what fits')],
@@ -29,8 +29,14 @@ export class CodeBar {
     this.node.append(make('div', 'cubehub-cat-buttons', this.items, this.whole), options.node, this.state);
   }
 
+  /** The copy of an item that is looked at; null: what is picked in the list. */
+  of(key: string | null): void {
+    this.only = key;
+    this.write();
+  }
+
   write(): void {
-    const count = this.model.meant.length;
+    const count = this.only ? 1 : this.model.meant.length;
     this.items.disabled = !count || !this.model.results.search;
     this.items.textContent = count > 1 ? this.trans._n('Insert code for %1 item', 'Insert code for %1 items', count) : this.trans.__('Insert code');
     this.whole.disabled = !this.model.asked;
@@ -103,4 +109,5 @@ export class CodeBar {
   private readonly template: HTMLSelectElement;
   private readonly state = make('div', 'cubehub-cat-hint');
   private loaded = false;
+  private only: string | null = null;
 }

@@ -24,10 +24,11 @@ export const EMPTY: Readonly<IForm> = Object.freeze({
   sort: 'properties.datetime', descending: true
 });
 
-const PAGE = 50;
+/** Items of a page and catalogue, where nobody set another number. */
+export const PAGE = 50;
 
 /** @throws RangeError naming the time that is none, or that the end is before the start. */
-export function queryOf(form: IForm, chosen: readonly string[]): IQuery {
+export function queryOf(form: IForm, chosen: readonly string[], limit = PAGE): IQuery {
   const [start, end] = [moment(form.start, 'start'), moment(form.end, 'end')];
   if (start && end && end < start) {
     throw new RangeError(`${form.start} – ${form.end}`);
@@ -45,7 +46,7 @@ export function queryOf(form: IForm, chosen: readonly string[]): IQuery {
     text: form.text.trim() || null,
     ids: [],
     sort: [{ field: form.sort, descending: form.descending }],
-    limit: PAGE
+    limit
   };
 }
 

@@ -68,6 +68,7 @@ const panel: JupyterFrontEndPlugin<void> = {
       .then(settings => {
         const read = (): void => {
           folder = String(settings.get('downloadFolder').composite ?? '');
+          model.limit = Number(settings.get('pageSize').composite) || model.limit;
         };
         settings.changed.connect(read);
         read();

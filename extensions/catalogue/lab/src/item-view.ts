@@ -8,7 +8,7 @@ import { troubleOf } from './trouble.js';
 
 interface IActions {
   back: () => void;
-  code: (key: string) => void;
+  shown: (key: string | null) => void;
   cart: (row: IRow) => void;
   favourite: (row: IRow) => void;
   download: (row: IRow, key: string, assets: string[]) => Promise<void>;
@@ -44,6 +44,7 @@ export class ItemView {
       return;
     }
     const shown = ++this.shown;
+    this.actions.shown(key);
     let found: IFound;
     try {
       found = await model.requests.item(search, key);
@@ -63,7 +64,6 @@ export class ItemView {
     state.remove();
     const tools = make(
       'div', 'cubehub-cat-buttons',
-      button(trans.__('Insert code'), () => this.actions.code(key), 'cubehub-mod-main'),
       button(trans.__('To the cart'), () => this.actions.cart(row)),
       button(trans.__('Favourite'), () => this.actions.favourite(row))
     );
@@ -76,10 +76,12 @@ export class ItemView {
       this.node.append(image);
     }
     this.node.append(...this.copies(row, key), this.facts(found), this.assets(row, key, found), ...this.origin(found));
+    this.node.scrollIntoView({ block: 'start' }); // below a long form nobody would see it
   }
 
   hide(): void {
     this.shown++;
+    this.actions.shown(null);
     this.node.hidden = true;
     this.node.replaceChildren();
   }

@@ -3,7 +3,7 @@ import { Signal, type ISignal } from '@lumino/signaling';
 
 import type { Aoi, ICatalogue, ICatalogues, ICollection, IEvent, IPicked, IQuery, IQueryables, IRow, ISaved, ITrouble } from './contract.js';
 import { fieldsOf, type IField } from './filters.js';
-import { EMPTY, formOf, queryOf, type IForm } from './form.js';
+import { EMPTY, formOf, PAGE, queryOf, type IForm } from './form.js';
 import type { Requests } from './request.js';
 import { Results } from './results.js';
 import { Refusal, troubleOf } from './trouble.js';
@@ -21,6 +21,8 @@ export class CatalogueModel {
   asked: { query: IQuery; catalogues: string[] } | null = null;
   readonly selected = new Set<string>();
   active: string | null = null;
+  /** Items of a page and catalogue. */
+  limit = PAGE;
 
   constructor(readonly requests: Requests) {}
 
@@ -96,7 +98,7 @@ export class CatalogueModel {
   /** Ask anew. @throws RangeError for times that are none. */
   async search(only?: string[]): Promise<void> {
     const catalogues = only ?? this.chosen;
-    await this.begin(catalogues, queryOf(this.form, catalogues));
+    await this.begin(catalogues, queryOf(this.form, catalogues, this.limit));
   }
 
   private async begin(catalogues: string[], query: IQuery): Promise<void> {
@@ -122,7 +124,7 @@ export class CatalogueModel {
         collections[catalogue] = [...new Set([...(collections[catalogue] ?? []), collection])];
       }
     }
-    const query = { ...queryOf(EMPTY, catalogues), collections, ids: items.map(one => one.id) };
+    const query = { ...queryOf(EMPTY, catalogues, this.limit), collections, ids: items.map(one => one.id) };
     await this.begin(catalogues, query);
   }
 

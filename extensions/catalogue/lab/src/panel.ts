@@ -47,7 +47,7 @@ export class CataloguePanel extends Widget {
     this.list = new ResultList(model, trans, { details: row => this.details(row), near: () => void model.more() });
     this.item = new ItemView(model, trans, {
       back: () => this.closeItem(),
-      code: key => void this.code.give({ keys: [key] }),
+      shown: key => this.code.of(key),
       cart: row => this.put('cart', [picked(row)]),
       favourite: row => this.put('favourites', [picked(row)]),
       download: (_row, key, assets) => model.requests.download(model.results.search!, key, assets, host.folder())
@@ -356,7 +356,6 @@ export class CataloguePanel extends Widget {
     this.model.activate(row.key);
     this.found.hidden = true;
     void this.item.show(row);
-    this.item.node.scrollIntoView({ block: 'start' });
   }
 
   private closeItem(focus = true): void {
