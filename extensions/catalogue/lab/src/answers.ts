@@ -86,7 +86,7 @@ export class Answers {
         const name = id === null ? '' : `${model.titleOf(id)}: `;
         const again = button(
           trans.__('Try again'),
-          () => void (model.known.catalogues.length ? model.search(model.asked?.catalogues) : model.load()),
+          () => void (id !== null && model.results.search ? model.retry(id) : model.known.catalogues.length ? model.search(model.asked?.catalogues) : model.load()),
           'cubehub-mod-small'
         );
         return make('p', 'cubehub-cat-trouble', named(`${name}${message}`), ' ', named(hint ?? ''), ' ', again);
