@@ -12,6 +12,7 @@ from cubehub.cli import load_commands
 from cubehub.resources import resource
 from cubehub.settings import ConfigFolder, OperatorSettings
 from cubehub.storage.policies import Policy
+from cubehub_catalogue import settings as catalogues
 from cubehub_spawner.profiles import json_schema
 from pydantic import BaseModel
 
@@ -20,7 +21,7 @@ FILES = {
     "cubehub.yaml": "What an operator sets; the keys are below.",
     "profiles.yaml": "Who may have how much: memory, cores, storage and Dask budget by group ([schema](profiles.schema.json)).",
     "cubes.yaml": "The published cubes: titles, access, colours, places.",
-    "catalogues.yaml": "The catalogues (STAC APIs) people search.",
+    "catalogues.yaml": "The catalogues people search, and how each is logged in to ([schema](catalogues.schema.json)).",
     "storage.yaml": "What may be moved out of homes, after how long, who is told before, and how long it is kept.",
     "realm.json": "The Keycloak realm that a first start imports: groups, clients, roles.",
     "jupyterhub_config.py": "The Hub's configuration; any trait of JupyterHub may be set in it.",
@@ -124,9 +125,18 @@ def profiles_schema() -> str:
     return json.dumps(json_schema(), indent=2) + "\n"
 
 
+def catalogues_schema() -> str:
+    return json.dumps(catalogues.schema(), indent=2) + "\n"
+
+
 @pytest.mark.parametrize(
     ("name", "page"),
-    [("cli.md", cli_page), ("settings.md", settings_page), ("profiles.schema.json", profiles_schema)],
+    [
+        ("cli.md", cli_page),
+        ("settings.md", settings_page),
+        ("profiles.schema.json", profiles_schema),
+        ("catalogues.schema.json", catalogues_schema),
+    ],
 )
 def test_the_reference_is_as_the_code_says(name: str, page: object, request: pytest.FixtureRequest) -> None:
     text = page()  # type: ignore[operator]

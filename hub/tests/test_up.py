@@ -31,6 +31,7 @@ def test_a_port_that_was_taken_while_things_were_fetched_is_told(
 
         monkeypatch.setattr(up, "prepare", prepare)
         monkeypatch.setattr(up, "check_cubes", lambda *_: None)  # by an environment that is not made here
+        monkeypatch.setattr(up, "check_catalogues", lambda *_: None)  # as above
         monkeypatch.setattr(up, "check_room", lambda *_, **__: None)
         with pytest.raises(CubeHubError) as caught:
             get_ready(Request(tmp_path / "data", LOOPBACK, port, None), LineProgress())
@@ -41,6 +42,7 @@ def test_a_port_that_was_taken_while_things_were_fetched_is_told(
 def test_the_port_of_last_time_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_in: str) -> None:
     monkeypatch.setattr(up, "prepare", lambda *_: None)
     monkeypatch.setattr(up, "check_cubes", lambda *_: None)  # as above
+    monkeypatch.setattr(up, "check_catalogues", lambda *_: None)  # as above
     monkeypatch.setattr(up, "check_room", lambda *_, **__: None)
 
     def start(port: int | None) -> int:

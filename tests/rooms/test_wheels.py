@@ -31,6 +31,7 @@ WANTED = (
     "images/proxy/package-lock.json",
     "cube-server/uv.lock",
     "extensions/account/pyproject.toml",
+    "extensions/catalogue/pyproject.toml",
     "hub/pyproject.toml",
     "hub/src/cubehub/publishing/__init__.py",
     "binder/data/olci-north-sea/LICENSE",

@@ -15,6 +15,7 @@ from cubehub_spawner.profiles import load_profiles
 from traitlets.config import PyFileConfigLoader
 
 from cubehub.accounts.people import written
+from cubehub.catalogue_list import FILE, check_catalogues
 from cubehub.cube_list import check_cubes
 from cubehub.errors import BadInputError
 from cubehub.findings import Finding
@@ -49,6 +50,7 @@ def check_up(data: DataFolder, status: dict[str, Any]) -> list[Finding]:
     found.append(home_limits(data.homes))
     found.append(profiles(_config(data).path("profiles.yaml")))
     found.append(cubes(data))
+    found.append(catalogues(data))
     found += checkup.findings(data)
     found += settings(data)
     return found
@@ -180,6 +182,24 @@ def cubes(data: DataFolder) -> Finding:
             "Run `cubehub up` once.",
         )
     return Finding("ok", "cubes", "The list of cubes can be read.")
+
+
+def catalogues(data: DataFolder) -> Finding:
+    """Tell whether the list of catalogues can be read, and if not what is wrong."""
+    python = data.envs / "lab" / "bin" / "python"
+    try:
+        check_catalogues(python, _config(data).path(FILE))
+    except BadInputError as error:
+        message = f"The list of catalogues can't be read, so servers that start anew search none, and the next start fails: {error.message}"
+        return Finding("problem", "catalogues_file", message, error.hint)
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding(
+            "note",
+            "catalogues_file",
+            f"The list of catalogues could not be looked at: {error}",
+            "Run `cubehub up` once.",
+        )
+    return Finding("ok", "catalogues", "The list of catalogues can be read.")
 
 
 def _config(data: DataFolder) -> ConfigFolder:

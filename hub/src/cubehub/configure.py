@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cubehub.catalogue_list import give_catalogues
 from cubehub.errors import BadInputError
 from cubehub.examples import welcome
 from cubehub.keycloak.permissions import ADMIN_GROUP
@@ -78,14 +79,17 @@ def configure(c: Any, source: Path | None = None) -> None:
 
 
 def _entitlements(c: Any, config: ConfigFolder, directory: KeycloakDirectory) -> None:
-    """Give the Hub the API by which running servers follow their person's group."""
-    from cubehub import entitlements  # noqa: PLC0415 - as above
+    """Give the Hub the APIs by which running servers follow their person's group, and get tokens for catalogues."""
+    from cubehub import access_tokens, entitlements  # noqa: PLC0415 - as above
 
     grace = timedelta(seconds=config.operator_settings().entitlement.grace)
     rules = entitlements.Rules(directory, str(config.path("profiles.yaml")), grace)
     c.JupyterHub.custom_scopes = entitlements.SCOPES
-    c.KeycloakAuthenticator.more_handlers = entitlements.HANDLERS
-    c.JupyterHub.tornado_settings = {entitlements.SETTINGS_KEY: rules}
+    c.KeycloakAuthenticator.more_handlers = [*entitlements.HANDLERS, *access_tokens.HANDLERS]
+    c.JupyterHub.tornado_settings = {
+        entitlements.SETTINGS_KEY: rules,
+        access_tokens.SETTINGS_KEY: access_tokens.Exchange(lambda: config.path("catalogues.yaml")),
+    }
 
 
 def _addresses(c: Any, data: DataFolder, platform: Platform, secrets: Secrets) -> None:
@@ -141,7 +145,8 @@ def _servers(
     c.ProfileLocalSpawner.state_dir = str(data.servers)
     c.ProfileLocalSpawner.audit_log = str(data.logs / "audit.jsonl")
     c.ProfileLocalSpawner.lab_prefix = str(data.envs / "lab")
-    c.ProfileLocalSpawner.read_only_paths = read_only_paths(data)
+    catalogues = str(give_catalogues(data, config))
+    c.ProfileLocalSpawner.read_only_paths = [*read_only_paths(data), catalogues]
     public = platform.public_url
     c.ProfileLocalSpawner.extra_env = {
         SERVER_MARK: data.run_id,
@@ -149,6 +154,7 @@ def _servers(
         "CUBEHUB_CUBES_URL": f"{public}/services/cubes",
         "CUBEHUB_STORAGE_URL": f"{public}/services/storage",
         "CUBEHUB_CATALOGUE_URL": f"{public}/services/catalogue",
+        "CUBEHUB_CATALOGUES": catalogues,
         "CUBEHUB_SAMPLES": str(resource("binder", "data").resolve()),
         "DASK_GATEWAY__ADDRESS": f"{public}/services/dask-gateway",
         "DASK_GATEWAY__PUBLIC_ADDRESS": "/services/dask-gateway",

@@ -62,6 +62,7 @@ ENVIRONMENTS = (
             "cubehub": ("hub",),
             "cubehub-lab": ("images", "lab"),
             "cubehub-account": ("extensions", "account"),
+            "cubehub-catalogue": ("extensions", "catalogue"),
         },
     ),
 )

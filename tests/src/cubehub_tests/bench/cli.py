@@ -24,6 +24,8 @@ BENCHES = {
     "scan": "how long it takes to look at all homes",
     "archive": "how long it takes to archive a home",
     "plan": "how long a plan of many homes takes",
+    "panel": "how smoothly the catalogue's panel scrolls",
+    "search": "what a search costs above the catalogues' own answers",
 }
 """Each is a module beside this one with a function ``measure(*, quick: bool) -> list[Case]``."""
 

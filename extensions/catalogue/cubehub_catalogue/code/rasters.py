@@ -1,0 +1,127 @@
+"""Lines for rasters: a stack by odc-stac, or one file by rioxarray."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cubehub_catalogue.code.assets import Asset, Kind, data_assets
+from cubehub_catalogue.code.cell import Source, call
+from cubehub_catalogue.code.literals import literal
+from cubehub_catalogue.code.reaching import gdal_options, scheme
+from cubehub_catalogue.code.target import bounds_in
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cubehub_catalogue.code.cell import Cell
+    from cubehub_catalogue.code.searches import Area
+    from cubehub_catalogue.code.target import Target
+    from cubehub_catalogue.query import Item
+
+_CHUNK = {"x": 2048, "y": 2048}
+"""Of a few MiB each: many fit beside one another, and a scene of 10980 pixels is read by 36 tasks."""
+
+
+def layers(assets: Sequence[Asset]) -> list[str]:
+    """Give the bands' names as odc-stac knows them: of an asset with several, each by its number."""
+    names = []
+    for asset in assets:
+        lists = [asset.extra.get(key) for key in ("bands", "raster:bands")]
+        declared = max(len(one) if isinstance(one, list) else 0 for one in lists)
+        names += (
+            [asset.name] if declared < 2 else [f"{asset.name}.{number}" for number in range(1, declared + 1)]
+        )
+    return names
+
+
+def write_stack(
+    cell: Cell,
+    item: Item,
+    assets: Sequence[Asset],
+    target: Target | None,
+    area: Area,
+    name: str,
+    *,
+    lazy: bool,
+) -> None:
+    """Write the lines that load items onto one grid."""
+    cell.imports("odc.stac", package="odc-stac")
+    where = area.variable(cell)
+    _reach(cell, item, assets, by_odc=True)
+    asked: dict[str, Any] = {
+        "bands": layers(assets),
+        "crs": target.crs if target else None,
+        "resolution": _plain(target.resolution) if target else None,
+        ("bbox" if area.is_box else "geopolygon"): where,
+        "groupby": "solar_day",
+        "chunks": _CHUNK if lazy else None,
+    }
+    cell.line(f"{name} = {call('odc.stac.load', Source('items'), before=len(name) + 3, **asked)}")
+
+
+def write_files(
+    cell: Cell, item: Item, assets: Sequence[Asset], area: Area, name: str, *, several: bool, lazy: bool
+) -> None:
+    """Write the lines that open single files, each on the grid it has; of several the first is shown."""
+    cell.imports("rioxarray", package="rioxarray")
+    where = area.variable(cell)
+    _reach(cell, item, assets, by_odc=False)
+    href = f"asset.{'href' if scheme(assets[0]) else 'get_absolute_href()'}"
+    opened = call("rioxarray.open_rasterio", Source(href), masked=True, chunks=_CHUNK if lazy else None)
+    if not several and len(assets) == 1:
+        cell.line(f"asset = items[0].assets[{literal(assets[0].name)}]")
+        cell.line(f"{name} = {opened}")
+    else:
+        cell.function(f"def opened(asset):\n    return {opened}")
+        first = literal(assets[0].name)
+        if len(assets) == 1:
+            cell.line(f"rasters = {{item.id: opened(item.assets[{first}]) for item in items}}")
+            cell.line(f"{name} = rasters[items[0].id]  # each is on a grid of its own")
+        else:
+            cell.line(f"names = {literal([asset.name for asset in assets], column=8)}")
+            cell.line("rasters = {name: opened(items[0].assets[name]) for name in names}")
+            cell.line(f"{name} = rasters[{first}]  # each is on a grid of its own")
+    if where is not None and _reaches(assets[0], area):
+        if area.is_box:
+            cell.line(f'{name} = {name}.rio.clip_box(*{where}, crs="EPSG:4326")')
+        else:
+            cell.line(f'{name} = {name}.rio.clip([{where}], crs="EPSG:4326")')
+
+
+def _reaches(asset: Asset, area: Area) -> bool:
+    """Tell whether an area lies on a raster: rioxarray refuses to cut to one that does not."""
+    if area.aoi is None or asset.grid is None:
+        return False
+    box = bounds_in(asset.grid.crs, area.aoi)
+    if box is None:
+        return False
+    left, bottom, right, top = asset.grid.bounds
+    return box[0] < right and box[2] > left and box[1] < top and box[3] > bottom
+
+
+def _reach(cell: Cell, item: Item, assets: Sequence[Asset], *, by_odc: bool) -> None:
+    """Have GDAL ask for what is needed and nothing else, and know the bucket."""
+    options: dict[str, Any] = {}
+    for asset in assets:
+        options |= gdal_options(item, asset)
+    if not options and not any(scheme(asset) in {"http", "https"} for asset in assets):
+        return
+    if by_odc:
+        cell.line(call("odc.stac.configure_rio", cloud_defaults=True, **options))
+    else:
+        cell.imports("os")
+        cell.line(call("os.environ.update", GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", **options))
+
+
+def _plain(number: float) -> float | int:
+    return int(number) if number == int(number) and abs(number) < 10**9 else number
+
+
+def rasters_of(items: Sequence[Item], names: Sequence[str]) -> list[Asset]:
+    """Give the rasters of these names of all items."""
+    return [
+        asset
+        for item in items
+        for asset in data_assets(item).values()
+        if asset.name in names and asset.kind is Kind.RASTER
+    ]

@@ -1,0 +1,194 @@
+"""The grid that rasters are loaded onto, worked out as odc-stac does it, so that the size can be said beforehand."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import pyproj
+import shapely
+
+from cubehub_catalogue.code.assets import Asset, Grid, Kind
+from cubehub_catalogue.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+Bounds = tuple[float, float, float, float]
+_DEGREE = 111_319.49
+"""Metres of a degree on the equator of WGS 84: 2 pi 6378137 / 360."""
+_TOLERANCE = 0.01
+"""Of a pixel that odc-geo leaves out at an edge (`odc.geo.geobox.GeoBox.from_bbox`, ``tol``)."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What `odc.stac.load` is told of the grid."""
+
+    crs: str
+    resolution: float
+    shape: tuple[int, int] | None = None
+    """Rows, columns; None where it can't be said."""
+
+
+def target_of(
+    assets: Sequence[Asset], aoi: Mapping[str, Any] | None, crs: str | None, resolution: float | None
+) -> Target | None:
+    """Choose the grid: the CRS that most have, the finest pixels; None where nothing says it.
+
+    Parameters
+    ----------
+    assets : sequence of Asset
+        The chosen rasters of all items.
+    aoi : GeoJSON, optional
+        Area that is loaded; without one it is all of the items.
+    crs, resolution
+        As the person wants them, else as the data are.
+
+    Raises
+    ------
+    InputError
+        The CRS that the person named does not exist.
+    """
+    grids = [asset.grid for asset in assets if asset.grid is not None]
+    wanted = _named(crs, aoi, grids)
+    if grids:
+        common = Counter(grid.crs for grid in grids).most_common(1)[0][0]
+        finest = min(grid.resolution for grid in grids if grid.crs == common)
+        chosen = wanted or common
+        if wanted is None and aoi is not None and _is_geographic(common) and _wraps(aoi):
+            chosen = _utm(aoi, grids)  # in degrees it would be once round the globe
+        if resolution is None:
+            resolution = _converted(finest, common, chosen)
+        return Target(chosen, resolution, _shape(chosen, resolution, aoi, grids))
+    coarse = [
+        asset.gsd for asset in assets if asset.gsd and asset.kind is Kind.RASTER and not _has_gcps(asset)
+    ]
+    if not coarse and resolution is None:
+        return None
+    chosen = wanted or _utm(aoi, ())
+    step = resolution or (min(coarse) / _DEGREE if _is_geographic(chosen) else min(coarse))
+    return Target(chosen, step, _shape(chosen, step, aoi, ()))
+
+
+def bounds_in(crs: str, aoi: Mapping[str, Any]) -> Bounds | None:
+    """Give the box around an area in another CRS, by its corners; None where they are not on its map."""
+    try:
+        corners = shapely.get_coordinates(shapely.geometry.shape(aoi))
+        xs, ys = _transformer(crs).transform(corners[:, 0], corners[:, 1])
+    except (ValueError, TypeError, KeyError, pyproj.exceptions.ProjError, shapely.errors.ShapelyError):
+        return None
+    if not len(xs):
+        return None
+    edges = (float(min(xs)), float(min(ys)), float(max(xs)), float(max(ys)))
+    return edges if all(map(math.isfinite, edges)) else None
+
+
+def _named(crs: str | None, aoi: Mapping[str, Any] | None, grids: Iterable[Grid]) -> str | None:
+    if crs is None or crs == "utm":
+        return None if crs is None else _utm(aoi, grids)
+    try:
+        _transformer(crs)
+    except pyproj.exceptions.ProjError as error:
+        raise InputError(
+            "unknown_crs", f"There is no CRS {crs}.", "Write one such as EPSG:32635, or utm."
+        ) from error
+    return crs
+
+
+def _utm(aoi: Mapping[str, Any] | None, grids: Iterable[Grid]) -> str:
+    """Give the zone of the middle of an area; ``utm``, which odc-stac works out itself, where there is no area."""
+    middle = None
+    if aoi is not None:
+        parts = list(getattr(shapely.geometry.shape(aoi), "geoms", [shapely.geometry.shape(aoi)]))
+        # of an area that is cut at ±180 the larger piece; the middle of both would lie at Greenwich
+        middle = (
+            max(parts, key=lambda part: part.area).centroid
+            if _wraps(aoi)
+            else shapely.geometry.shape(aoi).centroid
+        )
+    if middle is None:
+        crs = next((grid.crs for grid in grids), "")
+        return crs if crs.startswith(("EPSG:326", "EPSG:327")) else "utm"
+    zone = min(60, int((middle.x + 180) // 6) + 1)
+    return f"EPSG:{(32600 if middle.y >= 0 else 32700) + zone}"
+
+
+def _shape(
+    crs: str, resolution: float, aoi: Mapping[str, Any] | None, grids: Sequence[Grid]
+) -> tuple[int, int] | None:
+    if crs == "utm":
+        return None
+    box = bounds_in(crs, aoi) if aoi is not None else _around(crs, grids)
+    if box is None:
+        return None
+    left, bottom, right, top = box
+    return _steps(bottom, top, resolution), _steps(left, right, resolution)
+
+
+def _steps(low: float, high: float, step: float) -> int:
+    """Count pixels whose edges are multiples of a step, as odc-geo snaps them."""
+    first = math.floor(low / step + _TOLERANCE)
+    last = math.ceil(high / step - _TOLERANCE)
+    return max(1, last - first)
+
+
+def _around(crs: str, grids: Sequence[Grid]) -> Bounds | None:
+    boxes = []
+    for grid in grids:
+        box = _moved(grid.crs, crs, grid.bounds)
+        if box is None:
+            return None
+        boxes.append(box)
+    if not boxes:
+        return None
+    lefts, bottoms, rights, tops = zip(*boxes, strict=True)
+    return min(lefts), min(bottoms), max(rights), max(tops)
+
+
+@lru_cache(maxsize=512)
+def _moved(source: str, crs: str, bounds: Bounds) -> Bounds | None:
+    if source == crs:
+        return bounds
+    try:
+        made = pyproj.Transformer.from_crs(source, crs, always_xy=True).transform_bounds(*bounds)
+    except pyproj.exceptions.ProjError:
+        return None
+    left, bottom, right, top = (float(edge) for edge in made)
+    return (left, bottom, right, top) if all(map(math.isfinite, made)) else None
+
+
+@lru_cache(maxsize=64)
+def _transformer(crs: str) -> pyproj.Transformer:
+    return pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
+
+
+def _converted(step: float, source: str, crs: str) -> float:
+    if crs == "utm" or _is_geographic(source) == _is_geographic(crs):
+        return step if not (crs == "utm" and _is_geographic(source)) else _rounded(step * _DEGREE)
+    return _rounded(step * _DEGREE) if _is_geographic(source) else _rounded(step / _DEGREE)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+@lru_cache(maxsize=64)
+def _is_geographic(crs: str) -> bool:
+    try:
+        return crs != "utm" and pyproj.CRS(crs).is_geographic
+    except pyproj.exceptions.ProjError:
+        return False
+
+
+def _wraps(aoi: Mapping[str, Any]) -> bool:
+    west, _, east, _ = shapely.geometry.shape(aoi).bounds
+    return bool(aoi.get("type") == "MultiPolygon" and west <= -180 and east >= 180)
+
+
+def _has_gcps(asset: Asset) -> bool:
+    """Tell whether a raster lies crooked in its file (Sentinel-1 GRD): it has a shape, but no grid."""
+    return "proj:shape" in asset.extra and asset.grid is None

@@ -1,0 +1,238 @@
+"""The same scene from several providers, folded into one row with its copies."""
+
+from __future__ import annotations
+
+import marshal
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import shapely
+from shapely.geometry import shape
+
+from cubehub_catalogue.rows import Order, row_of
+from cubehub_catalogue.scenes import Scene, plain, scene_of, weak_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cubehub_catalogue.query import Item
+
+_SAME_SCENE, _SAME_OUTLINE = 0.8, 0.9
+"""Least share of the smaller outline that two of one scene have in common (providers draw them differently), and
+least share of both together where only time and platform say that they are the same."""
+
+
+@dataclass
+class Entry:
+    """An item as one catalogue gave it."""
+
+    key: str
+    catalogue: str
+    shown: dict[str, Any]
+    """What a list shows of it."""
+    version: str | None
+    rank: str
+    _item: Item | bytes
+
+    @property
+    def item(self) -> Item:
+        """The whole STAC item."""
+        if isinstance(self._item, bytes):
+            found: Item = marshal.loads(zlib.decompress(self._item))  # noqa: S302 - packed by us, in this process
+            return found
+        return self._item
+
+    def pack(self) -> None:
+        """Keep it in a tenth of the memory; thousands of them may be kept for as long as a search is open."""
+        if not isinstance(self._item, bytes):
+            self._item = zlib.compress(marshal.dumps(self._item), 1)
+
+
+@dataclass
+class Row:
+    """One scene, and all who offer it."""
+
+    key: str
+    order: Order
+    """Of the one that came first: a row does not move when it gets a copy."""
+    entries: list[Entry] = field(default_factory=list)
+    """The one that is shown comes first."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the row as the browser reads it."""
+        first = self.entries[0]
+        return {
+            "key": self.key,
+            "order": list(self.order),
+            "catalogue": first.catalogue,
+            **first.shown,
+            "version": first.version,
+            "copies": [copy_of(entry) for entry in self.entries[1:]],
+        }
+
+
+def copy_of(entry: Entry) -> dict[str, Any]:
+    """Give what is said of a copy; where `version` differs it is the scene processed otherwise, not the same data."""
+    shown = entry.shown
+    return {
+        "key": entry.key,
+        "catalogue": entry.catalogue,
+        "collection": shown["collection"],
+        "id": shown["id"],
+        "version": entry.version,
+    }
+
+
+_Key = tuple[str, ...]
+
+
+class Folding:
+    """All rows of a search.
+
+    Parameters
+    ----------
+    catalogues
+        Their ids, the preferred ones first.
+
+    Notes
+    -----
+    Two processing baselines of one scene are not the same data, but nobody wants to load both: they are one row, the
+    newest is shown, and the others stand among its copies with their version. Of the same version, the catalogue
+    that comes first in the list is shown. One catalogue's collection never has an item twice, so two of its items
+    that say the same scene and version are two parts of it and stay two rows.
+    """
+
+    def __init__(self, catalogues: Sequence[str]) -> None:
+        self._preferred = {name: number for number, name in enumerate(catalogues)}
+        self.rows: dict[str, Row] = {}
+        self._entries: dict[str, Entry] = {}
+        self._index: dict[_Key, list[Row]] = {}
+        self._seen: dict[tuple[str, Any, str], Row] = {}
+        self._to_pack: list[Entry] = []
+
+    def add(self, catalogue: str, item: Item, order: Order) -> Row | None:
+        """Put an item into a new row, or into that of the same scene; None where it was there already.
+
+        Parameters
+        ----------
+        catalogue
+            Who gave it.
+        item
+            The STAC item.
+        order
+            Where a new row stands.
+        """
+        shown = row_of(item)
+        name = (catalogue, shown["collection"], shown["id"])
+        if name in self._seen:
+            return None  # pages overlap while a catalogue gets new items
+        scene = scene_of(item)
+        entry = Entry(
+            f"i{len(self._entries)}",
+            catalogue,
+            shown,
+            scene.version if scene else None,
+            scene.rank if scene else "",
+            item,
+        )
+        self._entries[entry.key] = entry
+        self._to_pack.append(entry)
+        keys = _keys(item, scene)
+        row = self._same(entry, scene, keys)
+        if row is None:
+            row = Row(f"r{len(self.rows)}", order)
+            self.rows[row.key] = row
+        row.entries.append(entry)
+        row.entries.sort(key=self._preference)
+        for key in keys:
+            listed = self._index.setdefault(key, [])
+            if row not in listed:
+                listed.append(row)
+        self._seen[name] = row
+        return row
+
+    def entry(self, key: str) -> tuple[Entry, list[Entry]] | None:
+        """Give what a row shows, or one copy, and the others of its row; None where there is no such key."""
+        if (row := self.rows.get(key)) is not None:
+            return row.entries[0], row.entries[1:]
+        found = self._entries.get(key)
+        if found is None:
+            return None
+        row = self._seen[found.catalogue, found.shown["collection"], found.shown["id"]]
+        return found, [entry for entry in row.entries if entry is not found]
+
+    def pack(self) -> None:
+        """Keep what has come so far in little memory."""
+        for entry in self._to_pack:
+            entry.pack()
+        self._to_pack.clear()
+
+    def _same(self, entry: Entry, scene: Scene | None, keys: Sequence[_Key]) -> Row | None:
+        """Row of the same scene, where there is one already."""
+        for key in keys:
+            for row in self._index.get(key, ()):
+                if _is_copy(entry, row) if scene is not None else _is_same(entry, row, key):
+                    return row
+        return None
+
+    def _preference(self, entry: Entry) -> tuple[Any, ...]:
+        turned = tuple(-ord(character) for character in entry.rank) or (0,)
+        return turned, self._preferred.get(entry.catalogue, len(self._preferred)), int(entry.key[1:])
+
+
+def _keys(item: Item, scene: Scene | None) -> list[_Key]:
+    if scene is not None:
+        return [scene.key]
+    weak = weak_key(item)
+    return [("id", item["id"]), *([weak] if weak is not None else [])]
+
+
+def _is_copy(entry: Entry, row: Row) -> bool:
+    """Tell whether an item of the row's scene is a copy, and not another part: the same version in one collection."""
+    part = any(
+        other.catalogue == entry.catalogue
+        and other.shown["collection"] == entry.shown["collection"]
+        and other.version == entry.version
+        for other in row.entries
+    )
+    return not part and _overlap(row.entries[0].shown, entry.shown, of_smaller=True) >= _SAME_SCENE
+
+
+def _is_same(entry: Entry, row: Row, key: _Key) -> bool:
+    """Tell whether an item whose name says nothing is what another catalogue shows in a row."""
+    shown = row.entries[0].shown
+    return (
+        all(other.catalogue != entry.catalogue for other in row.entries)
+        and _same_time(shown, entry.shown)
+        and (key[0] != "id" or _same_kind(shown, entry.shown))
+        and _overlap(shown, entry.shown, of_smaller=False) >= _SAME_OUTLINE
+    )
+
+
+def _same_time(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Tell whether both are of the same second; providers round differently."""
+    return bool((one["start"] or "")[:19] == (other["start"] or "")[:19])
+
+
+def _same_kind(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Tell whether nothing speaks against two items of the same name being the same."""
+    return not (one["platform"] and other["platform"]) or plain(one["platform"]) == plain(other["platform"])
+
+
+def _overlap(one: dict[str, Any], other: dict[str, Any], *, of_smaller: bool) -> float:
+    """Share that two outlines have in common; 1 where one of them is not known."""
+    if one["footprint"] is None or other["footprint"] is None:
+        return 1.0
+    try:
+        first, second = (
+            shapely.make_valid(shape(one["footprint"])),
+            shapely.make_valid(shape(other["footprint"])),
+        )
+        if first.equals(second):
+            return 1.0
+        common = shapely.intersection(first, second).area
+        whole = min(first.area, second.area) if of_smaller else shapely.union(first, second).area
+    except (ValueError, shapely.errors.ShapelyError):
+        return 0.0
+    return float(common / whole) if whole else 0.0

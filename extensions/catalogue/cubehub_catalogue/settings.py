@@ -1,0 +1,300 @@
+"""catalogues.yaml: which catalogues there are, how each is reached, and who may add some of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from cubehub_catalogue.auth import Auth, NoAuth
+from cubehub_catalogue.errors import InputError
+
+FILE_VARIABLE = "CUBEHUB_CATALOGUES"
+PLATFORM_VARIABLE = "CUBEHUB_URL"
+SHAPE_OF_ID = r"[a-z0-9-]{1,40}"
+_LARGEST_FILE = 2**20
+_HINT = "The shipped catalogues.yaml lists every key with its meaning."
+_SECRET_KEYS = re.compile("secret|password|token|value|key", re.IGNORECASE)
+
+CatalogueType = Literal["stac", "static", "geoparquet", "odata", "opensearch"]
+
+
+class SettingsError(InputError):
+    """A settings file that can't be used; names file, key and value."""
+
+    def __init__(self, message: str, hint: str = _HINT) -> None:
+        super().__init__("catalogues_file", message, hint)
+
+
+def web_address(text: str, *, plain: bool) -> str:
+    """Check an address that an operator or a person wrote.
+
+    Parameters
+    ----------
+    text
+        The address.
+    plain
+        Whether http is allowed beside https.
+
+    Raises
+    ------
+    ValueError
+        It is no such address, or has a user name or password in it.
+    """
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not an address") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ValueError(f"{text!r} is not an https address")
+    if parts.scheme == "http" and not plain:
+        raise ValueError(f"{text!r} is not https (http is for `private: true` alone)")
+    if "@" in parts.netloc:
+        raise ValueError("an address may hold no user name and no password; write them under `auth`")
+    if parts.fragment or any(ord(letter) <= 32 or letter == "\\" for letter in text):
+        raise ValueError(f"{text!r} has a space, a backslash or a # in it")
+    return text
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Catalogue(_Strict):
+    """One catalogue that people may search."""
+
+    id: str = Field(pattern=f"^{SHAPE_OF_ID}$")
+    """Short name, a-z 0-9 -."""
+    title: str = Field(min_length=1, max_length=200)
+    """As people read it."""
+    url: str
+    """Root of the catalogue; one that starts with / is on this platform."""
+    type: CatalogueType = "stac"
+    """What it speaks."""
+    public: bool | None = None
+    """true: asked without a log-in; the same as `auth: {type: none}`."""
+    auth: Auth = NoAuth()
+    """How it is asked."""
+    collections: tuple[str, ...] = ()
+    """Collections that are searched where none is chosen; [] is all."""
+    private: bool = False
+    """true: its address may be private or loopback, and http."""
+    also: tuple[str, ...] = ()
+    """Further addresses (scheme, host and port) that belong to it: they get its log-in, and are private where it is."""
+    timeout: float = Field(default=30, gt=0, le=600)
+    """How long one answer may take in all; seconds."""
+    sign_in: str | None = None
+    """Where a person gets an account or logs in, shown when the catalogue wants a log-in."""
+    own: bool = Field(default=False, exclude=True)
+    """Added by the person; never in the file."""
+
+    @property
+    def on_platform(self) -> bool:
+        """Whether it stands on the Hub's own address."""
+        return self.url.startswith("/")
+
+    @field_validator("collections", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return () if value is None else value
+
+    @field_validator("sign_in")
+    @classmethod
+    def _link(cls, value: str | None) -> str | None:
+        return None if value is None else web_address(value, plain=True)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.on_platform:
+            if self.url.startswith("//") or "\\" in self.url or ".." in self.url.split("/"):
+                raise ValueError(f"url: {self.url!r} is not a path on this platform")
+        else:
+            web_address(self.url, plain=self.private)
+        for origin in self.also:
+            web_address(origin, plain=self.private)
+            if urlsplit(origin).path.strip("/") or urlsplit(origin).query:
+                raise ValueError(
+                    f"also: {origin!r} must be scheme, host and port alone, such as https://example.org"
+                )
+        if self.public and not isinstance(self.auth, NoAuth):
+            raise ValueError("public: true and auth contradict each other; leave one of them out")
+        self.auth.check(private=self.private or self.on_platform)
+        return self
+
+
+class Settings(_Strict):
+    """The content of catalogues.yaml."""
+
+    catalogues: tuple[Catalogue, ...] = ()
+    """In the order they are shown."""
+    user_catalogues: bool = False
+    """Whether people may add catalogues of their own: https and public addresses only."""
+    tiles: str = ""
+    """Address of map tiles, such as https://tiles.example.org/{z}/{x}/{y}.png; empty: the map that is bundled, alone."""
+
+    @field_validator("catalogues", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return () if value is None else value
+
+    @field_validator("tiles")
+    @classmethod
+    def _tiles(cls, value: str) -> str:
+        if value:
+            web_address(value, plain=True)
+            missing = [part for part in ("{z}", "{x}", "{y}") if part not in value]
+            if missing:
+                raise ValueError(f"{value!r} has no {', '.join(missing)}")
+        return value
+
+    @model_validator(mode="after")
+    def _once_each(self) -> Self:
+        seen: set[str] = set()
+        for one in self.catalogues:
+            if one.id in seen:
+                raise ValueError(f"the id {one.id!r} is there twice; each catalogue needs its own")
+            seen.add(one.id)
+        return self
+
+
+def load_settings(path: Path | str, *, platform_url: str | None = None) -> Settings:
+    """Read a settings file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    platform_url
+        Address of the Hub; catalogues whose `url` is a path stand below it. By default CUBEHUB_URL.
+
+    Returns
+    -------
+    Settings
+        With whole addresses only.
+
+    Raises
+    ------
+    SettingsError
+        The file can't be read, or has a key or value that is not known; names file, key and value.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+        text = data.decode()
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be read: {error.strerror}.", "Look at its name and rights."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} cannot be read: it is not UTF-8 text.", _HINT) from error
+    if len(data) > _LARGEST_FILE:
+        raise SettingsError(f"{path} is larger than 1 MiB, which no list of catalogues is.", _HINT)
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise SettingsError(f"{path} is not valid YAML: {error}", "Mend the line it names.") from error
+    return _with_platform(_settings(content, path), platform_url or os.environ.get(PLATFORM_VARIABLE), path)
+
+
+def here() -> Settings:
+    """Read the file that CUBEHUB_CATALOGUES names; without one, none is set and people add their own.
+
+    Notes
+    -----
+    Without a file this is nobody's platform but a Lab of one's own, whose person is its administrator.
+    """
+    named = os.environ.get(FILE_VARIABLE)
+    return load_settings(named) if named else Settings(user_catalogues=True)
+
+
+def own_catalogue(id_: str, title: str, url: str, type_: str) -> Catalogue:
+    """Make a catalogue of a person's own, which has no log-in and a public https address.
+
+    Raises
+    ------
+    InputError
+        Names what is wrong.
+    """
+    try:
+        made = Catalogue.model_validate({"id": id_, "title": title, "url": url, "type": type_, "own": True})
+    except ValidationError as error:
+        where, why, found = _first(error)
+        raise InputError(
+            "bad_catalogue", f"{where}: {why} (found {found}).", "Mend it and try again."
+        ) from error
+    if made.on_platform:
+        raise InputError("bad_catalogue", f"url: {url!r} is no https address.", "Write the whole address.")
+    return made
+
+
+def schema() -> dict[str, Any]:
+    """Give the JSON Schema of the file."""
+    made = Settings.model_json_schema()
+    made["$defs"]["Catalogue"]["properties"].pop("own", None)
+    return made
+
+
+def _settings(content: object, path: Path) -> Settings:
+    if content is None:
+        content = {}
+    if not isinstance(content, dict):
+        raise SettingsError(
+            f"{path} must have keys such as `catalogues`, not a {type(content).__name__}.", _HINT
+        )
+    for entry in content.get("catalogues") or () if isinstance(content.get("catalogues"), list) else ():
+        if isinstance(entry, dict) and "own" in entry:
+            raise SettingsError(f"{path}: catalogues: own is not a key of the file.", _HINT)
+    try:
+        return Settings.model_validate(content)
+    except ValidationError as error:
+        where, why, found = _first(error, content)
+        raise SettingsError(f"{path}: {where}: {why} (found {found})", _HINT) from error
+
+
+def _first(error: ValidationError, content: Any = None) -> tuple[str, str, str]:
+    """Say where the first fault is, what it is and what stands there; what may be a secret is not repeated."""
+    first = error.errors(include_url=False)[0]
+    place = [part for part in first["loc"] if not (isinstance(part, str) and part in _KINDS_OF_AUTH)]
+    where = ".".join(_named(part, content) for part in place) or "the file"
+    if first["type"] == "extra_forbidden":
+        why = "there is no such key"
+    else:
+        why = first["msg"].removeprefix("Value error, ")
+    found = first.get("input")
+    hidden = isinstance(found, dict | list) or any(_SECRET_KEYS.search(str(part)) for part in place)
+    return where, why, f"a {type(found).__name__}" if hidden else repr(found)[:100]
+
+
+_KINDS_OF_AUTH = frozenset({"none", "api_key", "basic", "oauth2_client", "person"})
+
+
+def _named(part: int | str, content: Any) -> str:
+    """Write a place of the list with the id that stands there."""
+    if isinstance(part, int) and isinstance(content, dict):
+        try:
+            return f"{part} ({content['catalogues'][part]['id']})"
+        except (KeyError, TypeError, IndexError):
+            return str(part)
+    return str(part)
+
+
+def _with_platform(settings: Settings, platform_url: str | None, path: Path) -> Settings:
+    """Put the Hub's address before the paths; what stands there is trusted as far as that address goes."""
+    made = []
+    for one in settings.catalogues:
+        if not one.on_platform:
+            made.append(one)
+            continue
+        if not platform_url:
+            raise SettingsError(
+                f"{path}: catalogues.{one.id}.url: {one.url!r} is a path, and this is no server of a platform.",
+                f"Write the whole address, or set {PLATFORM_VARIABLE}.",
+            )
+        made.append(one.model_copy(update={"url": platform_url.rstrip("/") + one.url, "private": True}))
+    return settings.model_copy(update={"catalogues": tuple(made)})

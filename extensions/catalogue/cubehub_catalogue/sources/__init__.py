@@ -1,0 +1,1 @@
+"""The types of catalogues, each behind the same three questions."""

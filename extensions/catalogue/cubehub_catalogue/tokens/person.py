@@ -1,0 +1,101 @@
+"""The person's own access token for one catalogue, from the Hub, which keeps the log-in itself."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from cubehub_catalogue.errors import SignInError, UpstreamError
+from cubehub_catalogue.http.client import Client
+from cubehub_catalogue.http.credentials import Credentials, Given, hidden
+from cubehub_catalogue.http.limits import MIB, Limits
+from cubehub_catalogue.tokens.oauth2 import read_token
+
+if TYPE_CHECKING:
+    from cubehub_catalogue.auth import Person
+    from cubehub_catalogue.settings import Catalogue
+    from cubehub_catalogue.tokens.bearer import Token
+
+API_VARIABLE, TOKEN_VARIABLE = "JUPYTERHUB_API_URL", "JUPYTERHUB_API_TOKEN"
+_PATH = "cubehub/access-token"
+
+
+class ServerToken(Credentials):
+    """The server's own token of the Hub, which says whose server asks."""
+
+    async def given(self) -> Given:
+        """Give the token."""
+        return Given(headers={"Authorization": f"token {os.environ.get(TOKEN_VARIABLE, '')}"})
+
+    def hide(self, text: str) -> str:
+        """Take the token out."""
+        return hidden(text, (os.environ.get(TOKEN_VARIABLE, ""),))
+
+
+class PersonTokens:
+    """Asks the Hub."""
+
+    def __init__(self, catalogue: Catalogue, settings: Person) -> None:
+        self._catalogue, self._audience = catalogue, settings.audience
+        self._client: Client | None = None
+
+    async def issue(self, *, instead_of: str | None) -> Token:
+        """Get a token for the catalogue's audience; the Hub makes a new one each time.
+
+        Raises
+        ------
+        SignInError
+            There is no Hub, or the person has to log in again.
+        """
+        del instead_of
+        hub = os.environ.get(API_VARIABLE)
+        if not hub or not os.environ.get(TOKEN_VARIABLE):
+            raise SignInError(
+                "no_platform",
+                f"{self._catalogue.title} is asked as you, and this is not a server of a platform that knows you.",
+                "Use JupyterLab on the platform.",
+            )
+        if self._client is None:
+            self._client = _hub_client(self._catalogue, hub)
+        try:
+            answer = await self._client.json(_PATH, method="POST", body={"audience": self._audience})
+        except UpstreamError as error:
+            if error.upstream_status in (401, 403, 404):
+                raise self._sign_in(error) from None
+            raise
+        return read_token(answer.value, self._catalogue.title, time.time())
+
+    def _sign_in(self, error: UpstreamError) -> SignInError:
+        link = self._catalogue.sign_in or f"{os.environ.get('CUBEHUB_URL', '')}/hub/login"
+        return SignInError(
+            "sign_in",
+            f"{self._catalogue.title} is asked as you, and the platform has no log-in of yours for it: {error.message}",
+            f"Sign in again at {link}, then try again.",
+            upstream_status=error.upstream_status,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.close()
+
+
+def _hub_client(catalogue: Catalogue, hub: str) -> Client:
+    """Make a client of the Hub's API: its address comes from the Hub itself, and is on an inner network."""
+    where = catalogue.model_copy(
+        update={
+            "title": "The Hub",
+            "url": hub.rstrip("/") + "/",
+            "also": (),
+            "private": True,
+            "sign_in": None,
+        }
+    )
+    limits = Limits(total_s=15, redirects=0, repeats=0, packed_bytes=MIB, bytes=MIB, cache_bytes=0)
+    return Client(where, ServerToken(), limits=limits)
+
+
+def person_tokens(catalogue: Catalogue, settings: Person) -> PersonTokens:
+    """Give where the person's tokens for a catalogue are had."""
+    return PersonTokens(catalogue, settings)

@@ -1,0 +1,104 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import type { ITrouble } from './contract.js';
+import { button, make, named } from './dom.js';
+import type { CatalogueModel } from './model.js';
+
+/** How the search fares: the count, and each catalogue's progress or failure. */
+export class Answers {
+  readonly node = make('div', 'cubehub-cat-answers');
+
+  constructor(
+    private readonly model: CatalogueModel,
+    private readonly trans: TranslationBundle
+  ) {
+    this.count.setAttribute('role', 'status');
+    this.list.setAttribute('aria-label', trans.__('Catalogues asked'));
+    this.failures.setAttribute('role', 'alert');
+    this.node.append(this.count, this.list, this.failures);
+  }
+
+  write(): void {
+    const { model, trans } = this;
+    const { results } = model;
+    const found = results.rows.length;
+    let text = '';
+    if (results.running && !found) {
+      text = trans.__('Searching …');
+    } else if (model.asked) {
+      const { matched } = results;
+      // without more, fewer rows than matches are copies of one scene
+      if (matched !== null && matched > found && results.more) {
+        text = trans.__('%1 of %2 items', found, matched);
+      } else if (results.more) {
+        text = trans.__('%1 items, and there are more', found);
+      } else {
+        const failed = results.failures.length > 0 || model.trouble !== null;
+        text = found || !failed ? trans._n('%1 item', '%1 items', found) : '';
+      }
+      if (results.running) {
+        text += ` ${trans.__('(still searching)')}`;
+      }
+    }
+    if (this.count.textContent !== text) {
+      this.count.textContent = text; // a reader says each change: none for the same
+    }
+    this.list.hidden = results.answers.size === 0;
+    this.list.replaceChildren(
+      ...[...results.answers].map(([id, answer]) => {
+        const said =
+          answer.state === 'asking'
+            ? trans.__('asking …')
+            : answer.state === 'failed'
+              ? trans.__('failed')
+              : [
+                  answer.matched !== null && answer.matched > answer.count ? trans.__('%1 of %2', answer.count, answer.matched) : String(answer.count),
+                  answer.more ? trans.__('more there') : '',
+                  answer.ignored.length ? trans.__('without %1', answer.ignored.join(', ')) : ''
+                ]
+                  .filter(Boolean)
+                  .join(', ');
+        const node = make('li', `cubehub-mod-${answer.state}`, named(model.titleOf(id)), ' ', make('span', 'cubehub-cat-facts', said));
+        for (const warning of answer.warnings) {
+          node.append(make('span', 'cubehub-cat-facts', named(warning)));
+        }
+        if (answer.state === 'asking') {
+          const bar = make('progress', 'cubehub-cat-bar');
+          bar.setAttribute('aria-label', model.titleOf(id));
+          node.append(bar);
+        }
+        return node;
+      })
+    );
+    this.writeFailures();
+  }
+
+  private writeFailures(): void {
+    const { model, trans } = this;
+    const all: [string | null, ITrouble][] = [...model.results.failures];
+    if (model.trouble) {
+      all.push([null, model.trouble]);
+    }
+    const key = JSON.stringify(all);
+    if (key === this.said) {
+      return;
+    }
+    this.said = key;
+    this.failures.replaceChildren(
+      ...all.map(([id, { message, hint }]) => {
+        const name = id === null ? '' : `${model.titleOf(id)}: `;
+        const again = button(
+          trans.__('Try again'),
+          () => void (id !== null && model.results.search ? model.retry(id) : model.known.catalogues.length ? model.search(model.asked?.catalogues) : model.load()),
+          'cubehub-mod-small'
+        );
+        return make('p', 'cubehub-cat-trouble', named(`${name}${message}`), ' ', named(hint ?? ''), ' ', again);
+      })
+    );
+  }
+
+  private readonly count = make('p', 'cubehub-cat-count');
+  private readonly list = make('ul', 'cubehub-cat-choices');
+  private readonly failures = make('div');
+  private said = '';
+}

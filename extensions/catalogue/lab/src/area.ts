@@ -1,0 +1,187 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { Polygon } from 'geojson';
+
+import type { Aoi, ITrouble } from './contract.js';
+import { button, fold, input, labelled, make } from './dom.js';
+import type { SearchMap } from './map.js';
+import type { CatalogueModel } from './model.js';
+import { troubleOf } from './trouble.js';
+
+/** More than any outline that a person draws, less than what would stop the page. */
+const MOST_BYTES = 5_000_000;
+
+/** Where: drawn, as four numbers, pasted, from a file or from a notebook's variable. */
+export class AreaForm {
+  readonly node: HTMLElement;
+
+  constructor(
+    private readonly model: CatalogueModel,
+    private readonly trans: TranslationBundle,
+    private readonly variable: ((name: string) => Promise<string>) | null
+  ) {
+    this.trouble.setAttribute('role', 'alert');
+    this.box = button(trans.__('Draw a box'), () => this.draw('box'));
+    this.polygon = button(trans.__('Draw a polygon'), () => this.draw('polygon'));
+    this.view = button(trans.__('What the map shows'), () => {
+      if (this.map) {
+        void this.take({ box: this.map.seen() });
+      }
+    });
+    this.clear = button(trans.__('Everywhere'), () => {
+      this.tell(null);
+      model.set({ aoi: null });
+    });
+    const numbers = make('form', 'cubehub-cat-numbers');
+    const names = [trans.__('West'), trans.__('South'), trans.__('East'), trans.__('North')];
+    this.numbers = names.map(() => {
+      const one = input('text');
+      one.inputMode = 'decimal';
+      return one;
+    });
+    names.forEach((name, at) => numbers.append(labelled(name, this.numbers[at])));
+    const use = button(trans.__('Use these numbers'), () => undefined);
+    use.type = 'submit';
+    numbers.append(use);
+    numbers.addEventListener('submit', event => {
+      event.preventDefault();
+      this.takeNumbers();
+    });
+    const text = make('textarea', 'cubehub-cat-input');
+    text.rows = 3;
+    text.spellcheck = false;
+    const file = input('file');
+    file.accept = '.json,.geojson,.wkt,.txt,application/geo+json';
+    file.addEventListener('change', () => void this.takeFile(file));
+    const more = fold(
+      trans.__('Numbers, text, file or variable'),
+      false,
+      numbers,
+      labelled(trans.__('WKT or GeoJSON'), text),
+      button(trans.__('Use this text'), () => void this.take({ text: text.value })),
+      labelled(trans.__('From a file (GeoJSON or WKT)'), file)
+    );
+    if (variable) {
+      const name = input('text', '', 'aoi');
+      more.node.append(
+        labelled(trans.__('Variable of the notebook'), name, trans.__('A shapely geometry, a GeoDataFrame or GeoJSON.')),
+        button(trans.__('Use this variable'), () => void this.takeVariable(name.value))
+      );
+    }
+    this.node = make(
+      'div', 'cubehub-cat-area',
+      make('div', 'cubehub-cat-buttons', this.box, this.polygon, this.view, this.clear),
+      this.state, this.trouble, more.node
+    );
+    this.state.setAttribute('role', 'status');
+    this.write();
+  }
+
+  /** The map, once it is there. */
+  attach(map: SearchMap): void {
+    this.map = map;
+    this.write();
+  }
+
+  drawn(drawn: Polygon): void {
+    void this.take({ text: JSON.stringify(drawn) });
+  }
+
+  stopped(): void {
+    this.state.textContent = '';
+    this.write();
+  }
+
+  write(): void {
+    for (const one of [this.box, this.polygon, this.view]) {
+      one.disabled = !this.map;
+    }
+    const { aoi } = this.model.form;
+    this.clear.disabled = !aoi;
+    const [w, s, e, n] = aoi ? bounds(aoi) : ['', '', '', ''];
+    [w, s, e, n].forEach((value, at) => {
+      if (this.numbers[at] !== document.activeElement) {
+        this.numbers[at].value = value === '' ? '' : String(Math.round(Number(value) * 1e6) / 1e6);
+      }
+    });
+  }
+
+  private draw(kind: 'box' | 'polygon'): void {
+    this.map?.startDrawing(kind);
+    this.state.textContent =
+      kind === 'box'
+        ? this.trans.__('Click two corners on the map. Escape ends it.')
+        : this.trans.__('Click the corners on the map, the last one twice. Escape ends it.');
+  }
+
+  private takeNumbers(): void {
+    const box = this.numbers.map(one => (one.value.trim() ? Number(one.value.trim().replace(',', '.')) : NaN));
+    const wrong = box.findIndex(value => !Number.isFinite(value));
+    this.numbers.forEach((one, at) => one.setAttribute('aria-invalid', String(at === wrong)));
+    if (wrong >= 0) {
+      this.tell({
+        code: 'box', message: this.trans.__('All four must be numbers, in degrees.'),
+        hint: this.trans.__('West may be greater than east: then the box crosses 180°.')
+      });
+      this.numbers[wrong].focus();
+      return;
+    }
+    void this.take({ box });
+  }
+
+  private async takeFile(file: HTMLInputElement): Promise<void> {
+    const one = file.files?.[0];
+    if (!one) {
+      return;
+    }
+    if (one.size > MOST_BYTES) {
+      this.tell({ code: 'size', message: this.trans.__('This file is larger than 5 MB.'), hint: this.trans.__('Simplify the outline first.') });
+    } else {
+      await this.take({ text: await one.text() });
+    }
+    file.value = '';
+  }
+
+  private async takeVariable(name: string): Promise<void> {
+    try {
+      await this.take({ text: await this.variable!(name.trim()) });
+    } catch (error) {
+      this.tell(troubleOf(error));
+    }
+  }
+
+  private async take(asked: { text: string } | { box: number[] }): Promise<void> {
+    try {
+      await this.model.area(asked);
+      this.tell(null);
+    } catch (error) {
+      this.tell(troubleOf(error));
+    }
+  }
+
+  private tell(trouble: ITrouble | null): void {
+    this.trouble.textContent = trouble ? `${trouble.message} ${trouble.hint}` : '';
+  }
+
+  private map: SearchMap | null = null;
+  private readonly box: HTMLButtonElement;
+  private readonly polygon: HTMLButtonElement;
+  private readonly view: HTMLButtonElement;
+  private readonly clear: HTMLButtonElement;
+  private readonly numbers: HTMLInputElement[];
+  private readonly state = make('p', 'cubehub-cat-hint');
+  private readonly trouble = make('p', 'cubehub-cat-trouble');
+}
+
+/** West, south, east, north; west is greater where the area was cut at ±180°. */
+export function bounds(aoi: Aoi): number[] {
+  const boxes = (aoi.type === 'Polygon' ? [aoi.coordinates] : aoi.coordinates).map(([ring]) => {
+    const [lons, lats] = [ring.map(([lon]) => lon), ring.map(([, lat]) => lat)];
+    return [Math.min(...lons), Math.min(...lats), Math.max(...lons), Math.max(...lats)];
+  });
+  const least = (at: number, of = boxes): number => Math.min(...of.map(box => box[at]));
+  const most = (at: number, of = boxes): number => Math.max(...of.map(box => box[at]));
+  const [east, west] = [boxes.filter(box => box[2] >= 180), boxes.filter(box => box[0] <= -180)];
+  const cut = east.length && west.length && !east.some(box => west.includes(box));
+  const lons = cut ? [least(0, boxes.filter(box => box[0] >= 0)), most(2, boxes.filter(box => box[0] < 0))] : [least(0), most(2)];
+  return [lons[0], least(1), lons[1], most(3)];
+}

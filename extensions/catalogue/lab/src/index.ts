@@ -1,0 +1,152 @@
+import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette, IThemeManager } from '@jupyterlab/apputils';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { IStateDB } from '@jupyterlab/statedb';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+
+import '../style/index.css';
+
+import type { Aoi, IQuery } from './contract.js';
+import { formFrom, searchIn } from './form.js';
+import { insertCode } from './insert.js';
+import { CatalogueModel, picked } from './model.js';
+import { CataloguePanel } from './panel.js';
+import { Requests } from './request.js';
+import { geometryOf } from './variable.js';
+
+const ID = '@cubehub/catalogue:panel';
+const WIDGET = 'cubehub-catalogue';
+const STATE = `${ID}:form`;
+/** What a person types is kept so long after the last change. */
+const KEEP_MS = 500;
+
+export const COMMANDS = {
+  open: 'cubehub-catalogue:open',
+  search: 'cubehub-catalogue:search',
+  insert: 'cubehub-catalogue:insert-code',
+  box: 'cubehub-catalogue:draw-box',
+  polygon: 'cubehub-catalogue:draw-polygon',
+  cart: 'cubehub-catalogue:add-to-cart'
+} as const;
+
+const panel: JupyterFrontEndPlugin<void> = {
+  id: ID,
+  description: 'Searches many catalogues and writes the code that loads what was found.',
+  autoStart: true,
+  requires: [IStateDB],
+  optional: [ILayoutRestorer, ICommandPalette, INotebookTracker, ISettingRegistry, IThemeManager, ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    state: IStateDB,
+    restorer: ILayoutRestorer | null,
+    palette: ICommandPalette | null,
+    tracker: INotebookTracker | null,
+    registry: ISettingRegistry | null,
+    themes: IThemeManager | null,
+    translator: ITranslator | null
+  ) => {
+    const trans = (translator ?? nullTranslator).load('cubehub_catalogue');
+    const model = new CatalogueModel(new Requests(app.serviceManager.serverSettings));
+    let folder = '';
+    const widget = new CataloguePanel(model, trans, {
+      insert: async code => {
+        if (!tracker) {
+          throw new Error(trans.__('There are no notebooks here.'));
+        }
+        await insertCode(app, tracker, code);
+      },
+      variable: tracker ? name => geometryOf(tracker, name) : null,
+      folder: () => folder
+    });
+    widget.id = WIDGET;
+    app.shell.add(widget, 'left', { rank: 300, type: 'CubeHub' });
+    restorer?.add(widget, WIDGET);
+    themes?.themeChanged.connect(() => widget.restyle());
+    registry
+      ?.load(ID)
+      .then(settings => {
+        const read = (): void => {
+          folder = String(settings.get('downloadFolder').composite ?? '');
+          model.limit = Number(settings.get('pageSize').composite) || model.limit;
+        };
+        settings.changed.connect(read);
+        read();
+      })
+      .catch(() => undefined); // without settings the defaults are right
+
+    const addressed = searchIn(window.location.hash);
+    if (addressed) {
+      history.replaceState(null, '', window.location.pathname + window.location.search);
+    }
+    void Promise.all([app.restored, state.fetch(STATE).catch(() => undefined), model.load()]).then(([, kept]) => {
+      if (addressed) {
+        model.use(addressed);
+        app.shell.activateById(WIDGET);
+        void widget.search();
+      } else {
+        const form = formFrom(kept);
+        model.set(form);
+      }
+      let timer = 0;
+      model.changed.connect((_, change) => {
+        if (change === 'form' || change === 'area' || change === 'catalogues') {
+          clearTimeout(timer);
+          timer = window.setTimeout(() => void state.save(STATE, model.form as never), KEEP_MS);
+        }
+      });
+    });
+
+    const add = (
+      id: string,
+      label: string,
+      execute: (args: Record<string, unknown>) => unknown,
+      properties: Record<string, object> = {},
+      isEnabled: () => boolean = () => true
+    ): void => {
+      app.commands.addCommand(id, {
+        label,
+        isEnabled,
+        describedBy: { args: { type: 'object', properties: properties as never } },
+        execute: args => execute(args as Record<string, unknown>) as never
+      });
+      palette?.addItem({ command: id, category: trans.__('Catalogue') });
+    };
+    const open = (): void => app.shell.activateById(WIDGET);
+    add(COMMANDS.open, trans.__('Search the Catalogues'), open);
+    add(
+      COMMANDS.search,
+      trans.__('Search with What Is Set'),
+      async args => {
+        open();
+        widget.turnTo('search');
+        if (args.query && typeof args.query === 'object') {
+          model.use({ query: args.query as Partial<IQuery>, catalogues: (args.catalogues as string[] | undefined) ?? [] });
+        }
+        await widget.search();
+      },
+      { query: { type: 'object', description: 'What to search for; as in a kept search.' }, catalogues: { type: 'array', items: { type: 'string' } } }
+    );
+    add(
+      COMMANDS.insert,
+      trans.__('Insert Code for What Was Found'),
+      async args => {
+        open();
+        const keys = Array.isArray(args.keys) ? (args.keys as string[]) : model.meant.map(row => row.key);
+        await widget.code.give({ keys }, { variant: args.variant as string | undefined, template: args.template as string | undefined });
+      },
+      {
+        keys: { type: 'array', items: { type: 'string' }, description: 'Keys of rows; none is what is picked, else the whole search.' },
+        variant: { type: 'string' },
+        template: { type: 'string' }
+      },
+      () => model.asked !== null
+    );
+    add(COMMANDS.box, trans.__('Draw a Box to Search in'), () => (open(), widget.draw('box')));
+    add(COMMANDS.polygon, trans.__('Draw a Polygon to Search in'), () => (open(), widget.draw('polygon')));
+    add(COMMANDS.cart, trans.__('Put What Is Picked into the Cart'), () => widget.put('cart', model.meant.map(picked)), {}, () => model.meant.length > 0);
+  }
+};
+
+export type { Aoi, IQuery };
+export default [panel];

@@ -1,0 +1,199 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { formatBytes } from './bytes.js';
+import type { IAsset, IFound, IRow } from './contract.js';
+import { button, checkbox, make, named, outward } from './dom.js';
+import type { CatalogueModel } from './model.js';
+import { troubleOf } from './trouble.js';
+
+interface IActions {
+  back: () => void;
+  shown: (key: string | null) => void;
+  cart: (row: IRow) => void;
+  favourite: (row: IRow) => void;
+  download: (row: IRow, key: string, assets: string[]) => Promise<void>;
+}
+
+/** Relations that say where an item comes from. */
+const ORIGIN = new Set(['derived_from', 'via', 'canonical', 'processing-expression', 'processing-software', 'about', 'describedby', 'license', 'cite-as', 'alternate']);
+
+/** One item: its picture, what it says of itself, its assets, where it comes from. */
+export class ItemView {
+  readonly node = make('div', 'cubehub-cat-item');
+
+  constructor(
+    private readonly model: CatalogueModel,
+    private readonly trans: TranslationBundle,
+    private readonly actions: IActions
+  ) {
+    this.node.hidden = true;
+    this.node.setAttribute('role', 'region');
+    this.node.setAttribute('aria-label', trans.__('Item'));
+  }
+
+  async show(row: IRow, key = row.key): Promise<void> {
+    const { trans, model } = this;
+    const search = model.results.search;
+    this.node.hidden = false;
+    const back = button(trans.__('← Back to the list'), () => this.actions.back());
+    const state = make('p', 'cubehub-cat-hint', trans.__('Asking …'));
+    state.setAttribute('role', 'status');
+    this.node.replaceChildren(back, make('h3', '', named(row.title)), state);
+    back.focus();
+    if (!search) {
+      return;
+    }
+    const shown = ++this.shown;
+    this.actions.shown(key);
+    let found: IFound;
+    try {
+      found = await model.requests.item(search, key);
+    } catch (error) {
+      if (shown === this.shown) {
+        const { message, hint } = troubleOf(error);
+        state.className = 'cubehub-cat-trouble';
+        state.setAttribute('role', 'alert');
+        state.textContent = `${message} ${hint}`;
+        state.append(button(trans.__('Try again'), () => void this.show(row, key)));
+      }
+      return;
+    }
+    if (shown !== this.shown) {
+      return;
+    }
+    state.remove();
+    const tools = make(
+      'div', 'cubehub-cat-buttons',
+      button(trans.__('To the cart'), () => this.actions.cart(row)),
+      button(trans.__('Favourite'), () => this.actions.favourite(row))
+    );
+    this.node.append(tools);
+    if (row.picture) {
+      const image = make('img', 'cubehub-cat-quicklook');
+      image.alt = trans.__('Quicklook of %1', row.title);
+      image.addEventListener('error', () => image.remove());
+      image.src = model.requests.picture(search, key, 'quicklook');
+      this.node.append(image);
+    }
+    this.node.append(...this.copies(row, key), this.assets(row, key, found), this.facts(found), ...this.origin(found));
+    this.node.scrollIntoView({ block: 'start' }); // below a long form nobody would see it
+  }
+
+  hide(): void {
+    this.shown++;
+    this.actions.shown(null);
+    this.node.hidden = true;
+    this.node.replaceChildren();
+  }
+
+  private copies(row: IRow, key: string): HTMLElement[] {
+    const all = [{ key: row.key, catalogue: row.catalogue, collection: row.collection, id: row.id }, ...row.copies];
+    if (all.length < 2) {
+      return [];
+    }
+    const list = make('ul', 'cubehub-cat-choices');
+    for (const copy of all) {
+      const text = [this.model.titleOf(copy.catalogue), copy.collection, copy.id].filter(Boolean).join(' · ');
+      const here = copy.key === key;
+      const one = button(text, () => void this.show(row, copy.key), 'cubehub-mod-small');
+      one.setAttribute('aria-pressed', String(here));
+      list.append(make('li', '', one));
+    }
+    return [make('h4', '', this.trans.__('The same scene at')), list];
+  }
+
+  private facts({ item }: IFound): HTMLElement {
+    const list = make('dl', 'cubehub-cat-facts-list');
+    const add = (name: string, value: unknown): void => {
+      if (value !== null && value !== undefined && value !== '') {
+        list.append(make('dt', '', named(name)), make('dd', '', named(textOf(value))));
+      }
+    };
+    add('id', item.id);
+    add('collection', item.collection);
+    for (const name of Object.keys(item.properties).sort()) {
+      add(name, item.properties[name]);
+    }
+    return make('details', 'cubehub-cat-fold', make('summary', '', this.trans.__('Properties')), list);
+  }
+
+  private assets(row: IRow, key: string, { item }: IFound): HTMLElement {
+    const { trans } = this;
+    const wanted = new Set<string>();
+    const state = make('p', 'cubehub-cat-hint');
+    state.setAttribute('role', 'status');
+    const get = button(trans.__('Download to my home'), () => {
+      get.disabled = true;
+      this.actions
+        .download(row, key, [...wanted])
+        .then(() => {
+          state.textContent = trans.__('Begun: see Downloads.');
+        })
+        .catch((error: unknown) => {
+          const { message, hint } = troubleOf(error);
+          state.textContent = `${message} ${hint}`;
+        })
+        .finally(() => {
+          get.disabled = wanted.size === 0;
+        });
+    });
+    get.disabled = true;
+    const groups = new Map<string, [string, IAsset][]>();
+    for (const [name, asset] of Object.entries(item.assets ?? {})) {
+      const role = asset.roles?.[0] ?? trans.__('other');
+      groups.set(role, [...(groups.get(role) ?? []), [name, asset]]);
+    }
+    const lists: HTMLElement[] = [];
+    for (const [role, assets] of [...groups].sort(([a], [b]) => Number(b === 'data') - Number(a === 'data'))) {
+      const list = make('ul', 'cubehub-cat-choices');
+      for (const [name, asset] of assets) {
+        const box = checkbox(asset.title || name, false, checked => {
+          if (checked) {
+            wanted.add(name);
+          } else {
+            wanted.delete(name);
+          }
+          get.disabled = wanted.size === 0;
+        });
+        const size = asset['file:size'];
+        const code = asset['proj:code'] ?? (asset['proj:epsg'] ? `EPSG:${asset['proj:epsg']}` : '');
+        const about = [name, asset.type ?? '', typeof size === 'number' ? formatBytes(size) : '', code];
+        box.append(make('span', 'cubehub-cat-facts', named(about.filter(Boolean).join(' · '))));
+        const copy = button(trans.__('Copy link'), () => void copyText(asset.href, state, trans), 'cubehub-mod-small');
+        copy.setAttribute('aria-label', trans.__('Copy link of %1', name));
+        list.append(make('li', '', box, copy));
+      }
+      lists.push(make('h5', '', named(role)), list);
+    }
+    return make('section', '', make('h4', '', trans.__('Assets')), ...lists, make('div', 'cubehub-cat-buttons', get), state);
+  }
+
+  private origin({ item }: IFound): HTMLElement[] {
+    const links = (item.links ?? []).filter(link => ORIGIN.has(link.rel) && typeof link.href === 'string');
+    if (!links.length) {
+      return [];
+    }
+    const list = make('ul', 'cubehub-cat-choices');
+    for (const link of links.slice(0, 40)) {
+      list.append(make('li', '', `${link.rel}: `, outward(link.href, link.title || link.href)));
+    }
+    return [make('section', '', make('h4', '', this.trans.__('Where it comes from')), list)];
+  }
+
+  private shown = 0;
+}
+
+function textOf(value: unknown): string {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return text.length > 500 ? `${text.slice(0, 500)} …` : text;
+}
+
+export async function copyText(text: string, state: HTMLElement, trans: TranslationBundle): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text);
+    state.textContent = trans.__('Copied.');
+  } catch {
+    // no clipboard without https: show it to be copied by hand
+    state.replaceChildren(make('code', '', text));
+  }
+}

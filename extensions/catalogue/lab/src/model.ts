@@ -1,0 +1,266 @@
+/** One search panel's state, and what it asks of the server. No DOM here. */
+import { Signal, type ISignal } from '@lumino/signaling';
+
+import type { Aoi, ICatalogue, ICatalogues, ICollection, IEvent, IPicked, IQuery, IQueryables, IRow, ISaved, ITrouble } from './contract.js';
+import { fieldsOf, type IField } from './filters.js';
+import { EMPTY, formOf, PAGE, queryOf, type IForm } from './form.js';
+import type { Requests } from './request.js';
+import { Results } from './results.js';
+import { Refusal, troubleOf } from './trouble.js';
+
+export type Change = 'catalogues' | 'form' | 'results' | 'selection' | 'saved' | 'area';
+
+export class CatalogueModel {
+  known: ICatalogues = { catalogues: [], tiles: '', user_catalogues: false };
+  form: IForm = { ...EMPTY };
+  trouble: ITrouble | null = null;
+  saved: ISaved = { searches: [], favourites: [], cart: [] };
+  savedTrouble: ITrouble | null = null;
+  readonly results = new Results();
+  /** What was asked for the rows that are shown. */
+  asked: { query: IQuery; catalogues: string[] } | null = null;
+  readonly selected = new Set<string>();
+  active: string | null = null;
+  /** Items of a page and catalogue. */
+  limit = PAGE;
+
+  constructor(readonly requests: Requests) {}
+
+  get changed(): ISignal<this, Change> {
+    return this._changed;
+  }
+
+  /** Ids of the catalogues that a search asks. */
+  get chosen(): string[] {
+    const ids = this.known.catalogues.map(one => one.id);
+    const chosen = this.form.catalogues.filter(id => ids.includes(id));
+    return chosen.length ? chosen : ids;
+  }
+
+  titleOf(catalogue: string): string {
+    return this.known.catalogues.find(one => one.id === catalogue)?.title ?? catalogue;
+  }
+
+  async load(): Promise<void> {
+    try {
+      this.known = await this.requests.catalogues();
+      this.trouble = null;
+    } catch (error) {
+      this.trouble = troubleOf(error);
+    }
+    this._changed.emit('catalogues');
+    await this.loadSaved();
+  }
+
+  set(part: Partial<IForm>): void {
+    this.form = { ...this.form, ...part };
+    this._changed.emit('aoi' in part ? 'area' : 'form');
+  }
+
+  use(search: { query: Partial<IQuery>; catalogues: string[] }): void {
+    this.form = formOf(search.query, search.catalogues);
+    this._changed.emit('catalogues');
+    this._changed.emit('area');
+  }
+
+  /** Collections of a catalogue, asked once. */
+  collections(id: string): Promise<ICollection[]> {
+    return this.once(`collections ${id}`, () => this.requests.collections(id));
+  }
+
+  /** Fields to filter by in what is chosen; catalogues that have none, or fail, add none. */
+  async fields(): Promise<IField[]> {
+    const asked = this.chosen.map(id => {
+      const collections = this.form.collections[id] ?? this.defaultsOf(id);
+      return this.once(`queryables ${id} ${collections.join(' ')}`, () => this.requests.queryables(id, collections));
+    });
+    const properties: IQueryables['properties'] = {};
+    for (const answer of await Promise.allSettled(asked)) {
+      if (answer.status === 'fulfilled') {
+        for (const [name, property] of Object.entries(answer.value.properties ?? {})) {
+          properties[name] ??= property;
+        }
+      }
+    }
+    return fieldsOf({ properties });
+  }
+
+  defaultsOf(id: string): string[] {
+    return this.known.catalogues.find(one => one.id === id)?.collections ?? [];
+  }
+
+  async area(asked: { text: string } | { box: number[] }): Promise<Aoi> {
+    const { aoi } = await this.requests.aoi(asked);
+    this.set({ aoi });
+    return aoi;
+  }
+
+  /** Ask anew. @throws RangeError for times that are none. */
+  async search(only?: string[]): Promise<void> {
+    const catalogues = only ?? this.chosen;
+    await this.begin(catalogues, queryOf(this.form, catalogues, this.limit));
+  }
+
+  private async begin(catalogues: string[], query: IQuery): Promise<void> {
+    this.stop();
+    if (this.results.search) {
+      this.requests.giveUp(this.results.search);
+    }
+    this.asked = { query, catalogues };
+    this.results.begin();
+    this.selected.clear();
+    this.active = null;
+    this.trouble = null;
+    this._changed.emit('selection');
+    await this.follow(signal => this.requests.search(catalogues, query, signal));
+  }
+
+  /** Find items again by their ids: the cart's, the favourites'. */
+  async searchItems(items: readonly IPicked[]): Promise<void> {
+    const catalogues = [...new Set(items.map(one => one.catalogue))];
+    const collections: Record<string, string[]> = {};
+    for (const { catalogue, collection } of items) {
+      if (collection !== null) {
+        collections[catalogue] = [...new Set([...(collections[catalogue] ?? []), collection])];
+      }
+    }
+    const query = { ...queryOf(EMPTY, catalogues, this.limit), collections, ids: items.map(one => one.id) };
+    await this.begin(catalogues, query);
+  }
+
+  async more(): Promise<void> {
+    const { search, more, running } = this.results;
+    if (search && more && !running) {
+      this.results.running = true;
+      await this.follow(signal => this.requests.more(search, signal));
+    }
+  }
+
+  /** Ask a catalogue again that failed; what came from the others stays. */
+  async retry(catalogue: string): Promise<void> {
+    const { search, running } = this.results;
+    if (search && !running) {
+      this.results.running = true;
+      await this.follow(signal => this.requests.more(search, signal, [catalogue]));
+    }
+  }
+
+  /** Stop what runs; what came stays. */
+  stop(): void {
+    this.following?.abort();
+    this.following = null;
+    if (this.results.running) {
+      this.results.end();
+      this._changed.emit('results');
+    }
+  }
+
+  dispose(): void {
+    this.stop();
+    if (this.results.search) {
+      this.requests.giveUp(this.results.search);
+    }
+    Signal.clearData(this);
+  }
+
+  activate(key: string | null): void {
+    this.active = key;
+    this._changed.emit('selection');
+  }
+
+  pick(key: string, picked = !this.selected.has(key)): void {
+    if (picked) {
+      this.selected.add(key);
+    } else {
+      this.selected.delete(key);
+    }
+    this._changed.emit('selection');
+  }
+
+  /** Rows that a command means: the picked ones, else the active one. */
+  get meant(): IRow[] {
+    const keys = this.selected.size ? [...this.selected] : this.active ? [this.active] : [];
+    return keys.flatMap(key => this.results.row(key) ?? []);
+  }
+
+  /** Change what is saved: read, changed and written; once more where another page was faster. */
+  async change(changer: (saved: ISaved) => ISaved): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      try {
+        const wanted = changer(this.saved);
+        this.version = await this.requests.save(wanted, this.version);
+        this.saved = wanted;
+        this.savedTrouble = null;
+        break;
+      } catch (error) {
+        if (error instanceof Refusal && error.status === 412 && tries < 3) {
+          await this.loadSaved();
+          continue;
+        }
+        this.savedTrouble = troubleOf(error);
+        break;
+      }
+    }
+    this._changed.emit('saved');
+  }
+
+  async loadSaved(): Promise<void> {
+    try {
+      ({ saved: this.saved, version: this.version } = await this.requests.saved());
+      this.savedTrouble = null;
+    } catch (error) {
+      this.savedTrouble = troubleOf(error);
+    }
+    this._changed.emit('saved');
+  }
+
+  private once<Answer>(key: string, ask: () => Promise<Answer>): Promise<Answer> {
+    let asked = this.remembered.get(key) as Promise<Answer> | undefined;
+    if (!asked) {
+      asked = ask();
+      this.remembered.set(key, asked);
+      asked.catch(() => this.remembered.delete(key)); // a failure is asked again
+    }
+    return asked;
+  }
+
+  private async follow(ask: (signal: AbortSignal) => AsyncGenerator<IEvent>): Promise<void> {
+    const following = new AbortController();
+    this.following = following;
+    this._changed.emit('results');
+    try {
+      for await (const event of ask(following.signal)) {
+        if (following.signal.aborted) {
+          return;
+        }
+        this.results.take(event);
+        this._changed.emit('results');
+      }
+    } catch (error) {
+      if (!following.signal.aborted) {
+        this.trouble = troubleOf(error);
+      }
+    } finally {
+      if (this.following === following) {
+        this.following = null;
+        this.results.end();
+        this._changed.emit('results');
+      }
+    }
+  }
+
+  private version = '*';
+  private following: AbortController | null = null;
+  private readonly remembered = new Map<string, Promise<unknown>>();
+  private readonly _changed = new Signal<this, Change>(this);
+}
+
+export function picked(row: IRow): IPicked {
+  return { catalogue: row.catalogue, collection: row.collection, id: row.id, title: row.title };
+}
+
+export function same(a: IPicked, b: IPicked): boolean {
+  return a.catalogue === b.catalogue && a.collection === b.collection && a.id === b.id;
+}
+
+export type { ICatalogue };

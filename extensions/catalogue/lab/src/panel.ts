@@ -1,0 +1,431 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { Message } from '@lumino/messaging';
+import { Widget } from '@lumino/widgets';
+
+import { Answers } from './answers.js';
+import { AreaForm } from './area.js';
+import { Choices } from './choices.js';
+import { CodeBar } from './code-bar.js';
+import type { IPicked, IRow } from './contract.js';
+import { button, fold, input, labelled, make, select } from './dom.js';
+import { FilterForm } from './filter-form.js';
+import { ItemView } from './item-view.js';
+import { Downloads, Kept } from './kept.js';
+import { ResultList } from './list.js';
+import type { SearchMap } from './map.js';
+import { picked, same, type CatalogueModel, type Change } from './model.js';
+import { troubleOf } from './trouble.js';
+
+type Tab = 'search' | 'kept' | 'cart' | 'downloads';
+
+export interface IHost {
+  insert: (code: string) => Promise<void>;
+  variable: ((name: string) => Promise<string>) | null;
+  folder: () => string;
+}
+
+/** The search panel: what to ask, what came, and what is done with it. */
+export class CataloguePanel extends Widget {
+  readonly code: CodeBar;
+
+  constructor(
+    readonly model: CatalogueModel,
+    private readonly trans: TranslationBundle,
+    host: IHost
+  ) {
+    super();
+    this.addClass('cubehub-cat');
+    this.title.caption = trans.__('Catalogue');
+    this.title.iconClass = 'cubehub-cat-icon';
+    this.node.setAttribute('role', 'region');
+    this.node.setAttribute('aria-label', trans.__('Catalogue'));
+    this.choices = new Choices(model, trans);
+    this.area = new AreaForm(model, trans, host.variable);
+    this.filters = new FilterForm(model, trans);
+    this.answers = new Answers(model, trans);
+    this.code = new CodeBar(model, trans, host.insert);
+    this.list = new ResultList(model, trans, { details: row => this.details(row), near: () => void model.more() });
+    this.item = new ItemView(model, trans, {
+      back: () => this.closeItem(),
+      shown: key => this.code.of(key),
+      cart: row => this.put('cart', [picked(row)]),
+      favourite: row => this.put('favourites', [picked(row)]),
+      download: (_row, key, assets) => model.requests.download(model.results.search!, key, assets, host.folder())
+    });
+    this.kept = new Kept(model, trans, {
+      run: search => {
+        model.use(search);
+        this.turnTo('search');
+        void this.search();
+      },
+      find: items => this.find(items)
+    });
+    this.downloads = new Downloads(model, trans);
+    this.build();
+    model.changed.connect(this.onChanged, this);
+    this.onChanged(model, 'catalogues');
+    this.turnTo('search');
+  }
+
+  /** Ask for what is set; the first wrong field is named. */
+  async search(): Promise<void> {
+    for (const one of [this.start, this.end]) {
+      one.setAttribute('aria-invalid', 'false');
+    }
+    this.trouble.textContent = '';
+    this.closeItem(false);
+    this.list.node.scrollTop = 0;
+    this.toResults = true;
+    try {
+      await this.model.search();
+    } catch (error) {
+      if (!(error instanceof RangeError)) {
+        throw error;
+      }
+      const wrong = [this.start, this.end].find(one => one.value.trim() === error.message) ?? this.end;
+      wrong.setAttribute('aria-invalid', 'true');
+      this.trouble.textContent = this.trans.__('This is no time, or the end is before the start: %1. Write 2024, 2024-05, 2024-05-31 or 2024-05-31T10:15.', error.message);
+      this.when.open = true;
+      wrong.focus();
+    }
+  }
+
+  /** The cart's or the favourites' items, found again. */
+  find(items: IPicked[]): void {
+    this.turnTo('search');
+    void this.model.searchItems(items);
+  }
+
+  turnTo(tab: Tab): void {
+    this.tab = tab;
+    for (const [name, { button: one, page }] of Object.entries(this.tabs)) {
+      const here = name === tab;
+      one.setAttribute('aria-selected', String(here));
+      one.tabIndex = here ? 0 : -1;
+      page.hidden = !here;
+    }
+    if (tab === 'downloads') {
+      void this.downloads.look();
+    } else if (tab === 'search') {
+      this.map?.resize();
+      this.list.later();
+    } else {
+      void this.model.loadSaved();
+    }
+  }
+
+  /** Begin to draw on the map, as a command can. */
+  async draw(kind: 'box' | 'polygon'): Promise<void> {
+    this.turnTo('search');
+    await this.loadMap();
+    this.map?.startDrawing(kind);
+  }
+
+  put(where: 'cart' | 'favourites', items: IPicked[]): void {
+    void this.model
+      .change(saved => ({ ...saved, [where]: [...saved[where], ...items.filter(item => !saved[where].some(one => same(one, item)))] }))
+      .then(() => {
+        const { savedTrouble } = this.model;
+        this.said.textContent = savedTrouble
+          ? `${savedTrouble.message} ${savedTrouble.hint}`
+          : this.trans._n('%1 item put there.', '%1 items put there.', items.length);
+      });
+  }
+
+  /** Another theme: the map's colours are drawn, not styled, so it is made anew. */
+  restyle(): void {
+    if (this.map) {
+      this.map.dispose();
+      this.map = null;
+      this.loading = null;
+      this.mapNode.replaceChildren();
+      void this.loadMap();
+    }
+  }
+
+  override dispose(): void {
+    if (this.isDisposed) {
+      return;
+    }
+    this.map?.dispose();
+    this.map = null;
+    this.list.dispose();
+    this.downloads.dispose();
+    this.model.dispose();
+    super.dispose();
+  }
+
+  protected override onAfterShow(message: Message): void {
+    super.onAfterShow(message);
+    void this.loadMap();
+    this.list.later();
+    if (this.tab === 'downloads') {
+      void this.downloads.look();
+    }
+  }
+
+  protected override onAfterAttach(message: Message): void {
+    super.onAfterAttach(message);
+    if (this.isVisible) {
+      void this.loadMap();
+    }
+  }
+
+  protected override onResize(message: Widget.ResizeMessage): void {
+    super.onResize(message);
+    this.map?.resize();
+    this.list.later();
+  }
+
+  protected override onActivateRequest(message: Message): void {
+    super.onActivateRequest(message);
+    this.go.focus();
+  }
+
+  private build(): void {
+    const { trans } = this;
+    this.trouble.setAttribute('role', 'alert');
+    this.said.setAttribute('role', 'status');
+    this.text.placeholder = trans.__('words, if a catalogue knows them');
+    for (const one of [this.start, this.end]) {
+      one.placeholder = trans.__('open');
+    }
+    const when = fold(
+      trans.__('When (UTC)'), true,
+      make('div', 'cubehub-cat-range', labelled(trans.__('From'), this.start), labelled(trans.__('To'), this.end)),
+      this.trouble
+    );
+    this.when = when.node;
+    const where = fold(trans.__('Where'), true, this.mapNode, this.area.node);
+    this.sayWhere = where.say;
+    where.node.addEventListener('toggle', () => this.map?.resize());
+    this.sort = select([
+      ['properties.datetime -', trans.__('newest first')],
+      ['properties.datetime +', trans.__('oldest first')],
+      ['properties.eo:cloud_cover +', trans.__('fewest clouds first')],
+      ['id +', trans.__('by id')]
+    ]);
+    this.go = button(trans.__('Search'), () => void this.search(), 'cubehub-mod-main');
+    this.halt = button(trans.__('Stop'), () => this.model.stop());
+    this.halt.hidden = true;
+    // no form element: the parts within have forms of their own
+    const form = make(
+      'div', 'cubehub-cat-form',
+      this.choices.catalogues, this.choices.collections, where.node, when.node, this.filters.node,
+      fold(trans.__('Words and order'), false, labelled(trans.__('Words'), this.text), labelled(trans.__('Order'), this.sort)).node,
+      make('div', 'cubehub-cat-buttons', this.go, this.halt)
+    );
+    for (const one of [this.start, this.end, this.text]) {
+      one.addEventListener('keydown', event => {
+        if (event.key === 'Enter') {
+          void this.search();
+        }
+      });
+    }
+    this.start.addEventListener('change', () => this.model.set({ start: this.start.value.trim() }));
+    this.end.addEventListener('change', () => this.model.set({ end: this.end.value.trim() }));
+    this.text.addEventListener('change', () => this.model.set({ text: this.text.value }));
+    this.sort.addEventListener('change', () => {
+      const [sort, way] = this.sort.value.split(' ');
+      this.model.set({ sort, descending: way === '-' });
+    });
+    const tools = make(
+      'div', 'cubehub-cat-buttons',
+      button(trans.__('Details'), () => {
+        const row = this.model.meant[0];
+        if (row) {
+          this.details(row);
+        }
+      }),
+      button(trans.__('To the cart'), () => this.put('cart', this.model.meant.map(picked))),
+      button(trans.__('Favourite'), () => this.put('favourites', this.model.meant.map(picked)))
+    );
+    this.tools = [...tools.children] as HTMLButtonElement[];
+    this.found.append(this.answers.node, this.list.node, tools, this.said);
+    const page = make('div', 'cubehub-cat-page cubehub-cat-search', form, make('div', 'cubehub-cat-right', this.found, this.item.node, this.code.node));
+    const bar = make('div', 'cubehub-cat-tabs');
+    bar.setAttribute('role', 'tablist');
+    bar.setAttribute('aria-label', trans.__('Catalogue'));
+    this.tabs = {
+      search: this.makeTab(trans.__('Search'), page, 'search'),
+      cart: this.makeTab(trans.__('Cart'), this.kept.cart, 'cart'),
+      kept: this.makeTab(trans.__('Kept'), this.kept.searches, 'kept'),
+      downloads: this.makeTab(trans.__('Downloads'), this.downloads.node, 'downloads')
+    };
+    const all = Object.values(this.tabs);
+    bar.append(...all.map(one => one.button));
+    bar.addEventListener('keydown', event => {
+      const names = Object.keys(this.tabs) as Tab[];
+      const step = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? names.length - 1 : 0;
+      if (step) {
+        const next = names[(names.indexOf(this.tab) + step) % names.length];
+        this.turnTo(next);
+        this.tabs[next].button.focus();
+        event.preventDefault();
+      }
+    });
+    this.node.append(bar, ...all.map(one => one.page));
+    this.node.addEventListener('keydown', event => {
+      if (event.key === 'Escape' && this.map?.drawing) {
+        this.map.stopDrawing();
+        event.preventDefault();
+        event.stopPropagation();
+      } else if (event.key === 'Escape' && !this.item.node.hidden) {
+        this.closeItem();
+        event.preventDefault();
+        event.stopPropagation();
+      }
+    });
+    this.mapNode.tabIndex = 0;
+    this.mapNode.setAttribute('role', 'application');
+    this.mapNode.setAttribute('aria-label', trans.__('Map: arrow keys move it, + and − zoom. The fields below do the same without it.'));
+  }
+
+  private makeTab(label: string, page: HTMLElement, name: Tab): { button: HTMLButtonElement; page: HTMLElement; label: string } {
+    const one = button(label, () => this.turnTo(name), 'cubehub-cat-tab');
+    one.setAttribute('role', 'tab');
+    one.id = `cubehub-cat-tab-${name}`;
+    page.id = `cubehub-cat-page-${name}`;
+    page.setAttribute('role', 'tabpanel');
+    page.setAttribute('aria-labelledby', one.id);
+    one.setAttribute('aria-controls', page.id);
+    return { button: one, page, label };
+  }
+
+  private onChanged(model: CatalogueModel, change: Change): void {
+    const { trans } = this;
+    if (change === 'catalogues' || change === 'form' || change === 'area') {
+      this.choices.write();
+      this.filters.write();
+      this.area.write();
+      const { form } = model;
+      this.sayWhere(form.aoi ? trans.__('an area is set') : trans.__('everywhere'));
+      for (const [one, value] of [[this.start, form.start], [this.end, form.end], [this.text, form.text]] as const) {
+        if (one !== document.activeElement) {
+          one.value = value;
+        }
+      }
+      this.sort.value = `${form.sort} ${form.descending ? '-' : '+'}`;
+      if (change === 'area' || change === 'catalogues') {
+        this.map?.showArea(form.aoi, change === 'area');
+      }
+    }
+    if (change === 'catalogues' || change === 'results') {
+      this.answers.write();
+      this.halt.hidden = !model.results.running;
+      this.list.node.hidden = model.results.rows.length === 0;
+      this.list.later();
+      this.drawRows();
+      if (this.toResults && (model.results.rows.length || !model.results.running)) {
+        this.toResults = false; // below a long form nobody would see that something came
+        this.answers.node.scrollIntoView?.({ block: 'start' });
+      }
+    }
+    if (change === 'selection') {
+      this.list.later();
+      this.drawRows();
+      if (model.active) {
+        this.map?.reveal(model.active);
+      }
+    }
+    if (change === 'selection' || change === 'results') {
+      this.code.write();
+      const none = model.meant.length === 0;
+      this.tools.forEach(one => {
+        one.disabled = none;
+      });
+    }
+    if (change === 'saved' || change === 'catalogues') {
+      this.kept.write();
+      const count = model.saved.cart.length;
+      this.tabs.cart.button.textContent = count ? `${this.tabs.cart.label} (${count})` : this.tabs.cart.label;
+    }
+  }
+
+  /** Outlines once a frame, however fast rows come. */
+  private drawRows(): void {
+    if (this.map && !this.drawing) {
+      this.drawing = requestAnimationFrame(() => {
+        this.drawing = 0;
+        this.map?.showRows(this.model.results.rows, this.model.active, this.model.selected);
+      });
+    }
+  }
+
+  private details(row: IRow): void {
+    this.model.activate(row.key);
+    this.found.hidden = true;
+    void this.item.show(row);
+  }
+
+  private closeItem(focus = true): void {
+    if (this.item.node.hidden) {
+      return;
+    }
+    this.item.hide();
+    this.found.hidden = false;
+    this.list.later();
+    if (focus) {
+      this.list.node.focus();
+    }
+  }
+
+  private loadMap(): Promise<void> {
+    this.loading ??= (async () => {
+      try {
+        const { SearchMap: Loaded } = await import('./map.js');
+        if (this.isDisposed) {
+          return;
+        }
+        this.map = new Loaded(
+          this.mapNode,
+          {
+            drawn: drawn => this.area.drawn(drawn),
+            clicked: key => {
+              this.model.activate(key);
+              this.list.reveal(key);
+            },
+            stopped: () => this.area.stopped()
+          },
+          this.trans,
+          this.model.known.tiles
+        );
+        this.area.attach(this.map);
+        this.map.showArea(this.model.form.aoi, true);
+        this.drawRows();
+      } catch (error) {
+        this.loading = null;
+        this.mapNode.textContent = this.trans.__('The map could not be loaded: %1', troubleOf(error).message);
+      }
+    })();
+    return this.loading;
+  }
+
+  private readonly choices: Choices;
+  private readonly area: AreaForm;
+  private readonly filters: FilterForm;
+  private readonly answers: Answers;
+  private readonly list: ResultList;
+  private readonly item: ItemView;
+  private readonly kept: Kept;
+  private readonly downloads: Downloads;
+  private readonly mapNode = make('div', 'cubehub-cat-map');
+  private readonly found = make('div', 'cubehub-cat-found');
+  private readonly start = input('text');
+  private readonly end = input('text');
+  private readonly text = input('search');
+  private readonly trouble = make('p', 'cubehub-cat-trouble');
+  private readonly said = make('p', 'cubehub-cat-hint');
+  private tools: HTMLButtonElement[] = [];
+  private when!: HTMLDetailsElement;
+  private sort!: HTMLSelectElement;
+  private go!: HTMLButtonElement;
+  private halt!: HTMLButtonElement;
+  private sayWhere: (text: string) => void = () => undefined;
+  private tabs!: Record<Tab, { button: HTMLButtonElement; page: HTMLElement; label: string }>;
+  private tab: Tab = 'search';
+  private map: SearchMap | null = null;
+  private loading: Promise<void> | null = null;
+  private drawing = 0;
+  private toResults = false;
+}

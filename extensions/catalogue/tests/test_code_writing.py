@@ -1,0 +1,552 @@
+"""Cells: what they call with which values, that they are Python whatever is in an item, and that no secret is in them."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import json
+from datetime import UTC, datetime
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+from cubehub_catalogue.code import Found, Options, Place, Task, write
+from cubehub_catalogue.code.templates import templates, written_by
+from cubehub_catalogue.errors import CatalogueError, InputError, UnknownError
+from cubehub_catalogue.query import Query, Sort
+from cubehub_catalogue.sizes import Room
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+DATA = Path(__file__).parent / "data/code"
+PLATFORM = "https://hub.example.org"
+BOX = {"type": "Polygon", "coordinates": [[[7.6, 48.2], [7.9, 48.2], [7.9, 48.5], [7.6, 48.5], [7.6, 48.2]]]}
+TRIANGLE = {"type": "Polygon", "coordinates": [[[7.6, 48.2], [7.9, 48.2], [7.9, 48.5], [7.6, 48.2]]]}
+MARCH = {"start": datetime(2020, 3, 1, tzinfo=UTC), "end": datetime(2020, 3, 31, tzinfo=UTC)}
+PLACES = {
+    place.id: place
+    for place in (
+        Place("earth", "Earth Search", "https://earth.example.org/v1"),
+        Place("planetary", "Planetary", "https://planetarycomputer.microsoft.com/api/stac/v1"),
+        Place("closed", "With a log-in", "https://closed.example.org/", direct=False),
+        Place("cubehub", "Platform", f"{PLATFORM}/services/catalogue/", platform=True),
+    )
+}
+
+
+def item(name: str) -> dict[str, Any]:
+    return json.loads((DATA / f"{name}.json").read_text())
+
+
+def raster(identity: str = "a", **more: Any) -> dict[str, Any]:
+    asset = {
+        "href": "https://data.example.org/a.tif",
+        "type": "image/tiff; application=geotiff; profile=cloud-optimized",
+        "roles": ["data"],
+        "proj:epsg": 32632,
+        "proj:shape": [100, 200],
+        "proj:transform": [10, 0, 400_000, 0, -10, 5_400_000],
+        "raster:bands": [{"data_type": "uint16", "nodata": 0}],
+    }
+    return {
+        "type": "Feature",
+        "id": identity,
+        "collection": "scenes",
+        "bbox": [7.6, 48.7, 7.7, 48.8],
+        "properties": {"datetime": "2020-03-05T10:00:00Z"},
+        "assets": {"red": asset},
+        **more,
+    }
+
+
+def task(*items: dict[str, Any], catalogue: str = "earth", **more: Any) -> Task:
+    options = more.pop("options", {})
+    return Task(
+        places=PLACES,
+        found=tuple(Found(catalogue, one) for one in items),
+        options=Options.model_validate(options),
+        platform_url=PLATFORM,
+        **more,
+    )
+
+
+class _Assets(dict[str, MagicMock]):
+    def __missing__(self, key: str) -> MagicMock:
+        asset = MagicMock(
+            href="https://data.example.org/x/y", extra_fields={"xarray:open_kwargs": {"chunks": {}}}
+        )
+        asset.get_absolute_href.return_value = asset.href
+        return asset
+
+
+def _dataset() -> MagicMock:
+    """Stand in for a dataset, whose coordinates can be compared."""
+    made = MagicMock()
+    for selected in (made.sel, made.sortby, made.where, made.isel):
+        selected.return_value = made
+    coordinate = made.__getitem__.return_value
+    for operation in ("__ge__", "__le__", "__sub__", "__add__", "__mod__", "__and__"):
+        getattr(coordinate, operation).return_value = coordinate
+    return made
+
+
+class Calls:
+    """Runs a cell where every module is a stand-in, and remembers what was called with which values."""
+
+    def __init__(self, code: str) -> None:
+        self.modules: dict[str, MagicMock] = {}
+        self.space: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": self._import}}
+        exec(compile(code, "cell", "exec"), self.space)  # noqa: S102 - it is what is tested
+
+    def _import(
+        self, name: str, _globals: Any = None, _locals: Any = None, fromlist: Any = (), _level: int = 0
+    ) -> Any:
+        module = self.modules.setdefault(name.partition(".")[0], MagicMock(name=name))
+        found = [MagicMock(id=identity, assets=_Assets()) for identity in "ab"]
+        if name == "pystac_client":
+            module.Client.open.return_value.search.return_value.items.return_value = found
+        if name == "xarray":
+            for function in (module.open_zarr, module.open_dataset, module.merge, module.concat):
+                function.return_value = _dataset()
+        if name == "xcube.core.store":
+            module.core.store.new_data_store.return_value.open_data.return_value = _dataset()
+        if name == "cubehub_catalogue":
+            module.search.return_value.items.return_value = found
+        if name == "os":
+            module.environ = {
+                "CUBEHUB_CATALOGUE_URL": "CATALOGUE",
+                "CUBEHUB_CUBES_URL": "CUBES",
+                "CUBEHUB_URL": "HUB",
+            }
+        if not fromlist:
+            return module
+        for part in name.split(".")[1:]:
+            module = getattr(module, part)
+        return module
+
+    @property
+    def search(self) -> dict[str, Any]:
+        return self.modules["pystac_client"].Client.open.return_value.search.call_args.kwargs
+
+
+def test_a_search_is_carried_over_as_it_was_asked() -> None:
+    query = Query(
+        aoi=BOX,
+        **MARCH,
+        filter={"op": "<", "args": [{"property": "eo:cloud_cover"}, 20]},
+        text="la \"niña\"\n'''",
+        sort=(Sort("properties.eo:cloud_cover", descending=False),),
+    )
+    written = write(task(item("sentinel-2-earth-search"), query=query, more=True))
+    calls = Calls(written.code)
+    assert calls.modules["pystac_client"].Client.open.call_args.args == ("https://earth.example.org/v1",)
+    assert calls.search == {
+        "collections": ["sentinel-2-l2a"],
+        "bbox": [7.6, 48.2, 7.9, 48.5],
+        "datetime": "2020-03-01T00:00:00Z/2020-03-31T00:00:00Z",
+        "filter": {"op": "<", "args": [{"property": "eo:cloud_cover"}, 20]},
+        "q": "la \"niña\"\n'''",
+        "sortby": ["+properties.eo:cloud_cover"],
+        "max_items": 500,
+    }
+    loaded = calls.modules["odc"].stac.load.call_args.kwargs
+    assert loaded == {
+        "bands": ["blue", "green", "red", "nir"],
+        "crs": "EPSG:32632",
+        "resolution": 10,
+        "bbox": [7.6, 48.2, 7.9, 48.5],
+        "groupby": "solar_day",
+        "chunks": {"x": 2048, "y": 2048},
+    }
+    assert calls.space["ds"] is calls.modules["odc"].stac.load.return_value
+
+
+def test_chosen_items_are_asked_for_by_their_ids_and_what_was_chosen_of_them_is_loaded() -> None:
+    query = Query(aoi=TRIANGLE, **MARCH)
+    options = {"bands": ["red", "scl"], "resolution": 20, "crs": "EPSG:3035", "name": "lake"}
+    written = write(task(item("sentinel-2-earth-search"), query=query, chosen=True, options=options))
+    calls = Calls(written.code)
+    assert calls.search == {"collections": ["sentinel-2-l2a"], "ids": ["S2A_32UMU_20200305_0_L2A"]}
+    loaded = calls.modules["odc"].stac.load.call_args.kwargs
+    assert loaded["geopolygon"] == TRIANGLE
+    assert (loaded["bands"], loaded["crs"], loaded["resolution"]) == (["red", "scl"], "EPSG:3035", 20)
+    assert "chunks" not in loaded
+    assert "lake" in calls.space
+    assert {band["name"] for band in written.bands if band["chosen"]} == {"red", "scl"}
+
+
+def test_an_area_over_180_degrees_is_loaded_in_metres_not_round_the_globe() -> None:
+    parts = [[[[179, 60], [180, 60], [180, 61], [179, 61], [179, 60]]], [[[-180, 60], [-179.9, 60], [-179.9, 61], [-180, 61], [-180, 60]]]]  # fmt: skip
+    aoi = {"type": "MultiPolygon", "coordinates": parts}
+    one = raster()
+    one["assets"]["red"] |= {"proj:epsg": 4326, "proj:transform": [0.0001, 0, 179, 0, -0.0001, 61]}
+    other = json.loads(json.dumps(one)) | {"id": "b"}
+    written = write(task(one, other, query=Query(aoi=aoi), chosen=True))
+    loaded = Calls(written.code).modules["odc"].stac.load.call_args.kwargs
+    assert (loaded["crs"], loaded["resolution"]) == ("EPSG:32660", pytest.approx(11.13, rel=1e-3))
+    assert loaded["geopolygon"] == aoi
+    # 1.1 degrees of longitude at 60 degrees north are 61 km, one of latitude 111 km; the box around it is tilted a little
+    assert written.estimate.bytes == pytest.approx(61_300 / 11.13 * 111_600 / 11.13 * 2, rel=0.1)
+
+
+def test_one_raster_is_opened_by_itself() -> None:
+    written = write(
+        task(
+            item("sentinel-2-earth-search"), chosen=True, options={"bands": ["visual"]}, query=Query(aoi=BOX)
+        )
+    )
+    calls = Calls(written.code)
+    opened = calls.modules["rioxarray"].open_rasterio
+    assert opened.call_args.kwargs == {"masked": True}
+    opened.return_value.rio.clip_box.assert_called_once_with(7.6, 48.2, 7.9, 48.5, crs="EPSG:4326")
+    assert "rioxarray" in written.needs
+
+
+@pytest.mark.parametrize(
+    ("name", "catalogue", "needs", "in_code"),
+    [
+        ("sentinel-2-earth-search", "earth", "odc-stac", "odc.stac.load"),
+        ("sentinel-2-cdse", "closed", "odc-stac", "eodata.dataspace.copernicus.eu"),
+        ("sentinel-3-cdse", "closed", "netcdf4", "xr.open_dataset"),
+        ("sentinel-1-planetary", "planetary", "rioxarray", "rioxarray.open_rasterio"),
+        ("era5-planetary", "planetary", "adlfs", "xarray:open_kwargs"),
+        ("ecmwf-planetary", "planetary", "cfgrib", "cfgrib.open_datasets"),
+    ],
+)
+@pytest.mark.parametrize("chosen", [True, False])
+@pytest.mark.parametrize("compute", ["memory", "lazy", "cluster"])
+def test_what_opens_an_item_follows_from_its_media_type(
+    name: str, catalogue: str, needs: str, in_code: str, chosen: bool, compute: str
+) -> None:
+    query = Query(aoi=BOX, **MARCH)
+    written = write(
+        task(item(name), catalogue=catalogue, query=query, chosen=chosen, options={"compute": compute})
+    )
+    calls = Calls(written.code)
+    assert in_code in written.code
+    assert needs in written.needs or (needs == "netcdf4" and compute == "cluster")
+    assert "ds" in calls.space
+    assert all(len(line) <= 130 for line in written.code.splitlines())
+    if catalogue == "closed":
+        assert "pystac_client" not in calls.modules
+        assert calls.modules["cubehub_catalogue"].search.call_args.args == ("closed",)
+    if catalogue == "planetary":
+        modifier = calls.modules["pystac_client"].Client.open.call_args.kwargs["modifier"]
+        assert modifier is calls.modules["planetary_computer"].sign_inplace
+
+
+def test_several_collections_have_a_variable_each() -> None:
+    found = (Found("earth", item("sentinel-2-earth-search")), Found("closed", item("sentinel-3-cdse")))
+    written = write(Task(places=PLACES, found=found, query=Query(aoi=BOX)))
+    calls = Calls(written.code)
+    assert {"sentinel_2_l2a", "sentinel_3_sl_2_lst_ntc"} <= set(calls.space)
+    assert "# sentinel-2-l2a (Earth Search)\n" in written.code
+
+
+def test_a_cube_of_the_platform_is_opened_at_its_cube_server() -> None:
+    cube = {
+        "id": "msi-ndvi",
+        "collection": "cubes",
+        "bbox": [14, 45, 15, 46],
+        "properties": {
+            "datetime": None,
+            "cube:dimensions": {
+                "time": {"type": "temporal", "extent": ["2015-01-01T00:00:00Z", "2017-01-01T00:00:00Z"]},
+                "x": {"type": "spatial", "axis": "x", "extent": [500_000, 501_000], "reference_system": 32632},
+                "y": {"type": "spatial", "axis": "y", "extent": [5_300_000, 5_301_000], "reference_system": 32632},
+            },
+        },
+        "assets": {"zarr": {"href": "/services/cubes/s3/datasets/msi-ndvi.zarr", "type": "application/vnd+zarr", "roles": ["data"]}},
+    }  # fmt: skip
+    query = Query(aoi=BOX, **MARCH)
+    written = write(task(cube, catalogue="cubehub", query=query, chosen=True))
+    assert written.cube == "msi-ndvi"
+    calls = Calls(written.code)
+    assert calls.modules["xarray"].open_zarr.call_args.args == ("CUBES/s3/pyramids/msi-ndvi.levels/0.zarr",)
+    calls.modules["xarray"].open_zarr.return_value.sel.assert_called_once_with(
+        time=slice("2020-03-01T00:00:00", "2020-03-31T00:00:00")
+    )
+    for variant in ("xcube", "load"):
+        chosen = write(
+            task(cube, catalogue="cubehub", query=query, chosen=True, options={"variant": variant})
+        )
+        Calls(chosen.code)
+    assert 'os.environ["CUBEHUB_CATALOGUE_URL"]' in chosen.code
+    # another catalogue's item of the same form is not this platform's cube
+    other = write(task(cube, catalogue="earth", chosen=True))
+    assert other.cube is None
+    with pytest.raises(InputError, match="cube server"):
+        write(task(cube, catalogue="earth", chosen=True, options={"variant": "cube"}))
+
+
+def test_a_cube_is_built_by_publishing_or_by_a_recipe() -> None:
+    scene, query = item("sentinel-2-earth-search"), Query(aoi=BOX, **MARCH)
+    options = {"variant": "publish", "bands": ["red", "nir"], "resolution": 60}
+    calls = Calls(write(task(scene, query=query, options=options)).code)
+    made = calls.modules["cubehub"].publish.call_args
+    assert made.args[1] == "sentinel-2-l2a"
+    assert calls.modules["odc"].stac.load.call_args.kwargs["chunks"]
+    calls = Calls(write(task(scene, query=query, options=options | {"variant": "build"})).code)
+    (command,) = calls.modules["subprocess"].run.call_args.args
+    assert command == [
+        "cubehub", "cubes", "build", "msi-ndvi", "--source", "stac+https://earth.example.org/v1#sentinel-2-l2a",
+        "--area=7.6,48.2,7.9,48.5", "--time", "2020-03-01T00:00:00/2020-03-31T00:00:00", "--grid", "EPSG:32632@60",
+    ]  # fmt: skip
+    for refused in (
+        task(scene, options=options | {"variant": "build"}),
+        task(raster(), query=query, options={"variant": "build"}),
+    ):
+        with pytest.raises(InputError):
+            write(refused)
+
+
+def test_a_search_of_which_nothing_is_known_lists_what_it_finds() -> None:
+    query = Query(collections={"earth": ("a", "b")}, aoi=BOX)
+    calls = Calls(write(Task(places={"earth": PLACES["earth"]}, query=query)).code)
+    asked = calls.modules["pystac_client"].Client.open.return_value.search.call_args_list
+    assert [call.kwargs["collections"] for call in asked] == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code"),
+    [
+        (Task(places=PLACES), "nothing_chosen"),
+        (task(raster(), options={"bands": ["blue"]}), "unknown_bands"),
+        (task(raster(), catalogue="nowhere"), "unknown_catalogue"),
+        (task(raster(), options={"crs": "EPSG:1"}), "unknown_crs"),
+        (task(*[raster(str(n), collection=str(n)) for n in range(7)]), "too_many_collections"),
+        (task(raster(), options={"variant": "publish", "template": "no-such"}), "unknown_template"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_with_a_reason(wanted: Task, code: str) -> None:
+    with pytest.raises(CatalogueError) as raised:
+        write(wanted)
+    assert raised.value.code == code
+    assert raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("href", "media", "opener"),
+    [
+        ("https://x/a.tif", "image/tiff", "geotiff"),
+        ("s3://b/a.jp2", "image/jp2", "j2k"),
+        ("file:///a.zarr", "application/vnd+zarr", "zarr"),
+        ("https://x/a.nc", "application/netcdf", "netcdf"),
+        ("http://x/a.nc", "application/netcdf", None),
+        ("https://x/a.grib", "application/wmo-GRIB2", None),
+    ],
+)
+def test_a_store_of_xcube_opens_what_xcube_can(href: str, media: str, opener: str | None) -> None:
+    one = raster()
+    one["assets"]["red"] |= {"href": href, "type": media}
+    asked = task(one, chosen=True, options={"variant": "xcube"})
+    if opener is None:
+        with pytest.raises(InputError) as raised:
+            write(asked)
+        assert raised.value.code == "not_for_xcube"
+        return
+    store = Calls(write(asked).code).modules["xcube"].core.store.new_data_store
+    assert store.return_value.open_data.call_args.kwargs == {"opener_id": f"dataset:{opener}:https"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "import"}, {"name": "os"}, {"name": "a b"}, {"name": "é"}, {"variant": "x"}, {"resolution": -1},
+        {"resolution": float("nan")}, {"crs": "EPSG:4326'"}, {"bands": ["x" * 300]}, {"other": 1}, [], {"most_items": 0},
+    ],
+)  # fmt: skip
+def test_options_that_cannot_be_are_refused(options: Any) -> None:
+    if options == []:
+        assert Options.from_json(options) == Options()
+        return
+    with pytest.raises(InputError) as raised:
+        Options.from_json(options)
+    assert raised.value.code == "bad_options"
+
+
+SECRET = "sEcReT0"
+VARIANTS = ["auto", "load", "raster", "xcube", "publish", "build"]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "media", ["image/tiff", "application/vnd+zarr", "application/netcdf", "application/wmo-GRIB2"]
+)
+@pytest.mark.parametrize("chosen", [True, False])
+def test_no_secret_of_an_item_or_a_catalogue_is_in_the_code(variant: str, media: str, chosen: bool) -> None:
+    one = raster(collection="sentinel-2-l2a")
+    one["assets"]["red"] |= {
+        "type": media,
+        "href": f"s3://user:{SECRET}@bucket/key?X-Amz-Signature={SECRET}&sig={SECRET}",
+        "xarray:open_kwargs": {"storage_options": {"account_key": SECRET, "sas_token": SECRET}},
+        "xarray:storage_options": {"account_name": f"?sig={SECRET}", "token": SECRET},
+        "storage:refs": ["a"],
+        "alternate": {"https": {"href": f"https://x/?token={SECRET}"}},
+    }
+    one["properties"] |= {
+        "storage:schemes": {"a": {"type": "custom-s3", "platform": f"https://user:{SECRET}@host.example"}},
+        "token": SECRET,
+    }
+    one["links"] = [{"rel": "self", "href": f"https://x/?key={SECRET}"}]
+
+    class Catalogue:
+        id, title, type = "earth", "Earth", "stac"
+        url = f"https://earth.example.org/v1?api_key={SECRET}"
+        auth = None
+
+    place = Place.of(Catalogue)
+    assert not place.direct
+    made = Task(
+        places={"earth": place}, found=(Found("earth", one),), query=Query(aoi=BOX), chosen=chosen,
+        options=Options.model_validate({"variant": variant}),
+    )  # fmt: skip
+    try:
+        told = json.dumps(write(made).to_dict())
+    except InputError as error:
+        told = f"{error.message} {error.hint}"
+    assert SECRET not in told
+
+
+_TEXT = st.text(st.characters(exclude_categories=[]), max_size=20) | st.sampled_from(
+    [
+        '"""',
+        "'''\\",
+        "\n__import__('os').system('x')\n",
+        "\u202e",
+        "\ud800",
+        "x\x00y",
+        "{name}",
+        "%s",
+        "\\N{BULLET}",
+        "')#",
+    ]
+)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXT, inner, max_size=4),
+    max_leaves=8,
+)
+_KEYS = st.sampled_from(
+    ["href", "type", "roles", "title", "gsd", "bands", "raster:bands", "eo:bands", "proj:shape", "proj:transform", "proj:epsg",
+     "proj:code", "proj:bbox", "file:size", "nodata", "data_type", "storage:refs", "xarray:open_kwargs", "auth:refs",
+     "raster:scale"]
+)  # fmt: skip
+_PROPERTIES = st.sampled_from(
+    [
+        "datetime",
+        "start_datetime",
+        "cube:dimensions",
+        "cube:variables",
+        "proj:epsg",
+        "storage:schemes",
+        "gsd",
+        "title",
+    ]
+)
+_MEDIA = st.sampled_from(
+    ["image/tiff", "image/jp2", "application/vnd+zarr", "application/netcdf", "application/grib"]
+)
+
+
+@st.composite
+def _items(draw: st.DrawFn) -> dict[str, Any]:
+    one = raster(draw(_TEXT), collection=draw(_TEXT | st.just("sentinel-2-l2a")))
+    name = draw(_TEXT)
+    asset = one["assets"].pop("red") | {"type": draw(_MEDIA)}
+    one["assets"][name] = asset | draw(st.dictionaries(_KEYS, _JSON, max_size=3))
+    one["properties"] |= draw(st.dictionaries(_PROPERTIES, _JSON, max_size=3))
+    axes = st.fixed_dictionaries({"axis": st.sampled_from("xy"), "extent": st.just([0, 10]), "type": _TEXT})
+    times = st.just({"type": "temporal", "extent": ["2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"]})
+    if draw(st.booleans()):
+        one["properties"]["cube:dimensions"] = draw(st.dictionaries(_TEXT, axes | times, max_size=4))
+    return one | draw(
+        st.dictionaries(st.sampled_from(["assets", "properties", "bbox", "collection"]), _JSON, max_size=1)
+    )
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(_items(), min_size=1, max_size=3),
+    st.sampled_from(VARIANTS),
+    st.sampled_from(["auto", "memory", "lazy", "cluster"]),
+    st.booleans(),
+    _TEXT,
+    st.sampled_from(["earth", "closed", "planetary", "cubehub"]),
+)
+def test_whatever_is_in_an_item_the_cell_is_python_and_its_values_come_back(
+    items: list[dict[str, Any]], variant: str, compute: str, chosen: bool, text: str, catalogue: str
+) -> None:
+    query = Query(aoi=BOX, text=text, filter={"op": "=", "args": [{"property": text}, text]}, **MARCH)
+    made = task(
+        *items, catalogue=catalogue, query=query, chosen=chosen, options={"variant": variant, "compute": compute},
+        room=Room(2**30, text),
+    )  # fmt: skip
+    try:
+        written = write(made)
+    except InputError:
+        return
+    json.dumps(written.to_dict())
+    ast.parse(written.code)
+    assert all(character.isprintable() or character == "\n" for character in written.code)
+    calls = Calls(written.code)
+    if variant == "build" or written.cube:
+        return
+    if catalogue == "closed":
+        asked = [call.kwargs for call in calls.modules["cubehub_catalogue"].search.call_args_list]
+    else:
+        asked = [
+            call.kwargs
+            for call in calls.modules["pystac_client"].Client.open.return_value.search.call_args_list
+        ]
+    if chosen:
+        ids = [one for call in asked for one in call["ids"]]
+        assert set(ids) == {one["id"] for one in items}
+    elif text:
+        assert {call.get("q", call.get("text")) for call in asked} == {text}
+        assert all(call["filter"] == query.filter for call in asked)
+
+
+class Good:
+    title = "Mine"
+    description = "What we always do"
+
+    @staticmethod
+    def write(task: Task) -> str:
+        return f"n = {len(task.found)}\n"
+
+
+class Bad:
+    title = "Bad"
+    description = ""
+
+    @staticmethod
+    def write(_task: Task) -> str:
+        return "this is no python"
+
+
+def test_an_administrators_template_writes_the_cell() -> None:
+    module = "pytest_catalogue_templates"
+    points = [
+        EntryPoint(name, f"{module}:{name}", "cubehub_catalogue.code") for name in ("Good", "Bad", "Missing")
+    ]
+    import sys  # noqa: PLC0415
+    import types  # noqa: PLC0415
+
+    sys.modules[module] = stand_in = types.ModuleType(module)
+    stand_in.Good, stand_in.Bad = Good, Bad  # type: ignore[attr-defined]
+    try:
+        assert [one.to_dict() for one in templates(points)] == [
+            {"id": "Bad", "title": "Bad", "description": ""},
+            {"id": "Good", "title": "Mine", "description": "What we always do"},
+        ]
+        assert written_by("Good", task(raster()), points) == "n = 1\n"
+        with pytest.raises(CatalogueError, match="SyntaxError") as raised:
+            written_by("Bad", task(raster()), points)
+        assert raised.value.code == "template_failed"
+        with pytest.raises(UnknownError):
+            written_by("Other", task(raster()), points)
+    finally:
+        del sys.modules[module]

@@ -1,0 +1,215 @@
+"""The same scene from several providers is one row, and what only looks alike is not."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+from cubehub_catalogue import items
+from cubehub_catalogue.folding import Folding
+from cubehub_catalogue.query import Sort
+from cubehub_catalogue.rows import order_of, row_of
+from cubehub_catalogue.scenes import scene_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+DATA = Path(__file__).parent / "data" / "items"
+REAL = {
+    path.stem.split("__")[-1]: items.readable([json.loads(path.read_text())])[0]
+    for path in DATA.glob("*.json")
+}
+PC = REAL["S2B_MSIL2A_20200705T101559_R065_T32TMT_20200825T083452"]
+CDSE = REAL["S2B_MSIL2A_20200705T101559_N0500_R065_T32TMT_20230530T175912"]
+OLD, NEW = REAL["S2A_32TMT_20200302_0_L2A"], REAL["S2A_32TMT_20200302_1_L2A"]
+SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]]}
+
+
+def item(id_, moment="2024-05-01T00:00:00Z", geometry=SQUARE, collection="c", **properties):
+    return {
+        "id": id_,
+        "collection": collection,
+        "geometry": geometry,
+        "assets": {},
+        "links": [],
+        "properties": {"datetime": moment, **properties},
+    }
+
+
+def folded(*pairs, catalogues=("a", "b", "c")):
+    folding = Folding(catalogues)
+    for number, (catalogue, one) in enumerate(pairs):
+        folding.add(catalogue, one, (number,))
+    return folding
+
+
+def shown(folding):
+    return [
+        (row["catalogue"], row["id"], [(c["catalogue"], c["id"]) for c in row["copies"]])
+        for row in (row.to_dict() for row in folding.rows.values())
+    ]
+
+
+def test_one_datatake_and_tile_of_two_providers_is_one_row_that_shows_the_newer_baseline():
+    for pairs in ([("a", PC), ("b", CDSE)], [("b", CDSE), ("a", PC)]):
+        (row,) = folded(*pairs).rows.values()
+        found = row.to_dict()
+        assert (found["catalogue"], found["id"], found["version"]) == ("b", CDSE["id"], "05.00")
+        assert [(c["catalogue"], c["version"]) for c in found["copies"]] == [("a", "02.12")]
+        assert found["order"] == [0]
+
+
+def test_the_neighbouring_tile_of_the_same_datatake_is_another_row():
+    other = REAL["S2B_MSIL2A_20200705T101559_N0500_R065_T32TNT_20230530T175912"]
+    assert len(folded(("a", PC), ("b", other)).rows) == 2
+
+
+def test_two_baselines_in_one_collection_are_versions_of_one_row():
+    pairs = [("a", REAL[f"S2A_32T{tile}_20200302_{n}_L2A"]) for tile in ("MT", "NT") for n in (0, 1)]
+    rows = [row.to_dict() for row in folded(*pairs).rows.values()]
+    assert [(row["id"], row["version"]) for row in rows] == [
+        ("S2A_32TMT_20200302_1_L2A", "05.00"),
+        ("S2A_32TNT_20200302_1_L2A", "05.00"),
+    ]
+    assert [copy_["version"] for row in rows for copy_ in row["copies"]] == ["02.14", "02.14"]
+
+
+def test_of_the_same_version_the_catalogue_that_stands_first_is_shown():
+    for pairs in ([("b", NEW), ("a", NEW)], [("a", NEW), ("b", NEW)]):
+        assert shown(folded(*pairs)) == [("a", NEW["id"], [("b", NEW["id"])])]
+
+
+def test_two_granules_of_one_pass_stay_two_rows():
+    first = item("S2C_T13TDE_20250729T175521_L2A", "2025-07-29T18:03:12.927Z")
+    second = item("S2C_T13TDE_20250729T180310_L2A", "2025-07-29T18:03:19.545Z")
+    assert len(folded(("a", first), ("b", second)).rows) == 2
+    # and so do two halves of one datatake, which only differ in the time they were made
+    half = item("S2A_MSIL2A_20200302T102021_N0500_R065_T32TMT_20230618T173704")
+    other = item("S2A_MSIL2A_20200302T102021_N0500_R065_T32TMT_20230618T173709")
+    assert len(folded(("a", half), ("a", other)).rows) == 2
+    far = {"type": "Polygon", "coordinates": [[[0.9, 0], [2, 0], [2, 1], [0.9, 1], [0.9, 0]]]}
+    assert len(folded(("a", half), ("b", {**other, "geometry": far})).rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("S1A_IW_GRDH_1SDV_20250312T052236_20250312T052301_058267_073394", "S1A_IW_GRDH_1SDV_20250312T052236_20250312T052301_058267_073394_5F3B_COG", True),
+        ("S1A_IW_GRDH_1SDV_20250312T052236_20250312T052301_058267_073394_5F3B.SAFE", "S1A_IW_GRDH_1SDV_20250312T052236_20250312T052301_058267_073394", True),
+        ("S1A_IW_GRDH_1SDV_20250312T052236_20250312T052301_058267_073394", "S1A_IW_GRDH_1SDV_20250312T052236_20250312T052301_058267_073394_rtc", False),
+        ("S1A_IW_SL1__1_SH_20141031T095929_20141031T100002_003072_003842", "S1A_IW_SL1__1SSH_20141031T095929_20141031T100002_003072_003842_ABCD", True),
+        ("S1A_IW_GRDH_1SDV_20250312T052236_20250312T052301_058267_073394", "S1A_IW_SLC__1SDV_20250312T052236_20250312T052301_058267_073394_5F3B", False),
+        ("S3A_OL_2_WFR_20210604T001016_20210604T001316_0179_072_273_1440", "S3A_OL_2_WFR____20210604T001016_20210604T001316_20210605T100000_0179_072_273_1440_MAR_O_NT_003", True),
+        ("S3A_OL_2_WFR____20210604T001016_20210604T001316_20210604T030000_0179_072_273_1440_MAR_O_NR_003.SEN3", "S3A_OL_2_WFR____20210604T001015_20210604T001315_20210605T100000_0179_072_273_1440_MAR_O_NT_003", True),
+        ("S3A_OL_2_WFR____20210604T001016_20210604T001316_20210604T030000_0179_072_273_1440_MAR_O_NT_003", "S3A_OL_2_WFR____20210604T001316_20210604T001616_20210604T030000_0179_072_273_1620_MAR_O_NT_003", False),
+        ("S3A_OL_1_EFR____20210604T001016_20210604T001316_20210604T030000_0179_072_273_1440_MAR_O_NT_003", "S3A_OL_2_WFR____20210604T001016_20210604T001316_20210604T030000_0179_072_273_1440_MAR_O_NT_003", False),
+        ("LC08_L2SP_028030_20200114_02_T1", "LC08_L2SP_028030_20200114_20200824_02_T1_SR", True),
+        ("LC08_L2SP_028030_20200114_02_T1", "LC08_L2SP_028030_20200114_20200824_02_T1_ST", False),
+        ("LC08_L2SP_028030_20200114_02_T1", "LC08_L1TP_028030_20200114_20200824_02_T1", False),
+        ("LC08_L1TP_028030_20200114_20200114_02_RT", "LC08_L1TP_028030_20200114_20200824_02_T1", True),
+        ("S2B_MSIL2A_20200705T101559_R065_T32TMT_20200825T083452", "S2B_MSIL1C_20200705T101559_N0500_R065_T32TMT_20230530T175912", False),
+        ("S2B_MSIL2A_20200705T101559_R065_T32TMT_20200825T083452", "S2B_T32TMT_20200705T101559_L2A", True),
+        ("S2B_MSIL2A_20200705T101559_R065_T32TMT_20200825T083452", "S2B_MSIL2A_20200705T101559_N0500_R065_T32TMT_20230530T175912.zarr", True),
+        ("S2B_MSIL2A_20200705T101559_R065_T32TMT_20200825T083452", "S2B_MSIL2A_20200705T101559_R065_T32TMT_20200825T083452_NDVI", False),
+        ("anything", "anything", True),
+        ("anything", "else", False),
+    ],
+)  # fmt: skip
+def test_names_of_products(one, other, same):
+    assert len(folded(("a", item(one)), ("b", item(other))).rows) == (1 if same else 2)
+
+
+def test_items_of_other_names_are_the_same_where_time_platform_product_and_outline_agree():
+    one = item("x1", "2024-05-01T10:00:00.2Z", platform="PROBA-V", **{"product:type": "L3"})
+    other = item("y1", "2024-05-01T10:00:00.7Z", platform="probav", **{"product:type": "l3"})
+    shifted = {"type": "Polygon", "coordinates": [[[0.3, 0], [1.3, 0], [1.3, 1], [0.3, 1], [0.3, 0]]]}
+    assert len(folded(("a", one), ("b", other)).rows) == 1
+    assert len(folded(("a", one), ("a", other)).rows) == 2
+    assert len(folded(("a", one), ("b", {**other, "geometry": shifted})).rows) == 2
+    assert len(folded(("a", one), ("b", item("y1", "2024-05-01T10:00:00Z", platform="probav"))).rows) == 2
+    assert len(folded(("a", item("n", platform="A")), ("b", item("n", platform="B"))).rows) == 2
+
+
+def test_an_item_that_comes_twice_is_one():
+    folding = folded(("a", PC))
+    assert folding.add("a", copy.deepcopy(PC), (1,)) is None
+    assert len(folding.rows) == 1
+
+
+def test_rows_and_copies_are_found_by_their_keys_also_when_they_are_packed():
+    folding = folded(("a", PC), ("b", CDSE))
+    for _ in range(2):
+        entry, others = folding.entry("r0")
+        assert entry.item == CDSE
+        assert [other.item for other in others] == [PC]
+        entry, others = folding.entry("i0")
+        assert entry.item == PC
+        assert [other.key for other in others] == ["i1"]
+        folding.pack()
+    assert folding.entry("r9") is folding.entry("i9") is None
+
+
+def test_nothing_of_the_real_items_is_lost_or_folded_wrongly():
+    pairs = [(catalogue, one) for catalogue in ("a", "b") for one in REAL.values()]
+    folding = folded(*pairs)
+    found = [(entry.catalogue, entry.shown["id"]) for row in folding.rows.values() for entry in row.entries]
+    assert sorted(found) == sorted((catalogue, one["id"]) for catalogue, one in pairs)
+    assert len(folding.rows) == len(REAL) - 3  # PC with CDSE, and two tiles in two baselines
+    assert scene_of(REAL["S2A_OPER_MSI_L2A_TL_2APS_20230602T025701_A041483_T01WCQ"]).key == (
+        "sentinel-2", "S2A", "L2A", "20230602T000611", "01WCQ",
+    )  # fmt: skip
+
+
+def test_a_row_shows_what_the_item_has():
+    found = row_of(PC)
+    assert found["cloud_cover"] == PC["properties"]["eo:cloud_cover"]
+    assert found["start"] == "2020-07-05T10:15:59.024000Z"
+    assert found["bbox"] == PC["bbox"]
+    assert found["footprint"]["type"] == "Polygon"
+    sized = item("x")
+    sized["assets"] = {
+        "a": {"file:size": 5, "roles": ["data"]},
+        "b": {"file:size": 7, "roles": ["metadata"]},
+        "c": {"file:size": "9"},
+    }
+    assert row_of(sized)["bytes"] == 5
+    assert row_of(item("x", title=" "))["title"] == "x"
+
+
+def test_a_scene_that_was_written_round_the_globe_is_drawn_where_it_is():
+    found = row_of(REAL["S2A_OPER_MSI_L2A_TL_2APS_20230602T025701_A041483_T01WCQ"])
+    west, _, east, _ = found["bbox"]
+    assert (east - west) % 360 < 10
+    outline = found["footprint"]
+    for part in outline["coordinates"]:
+        longitudes = [lon for lon, _ in (part if outline["type"] == "Polygon" else part[0])]
+        assert max(longitudes) - min(longitudes) < 10
+
+
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**9), 10**9)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=4)
+)
+
+
+@settings(deadline=None)
+@given(st.lists(VALUES, max_size=8), st.booleans())
+def test_the_order_of_rows_is_that_of_the_values_and_survives_json(values, descending):
+    found = [order_of(item("x", v=value), (Sort("properties.v", descending=descending),)) for value in values]
+    assert [tuple(one) for one in json.loads(json.dumps(found))] == found
+    texts = [(one, value) for one, value in zip(found, values, strict=True) if isinstance(value, str)]
+    by_unit = sorted(
+        (value for _, value in texts),
+        key=lambda v: v.encode("utf-16-be", "surrogatepass"),
+        reverse=descending,
+    )
+    if not descending:
+        by_unit = sorted(value for _, value in texts)
+    assert [value for _, value in sorted(texts, key=lambda pair: pair[0])] == by_unit
+    numbers = [value for value in values if isinstance(value, int | float) and abs(value) != float("inf")]
+    ordered = [one[1] for one in sorted(found) if one[0] == 0]
+    assert ordered == sorted((-n if descending else n) for n in numbers)
+    missing = [one[0] for one in sorted(found)]
+    assert missing == sorted(missing)

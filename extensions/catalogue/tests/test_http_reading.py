@@ -1,0 +1,84 @@
+"""Reading within limits: depth, packing, and what is told of an error."""
+
+import json
+
+import pytest
+from cubehub_catalogue.http.limits import Limits
+from cubehub_catalogue.http.reading import RubbishError, TooMuchError, decode_text, parse_json, said, too_deep
+from hypothesis import given
+from hypothesis import strategies as st
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
+    | st.sampled_from(['"', "\\", '\\"', "[[[", "{", "\\\\"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=30,
+)
+
+
+def depth(value):
+    if isinstance(value, list):
+        return 1 + max(map(depth, value), default=0)
+    if isinstance(value, dict):
+        return 1 + max(map(depth, value.values()), default=0)
+    return 0
+
+
+@given(JSON, st.booleans())
+def test_depth_is_counted_without_what_stands_in_strings(value, ascii_only):
+    data = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    real = depth(value)
+    assert not too_deep(data, max(real, 1))
+    wrapped = b"[" * 300 + data + b"]" * 300
+    assert too_deep(wrapped, 64)
+
+
+@pytest.mark.parametrize("data", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 100_000 + b"]" * 100_000])
+def test_deep_json_is_refused(data):
+    with pytest.raises(TooMuchError):
+        parse_json(data, Limits())
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"<html>", b"{", b"\xff\xfe{\x00}\x00", b"\x00\x00\x00{", b'"\xff"', b"1" * 5000]
+)
+def test_rubbish_is_said_to_be(data):
+    with pytest.raises(RubbishError):
+        parse_json(data, Limits())
+
+
+def test_numbers_that_are_none():
+    assert parse_json(b'\xef\xbb\xbf{"a": NaN, "b": -Infinity}', Limits()) == {"a": None, "b": None}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "text"),
+    [
+        (b'{"code": "X", "description": "Bad box."}', "application/json", "Bad box."),
+        (b'{"detail": [{"loc": ["a"], "msg": "no number"}]}', "application/json", "no number"),
+        (b'{"error": {"message": "quota"}}', "text/plain", "quota"),
+        (b"<html>secret page</html>", "text/html", ""),
+        (b"<!DOCTYPE html><p>x", "text/plain", ""),
+        (b"plain \x1b[31m words\r\nmore", "text/plain", "plain [31m words more"),
+        (b"Traceback (most recent call last):\n  File x", "text/plain", ""),
+        (b'{"detail": "Traceback (most recent call last): x"}', "application/json", ""),
+        (b"{", "application/json", ""),
+        (b"[1, 2]", "application/json", ""),
+    ],
+)
+def test_what_a_catalogue_said_is_one_plain_line(body, kind, text):
+    assert said(body, kind) == text
+
+
+def test_what_a_catalogue_said_is_short():
+    assert len(said(b"x" * 10_000, "text/plain")) == 200
+    assert said(b"[" * 10_000, "application/json") == ""
+
+
+def test_a_charset_that_is_not_known():
+    assert decode_text("ä".encode(), "no-such") == "ä"
+    assert decode_text("ä".encode("latin-1"), "iso-8859-1") == "ä"
+    assert decode_text(b"\xff", None) == "\ufffd"
