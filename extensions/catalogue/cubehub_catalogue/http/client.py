@@ -308,7 +308,7 @@ class Client:
         status, title = response.status, self.catalogue.title
         with self._readable(response):
             body = await reading.beginning(response, self.limits)
-        text = self.credentials.hide(reading.said(body, response.headers.get("Content-Type", "")))
+        text = reading.said(body, response.headers.get("Content-Type", ""), self.credentials.hide)
         tail = f": {text}" if text else "."
         link = self.catalogue.sign_in
         if status == 401:
@@ -382,6 +382,6 @@ def _retry_after(text: str | None) -> float | None:
         return float(text.strip()[:9])
     try:
         when = email.utils.parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+        return max(0.0, when.timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
         return None
-    return max(0.0, when.timestamp() - time.time())
