@@ -8,16 +8,19 @@ import pytest
 from cubehub_catalogue import federation as federation_module
 from cubehub_catalogue import searching
 from cubehub_catalogue.auth import ApiKey, OAuth2Client
-from cubehub_catalogue.errors import CatalogueError
+from cubehub_catalogue.errors import CatalogueError, ForbiddenError
 from cubehub_catalogue.federation import Asked, Federation
 from cubehub_catalogue.folding import Folding
 from cubehub_catalogue.http import Client
 from cubehub_catalogue.http.limits import Limits
 from cubehub_catalogue.http.reading import parse_json
+from cubehub_catalogue.http.targets import Targets, read_url
 from cubehub_catalogue.items import footprint, readable
 from cubehub_catalogue.query import Page, Query
 from cubehub_catalogue.rows import row_of
 from cubehub_catalogue.settings import Catalogue
+from cubehub_catalogue.sources.stac import StacSource
+from cubehub_catalogue.sources.stac_links import Request, following
 from cubehub_catalogue.tokens import credentials_for
 from cubehub_tests.catalogue_net import answer, answering
 
@@ -195,6 +198,91 @@ def test_a_date_that_is_none_at_all():
     text = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
     error = _error(None, lambda _: answer({}, 503, Retry_After=text))
     assert error.upstream_status == 503
+
+
+def test_a_link_that_is_none_costs_only_the_next_page():
+    asked_for = Request("https://a.example/search")
+    after = following({"links": [{"rel": "next", "href": "//["}]}, asked_for, asked_for.url)
+    assert after is not None
+    with pytest.raises(ForbiddenError):
+        read_url(after.url)
+
+
+def test_collections_without_end_are_cut(monkeypatch):
+    monkeypatch.setattr("cubehub_catalogue.sources.stac._MOST_OF_COLLECTIONS", 10_000)
+
+    def handler(sent):
+        if "collections" not in sent.path:
+            return answer({"links": [{"rel": "data", "href": "/collections"}]})
+        number = int(sent.path.partition("page=")[2] or 0) + 1
+        many = [{"id": f"{number}-{k}", "description": "x" * 1000} for k in range(4)]
+        return answer(
+            {"collections": many, "links": [{"rel": "next", "href": f"/collections?page={number}"}]}
+        )
+
+    async def go():
+        async with answering(handler) as server:
+            catalogue = Catalogue(id="a", title="A", url=server.url, private=True)
+            client = Client(catalogue)
+            try:
+                return await StacSource(catalogue, client).collections()
+            finally:
+                await client.close()
+
+    assert len(asyncio.run(go())) == 12
+
+
+@pytest.mark.parametrize(
+    ("path", "gets"),
+    [
+        ("/services/catalogue", True),
+        ("/services/catalogue/search?page=2", True),
+        ("/user/mallory/proxy/8000/thumb.png", False),
+        ("/services/catalogue-2/x", False),
+        ("/services/catalogue/../../user/mallory/x", False),
+        ("/services/catalogue/%2e%2e/%2e%2e/user/mallory/x", False),
+        ("/services/catalogue/..%2f..%2fuser/mallory/x", False),
+        ("/services/catalogue/..%5cx", False),
+    ],
+)
+def test_on_the_platform_only_the_catalogue_gets_its_log_in(path, gets):
+    """Items that people publish name addresses of their own servers, which stand at the same origin."""
+    here = "https://hub.example"
+    targets = Targets.of([f"{here}/services/catalogue"], private=True, platform=here)
+    assert targets.gets_login(read_url(here + path)) is gets
+    assert targets.check(read_url(here + path)), "it may be asked all the same"
+
+
+def test_elsewhere_the_whole_origin_gets_it():
+    everywhere = Targets.of(["https://a.example/stac"], private=False, platform="https://hub.example")
+    assert everywhere.gets_login(read_url("https://a.example/files/x"))
+    named = Targets.of(
+        ["https://hub.example/stac", "https://hub.example"], private=True, platform="https://hub.example"
+    )
+    assert named.gets_login(read_url("https://hub.example/files/x"))
+
+
+def test_the_client_knows_the_platform(monkeypatch):
+    sent = []
+
+    def handler(asked):
+        sent.append((asked.path, "x-key" in asked.headers))
+        return answer({})
+
+    monkeypatch.setenv("SECRET", "s3cret")
+
+    async def go():
+        async with answering(handler) as server:
+            monkeypatch.setenv("CUBEHUB_URL", server.url)
+            auth = ApiKey(type="api_key", header="X-Key", value_env="SECRET")
+            catalogue = Catalogue(id="a", title="A", url=f"{server.url}/stac", private=True, auth=auth)
+            client = Client(catalogue, credentials_for(catalogue))
+            await client.json("search")
+            await client.json("/user/mallory/x")
+            await client.close()
+
+    asyncio.run(go())
+    assert sent == [("/stac/search", True), ("/user/mallory/x", False)]
 
 
 def _error(auth, handler):

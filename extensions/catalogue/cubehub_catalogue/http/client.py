@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email.utils
+import os
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from cubehub_catalogue.http.credentials import Credentials
 from cubehub_catalogue.http.limits import Limits
 from cubehub_catalogue.http.sending import Request, Sender
 from cubehub_catalogue.http.targets import Targets, read_url
+from cubehub_catalogue.settings import PLATFORM_VARIABLE
 
 if TYPE_CHECKING:
     import ssl as tls
@@ -101,7 +103,9 @@ class Client:
         self.credentials = credentials or Credentials()
         self.limits = limits or Limits(total_s=catalogue.timeout, idle_s=catalogue.timeout)
         self._root = read_url(catalogue.url if catalogue.url.endswith("/") else _as_folder(catalogue))
-        targets = Targets.of((catalogue.url, *catalogue.also), private=catalogue.private)
+        targets = Targets.of(
+            (catalogue.url, *catalogue.also), private=catalogue.private, platform=_platform()
+        )
         self._sender = Sender(catalogue.title, targets, self.limits, lookup=lookup, ssl=ssl)
         self._cache = caching.Cache(self.limits)
         self._pause = pause
@@ -354,6 +358,15 @@ class Client:
                 f"{self.catalogue.title} did not answer within {total_s or self.limits.idle_s:g} s.",
                 "Try again, or ask for less; the other catalogues are not affected.",
             ) from None
+
+
+def _platform() -> str:
+    """Give the platform's address; empty where there is none that can be read."""
+    text = os.environ.get(PLATFORM_VARIABLE, "")
+    try:
+        return text if URL(text).host else ""
+    except ValueError:
+        return ""
 
 
 def _as_folder(catalogue: Catalogue) -> str:
