@@ -264,7 +264,9 @@ class Downloads:
 
     def _trim(self) -> None:
         """Forget the oldest of those that are over."""
-        over = [one.id for one in self._all.values() if one.state in ("done", "cancelled")]
+        ranks = {"done": 0, "cancelled": 0, "failed": 1}  # one that failed can be gone on with: these go last
+        over = [one.id for one in self._all.values() if one.state in ranks]
+        over.sort(key=lambda id_: ranks[self._all[id_].state])
         for id_ in over[: max(0, len(self._all) - _MOST)]:
             del self._all[id_]
 

@@ -303,3 +303,15 @@ def _error(auth, handler):
                 await client.close()
 
     return asyncio.run(go())
+
+
+def test_what_a_catalogue_says_moves_nothing_on_a_screen():
+    hostile = item("a\x1b]0;x\x07\u202e\ud800<b>\nfake line")
+    federation = Federation([asked("a", Endless(lambda _: [hostile]))], Query())
+    asyncio.run(read(federation))
+    found = searching.Found(federation)
+    found.errors["a"] = CatalogueError("x", "no\x1b[2J", "then")
+    for written in (repr(found), found._repr_html_()):
+        written.encode()
+        assert not set("\x1b\x07\u202e\n") & set(written.replace("\n" + "2024", "").replace("\na: ", ""))
+    assert "<b>" not in found._repr_html_()

@@ -607,3 +607,17 @@ def test_sizes_that_are_none_end_it(tmp_path, digits, status, form):
 
     head = {"Content_Range": form.format("9" * digits)}
     run(tmp_path, use, lambda: lambda _: answer(b"x", status, **head))
+
+
+def test_a_list_of_what_failed_does_not_grow_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr("cubehub_catalogue.downloads._MOST", 3)
+
+    async def use(downloads, files, _, __):
+        files.status = [404] * 5
+        for _ in range(5):
+            downloads.start("a", item(B04={}), ["B04"], "")
+            await over(downloads)
+        downloads.start("a", item(B04={}), ["B04"], "")
+        assert [one["state"] for one in await over(downloads)] == ["failed", "failed", "done"]
+
+    run(tmp_path, use)
