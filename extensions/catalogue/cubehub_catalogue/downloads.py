@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from cubehub_catalogue.asset_links import absolute, elsewhere, hrefs
-from cubehub_catalogue.errors import CatalogueError, InputError, UnknownError
+from cubehub_catalogue.errors import CatalogueError, InputError, UnknownError, UpstreamError
 from cubehub_catalogue.home import folders
 from cubehub_catalogue.home.checksums import checksum_of
 from cubehub_catalogue.home.names import folder_parts, name_of, safe_name
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 _AT_ONCE, _MOST, _MOST_ASSETS = 2, 300, 100
 _LIST = "downloads.json"
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -198,7 +200,7 @@ class Downloads:
             name=self._take_name(opened, name_of(href, key), id_, href),
             algorithm=checksum.algorithm if checksum else None,
             digest=checksum.digest if checksum else None,
-            total=size if isinstance(size, int) and size >= 0 else None,
+            total=size if isinstance(size, int) and 0 <= size < 2**63 else None,
         )
 
     def _take_name(self, opened: int, name: str, id_: str, href: str) -> str:
@@ -231,6 +233,13 @@ class Downloads:
             if one.state == "running":
                 one.state = "waiting"
             raise
+        except Exception:  # noqa: BLE001 - else it would be shown as running until the server ends
+            _LOG.exception("cubehub_catalogue: the download of %s ended", one.name)
+            message = f"{one.name} could not be downloaded."
+            one.state = "failed"
+            one.error = UpstreamError(
+                "bad_answer", message, "Try again; the server's log has the cause."
+            ).to_dict()
         finally:
             self._write_list()
 
@@ -255,7 +264,9 @@ class Downloads:
 
     def _trim(self) -> None:
         """Forget the oldest of those that are over."""
-        over = [one.id for one in self._all.values() if one.state in ("done", "cancelled")]
+        ranks = {"done": 0, "cancelled": 0, "failed": 1}  # one that failed can be gone on with: these go last
+        over = [one.id for one in self._all.values() if one.state in ranks]
+        over.sort(key=lambda id_: ranks[self._all[id_].state])
         for id_ in over[: max(0, len(self._all) - _MOST)]:
             del self._all[id_]
 

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 MOST_ROWS = 20_000
 """Then a search gets no more pages: nobody looks through them, and they take memory."""
+_MOST_OF_PAGE = 2_000
+"""Four times what a page is asked for at most: some catalogues don't heed it, and one that gives a million is cut."""
+_AT_ONCE_S = 0.02
+"""How long items are put into rows before others in the person's server have their turn."""
+_MOST_IN_VAIN = 20
+"""Pages in a row of which nothing is new; then it is a circle, or as good as one."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -45,6 +51,8 @@ class Asked:
     sorted: bool = True
     """Whether its items come in the order that was asked for."""
     count: int = 0
+    in_vain: int = 0
+    """Pages that brought nothing new since the last that did."""
 
 
 class Federation:
@@ -74,7 +82,12 @@ class Federation:
     @property
     def more(self) -> bool:
         """Whether a catalogue has more to give."""
-        return len(self.folding.rows) < MOST_ROWS and any(one.state in ("new", "more") for one in self.asked)
+        return not self._full and any(one.state in ("new", "more") for one in self.asked)
+
+    @property
+    def _full(self) -> bool:
+        """Whether there are as many rows, or copies of them, as are kept."""
+        return self.folding.kept >= MOST_ROWS
 
     async def page(self, retry: Collection[str] = ()) -> AsyncGenerator[Event, None]:
         """Ask those catalogues whose rows come next, all at once, and give what happens as it happens.
@@ -100,7 +113,7 @@ class Federation:
             for _ in tasks:
                 while (event := await events.get()) is not None:
                     yield event
-            full = {} if len(self.folding.rows) < MOST_ROWS else {"full": True}
+            full = {"full": True} if self._full else {}
             yield {"event": "end", "more": self.more, "final": self._final(), **full}
         finally:
             for task in tasks:
@@ -140,9 +153,11 @@ class Federation:
             query = replace(self.query, collections={one.id: chosen} if chosen else {})
             async with asyncio.timeout(one.timeout):
                 page = await one.source.search(query, one.following)
-            rows = self._take(one, page)
+            rows = await self._take(one, page)
             if rows:
                 events.put_nowait({"event": "rows", "rows": rows})
+            _refuse_circle(one)
+            cut = ["items"] if len(page.items) > _MOST_OF_PAGE and "items" not in page.ignored else []
             events.put_nowait(
                 {
                     "event": "answered",
@@ -150,7 +165,7 @@ class Federation:
                     "count": len(page.items),
                     "matched": page.matched,
                     "more": page.next is not None,
-                    "ignored": list(page.ignored),
+                    "ignored": [*page.ignored, *cut],
                     "warnings": list(page.warnings),
                     "took_ms": round((time.monotonic() - began) * 1000),
                 }
@@ -167,17 +182,22 @@ class Federation:
         finally:
             events.put_nowait(None)
 
-    def _take(self, one: Asked, page: Page) -> list[dict[str, Any]]:
+    async def _take(self, one: Asked, page: Page) -> list[dict[str, Any]]:
         """Put a page's items into rows; gives those that are new or have changed."""
         one.following = page.next
         one.sorted = one.sorted and "sort" not in page.ignored
         changed: dict[str, Any] = {}
-        for item in page.items:
+        turn = time.monotonic()
+        for item in page.items[:_MOST_OF_PAGE]:
+            if time.monotonic() - turn > _AT_ONCE_S:
+                await asyncio.sleep(0)
+                turn = time.monotonic()
             order = self._order(one, item)
             row = self.folding.add(one.id, item, order)
             one.count += 1
             if row is not None:
                 changed[row.key] = row
+        one.in_vain = 0 if changed else one.in_vain + 1
         one.state = "done" if page.next is None else "more"
         return [row.to_dict() for row in changed.values()]
 
@@ -212,6 +232,17 @@ class Federation:
     def _failed(self, one: Asked, events: asyncio.Queue[Event | None], error: CatalogueError) -> None:
         one.state = "failed"
         events.put_nowait({"event": "failed", "catalogue": one.id, "error": error.to_dict()})
+
+
+def _refuse_circle(one: Asked) -> None:
+    if one.in_vain < _MOST_IN_VAIN or one.following is None:
+        return
+    one.in_vain = 0
+    raise UpstreamError(
+        "endless",
+        f"{one.title} gave {_MOST_IN_VAIN} pages in a row with nothing new in them.",
+        "Ask for less, or press Try again to go on; the other catalogues are not affected.",
+    )
 
 
 def _late(one: Asked) -> UpstreamError:

@@ -23,6 +23,12 @@ _SAME_SCENE, _SAME_OUTLINE = 0.8, 0.9
 least share of both together where only time and platform say that they are the same."""
 
 
+_MOST_OF_KEY, _MOST_COMPARED, _MOST_CORNERS = 400, 40, 2_000
+"""Rows of one scene or second that are remembered, that an item's outline is compared with, and corners of an outline.
+Tiles of a second are hundreds but lie apart. More there are where somebody wants the comparing to take minutes; such
+items stay rows of their own."""
+
+
 @dataclass
 class Entry:
     """An item as one catalogue gave it."""
@@ -34,6 +40,8 @@ class Entry:
     version: str | None
     rank: str
     _item: Item | bytes
+    box: tuple[float, float, float, float] | None
+    """Around its outline; None where that is not known."""
 
     @property
     def item(self) -> Item:
@@ -107,9 +115,14 @@ class Folding:
         self._preferred = {name: number for number, name in enumerate(catalogues)}
         self.rows: dict[str, Row] = {}
         self._entries: dict[str, Entry] = {}
-        self._index: dict[_Key, list[Row]] = {}
+        self._index: dict[_Key, dict[str, Row]] = {}
         self._seen: dict[tuple[str, Any, str], Row] = {}
         self._to_pack: list[Entry] = []
+
+    @property
+    def kept(self) -> int:
+        """Number of items, copies among them."""
+        return len(self._entries)
 
     def add(self, catalogue: str, item: Item, order: Order) -> Row | None:
         """Put an item into a new row, or into that of the same scene; None where it was there already.
@@ -135,6 +148,7 @@ class Folding:
             scene.version if scene else None,
             scene.rank if scene else "",
             item,
+            _box(shown["footprint"]),
         )
         self._entries[entry.key] = entry
         self._to_pack.append(entry)
@@ -146,9 +160,9 @@ class Folding:
         row.entries.append(entry)
         row.entries.sort(key=self._preference)
         for key in keys:
-            listed = self._index.setdefault(key, [])
-            if row not in listed:
-                listed.append(row)
+            listed = self._index.setdefault(key, {})
+            if len(listed) < _MOST_OF_KEY:
+                listed[row.key] = row
         self._seen[name] = row
         return row
 
@@ -170,10 +184,19 @@ class Folding:
 
     def _same(self, entry: Entry, scene: Scene | None, keys: Sequence[_Key]) -> Row | None:
         """Row of the same scene, where there is one already."""
+        compared = 0
         for key in keys:
-            for row in self._index.get(key, ()):
-                if _is_copy(entry, row) if scene is not None else _is_same(entry, row, key):
+            for row in self._index.get(key, {}).values():
+                may = _may_be_copy(entry, row) if scene is not None else _may_be_same(entry, row, key)
+                if not may or _apart(entry.box, row.entries[0].box):
+                    continue
+                if _overlap(row.entries[0].shown, entry.shown, of_smaller=scene is not None) >= (
+                    _SAME_SCENE if scene is not None else _SAME_OUTLINE
+                ):
                     return row
+                compared += 1
+                if compared >= _MOST_COMPARED:
+                    return None
         return None
 
     def _preference(self, entry: Entry) -> tuple[Any, ...]:
@@ -188,26 +211,39 @@ def _keys(item: Item, scene: Scene | None) -> list[_Key]:
     return [("id", item["id"]), *([weak] if weak is not None else [])]
 
 
-def _is_copy(entry: Entry, row: Row) -> bool:
-    """Tell whether an item of the row's scene is a copy, and not another part: the same version in one collection."""
-    part = any(
+def _may_be_copy(entry: Entry, row: Row) -> bool:
+    """Tell whether an item of the row's scene is no other part of it: the same version in one collection."""
+    return not any(
         other.catalogue == entry.catalogue
         and other.shown["collection"] == entry.shown["collection"]
         and other.version == entry.version
         for other in row.entries
     )
-    return not part and _overlap(row.entries[0].shown, entry.shown, of_smaller=True) >= _SAME_SCENE
 
 
-def _is_same(entry: Entry, row: Row, key: _Key) -> bool:
-    """Tell whether an item whose name says nothing is what another catalogue shows in a row."""
+def _may_be_same(entry: Entry, row: Row, key: _Key) -> bool:
+    """Tell whether an item whose name says nothing may be what another catalogue shows in a row."""
     shown = row.entries[0].shown
     return (
         all(other.catalogue != entry.catalogue for other in row.entries)
         and _same_time(shown, entry.shown)
         and (key[0] != "id" or _same_kind(shown, entry.shown))
-        and _overlap(shown, entry.shown, of_smaller=False) >= _SAME_OUTLINE
     )
+
+
+def _box(footprint: dict[str, Any] | None) -> tuple[float, float, float, float] | None:
+    try:
+        box = shape(footprint).bounds if footprint is not None else None
+    except (ValueError, TypeError, shapely.errors.ShapelyError):
+        return None
+    return (box[0], box[1], box[2], box[3]) if box else None
+
+
+def _apart(one: tuple[float, ...] | None, other: tuple[float, ...] | None) -> bool:
+    """Tell, at no cost, whether two outlines have nothing in common."""
+    if one is None or other is None:
+        return False
+    return one[2] < other[0] or other[2] < one[0] or one[3] < other[1] or other[3] < one[1]
 
 
 def _same_time(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -225,10 +261,7 @@ def _overlap(one: dict[str, Any], other: dict[str, Any], *, of_smaller: bool) ->
     if one["footprint"] is None or other["footprint"] is None:
         return 1.0
     try:
-        first, second = (
-            shapely.make_valid(shape(one["footprint"])),
-            shapely.make_valid(shape(other["footprint"])),
-        )
+        first, second = _outline(one["footprint"]), _outline(other["footprint"])
         if first.equals(second):
             return 1.0
         common = shapely.intersection(first, second).area
@@ -236,3 +269,10 @@ def _overlap(one: dict[str, Any], other: dict[str, Any], *, of_smaller: bool) ->
     except (ValueError, shapely.errors.ShapelyError):
         return 0.0
     return float(common / whole) if whole else 0.0
+
+
+def _outline(footprint: dict[str, Any]) -> Any:
+    found = shape(footprint)
+    if shapely.get_num_coordinates(found) > _MOST_CORNERS:
+        return found.convex_hull
+    return shapely.make_valid(found)

@@ -6,6 +6,7 @@ import marshal
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import shapely
 from shapely.geometry import MultiPolygon, Polygon, mapping, shape
 
@@ -20,6 +21,17 @@ MARKER = "\U0001235f\u203b"
 """pgstac's internal sign for "this key is absent", which leaks from some servers into assets and properties."""
 _DEEPEST, _SHORT, _SCENE = 40, 40, 40.0
 _HOLDERS = (dict, list)
+_NO_OUTLINE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    shapely.errors.ShapelyError,
+)
+_FARTHEST = 1000.0
+"""Degrees. What lies beyond is no place, and GEOS never ends to simplify what lies at 1e308."""
 
 
 def readable(features: list[Any]) -> list[Item]:
@@ -46,6 +58,8 @@ def _usable(value: Any) -> Item | None:
         found["assets"] = {name: asset for name, asset in found["assets"].items() if isinstance(asset, dict)}
     if not isinstance(found.get("links"), list):
         found["links"] = []
+    elif not all(isinstance(link, dict) for link in found["links"]):
+        found["links"] = [link for link in found["links"] if isinstance(link, dict)]
     if not isinstance(found.get("geometry"), dict):
         found["geometry"] = None
     return found
@@ -79,14 +93,15 @@ def outline(item: Item) -> BaseGeometry | None:
     if not isinstance(geometry, dict):
         return None
     try:
-        found = shapely.force_2d(shape(geometry))
-        if found.is_empty or not all(map(math.isfinite, found.bounds)):
+        with np.errstate(all="ignore"):
+            found = shapely.force_2d(shape(geometry))
+        if found.is_empty or not (abs(shapely.get_coordinates(found)) <= _FARTHEST).all():
             return None
         if found.bounds[2] - found.bounds[0] > 180.0 or found.bounds[2] > 180.0 or found.bounds[0] < -180.0:
             found = _over_the_edge(found)
         elif not found.is_valid:
             found = shapely.make_valid(found)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, shapely.errors.ShapelyError):
+    except _NO_OUTLINE:
         return None
     return None if found.is_empty else found
 
@@ -97,8 +112,9 @@ def written_span(item: Item) -> float:
     if not isinstance(geometry, dict) or _is_plain(geometry):
         return 0.0
     try:
-        west, _, east, _ = shape(geometry).bounds
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, shapely.errors.ShapelyError):
+        with np.errstate(all="ignore"):
+            west, _, east, _ = shape(geometry).bounds
+    except _NO_OUTLINE:
         return 0.0
     return float(east - west)
 
@@ -142,7 +158,12 @@ def bbox(item: Item) -> list[float] | None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def number(value: Any) -> float | None:
@@ -161,9 +182,7 @@ def _is_plain(geometry: dict[str, Any]) -> bool:
     try:
         longitudes = [lon for lon, _ in ring]
         return (
-            all(-90.0 <= lat <= 90.0 for _, lat in ring)
-            and min(longitudes) >= -180.0
-            and max(longitudes) <= 180.0
+            all(-180.0 <= lon <= 180.0 and -90.0 <= lat <= 90.0 for lon, lat in ring)
             and max(longitudes) - min(longitudes) <= 180.0
         )
     except (TypeError, ValueError):

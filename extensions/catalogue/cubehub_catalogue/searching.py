@@ -44,7 +44,7 @@ class Catalogues(Sequence[Any]):
         return len(self._listed)
 
     def __repr__(self) -> str:
-        return "\n".join(f"{one.id}: {one.title} ({one.type})" for one in self) or "no catalogues"
+        return "\n".join(_shown(f"{one.id}: {one.title} ({one.type})") for one in self) or "no catalogues"
 
     def _repr_html_(self) -> str:
         return _table(("id", "title", "type"), [(one.id, one.title, one.type) for one in self])
@@ -114,7 +114,7 @@ class Found(Sequence[Any]):
     def __repr__(self) -> str:
         lines = [f"{len(self)} scenes{', and more' if self.more else ''}"]
         lines += [f"{row['start'] or '?'}  {row['catalogue']}  {row['id']}" for row in self.rows[:_SHOWN]]
-        return "\n".join([*lines, *self._notes()])
+        return "\n".join(map(_shown, [*lines, *self._notes()]))
 
     def _repr_html_(self) -> str:
         head = ("start", "clouds", "platform", "collection", "id", "catalogues")
@@ -130,7 +130,7 @@ class Found(Sequence[Any]):
             for row in self.rows[:_SHOWN]
         ]
         count = f"{len(self)} scenes" + (", and more: .next()" if self.more else "")
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self._notes())
+        notes = "".join(f"<p>{html.escape(_shown(note))}</p>" for note in self._notes())
         return f"<p>{count}</p>{_table(head, rows)}{notes}"
 
     def _notes(self) -> list[str]:
@@ -309,6 +309,11 @@ def close() -> None:
     _runner.stop()
 
 
+def _shown(text: str) -> str:
+    """Give a text of a catalogue with nothing in it that moves a terminal's cursor, turns a line or can't be sent."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
 def _texts(value: str | Sequence[str]) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
@@ -316,6 +321,7 @@ def _texts(value: str | Sequence[str]) -> list[str]:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     top = "".join(f"<th>{html.escape(name)}</th>" for name in head)
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td>{html.escape(_shown(str(cell)))}</td>" for cell in row) + "</tr>"
+        for row in rows
     )
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"

@@ -25,7 +25,7 @@ _ATTEMPTS, _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5, 1.0, 30.0
 _PASSING = frozenset({"answer_cut", "unreachable", "timeout"})
 _WINDOW_S, _LEAST_IN_WINDOW = 600.0, 2**16
 """Who sends less in ten minutes keeps others waiting for nothing."""
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 
 
 class Room(Protocol):
@@ -255,7 +255,7 @@ class _Pace:
 def _position(stream: Stream, asked: int) -> tuple[int | None, int | None]:
     """Say where the answer starts and how long the whole is; no start: what there is can't be gone on with."""
     if stream.status == 416:
-        whole = re.fullmatch(r"bytes \*/(\d+)", stream.headers.get("content-range", "").strip())
+        whole = re.fullmatch(r"bytes \*/([0-9]{1,18})", stream.headers.get("content-range", "").strip())
         return None, int(whole[1]) if whole else None
     if stream.status == 206:
         found = _RANGE.fullmatch(stream.headers.get("content-range", "").strip())
@@ -263,7 +263,7 @@ def _position(stream: Stream, asked: int) -> tuple[int | None, int | None]:
             return None, None
         return asked, int(found[3]) if found[3] != "*" else None
     length = stream.headers.get("content-length", "")
-    return 0, int(length) if length.isascii() and length.isdigit() and not stream.packed else None
+    return 0, int(length) if re.fullmatch("[0-9]{1,18}", length) and not stream.packed else None
 
 
 def _validator(stream: Stream) -> str | None:

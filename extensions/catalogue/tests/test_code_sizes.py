@@ -174,3 +174,18 @@ def test_no_item_is_too_strange_for_an_estimate(asset: dict[str, Any], propertie
     found = estimate(strange)
     assert found.bytes is None or found.bytes > 0
     assert found.text
+
+
+def test_pixels_beyond_all_numbers_have_no_size():
+    asset = {
+        "href": "https://e.example/a.tif",
+        "type": "image/tiff",
+        "roles": ["data"],
+        "proj:code": "EPSG:32635",
+        "proj:shape": [10, 10],
+        "proj:transform": [1e-300, 0, 1e308, 0, -1e-300, 1e308],
+    }
+    (found,) = data_assets({"id": "x", "properties": {}, "assets": {"a": asset}}).values()
+    target = target_of([found], None, None, None)
+    assert target is not None
+    assert target.shape is None

@@ -592,3 +592,32 @@ def test_notes_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
             folders.write_note(opened, "n", {"a": 2})
         assert folders.read_note(opened, "n") == {"a": 1}
     assert tree(tmp_path) == ["n"]
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+@pytest.mark.parametrize(
+    ("status", "form"), [(206, "bytes 0-{0}/{0}"), (206, "bytes {0}-1/2"), (416, "bytes */{0}")]
+)
+def test_sizes_that_are_none_end_it(tmp_path, digits, status, form):
+    async def use(downloads, _, __, ___):
+        downloads.start("a", item(B04={"file:size": 10**400}), ["B04"], "")
+        (one,) = await over(downloads)
+        assert (one["state"], one["total"]) == ("failed", None)
+        assert one["error"]["code"] in ("not_resumable", "answer_unusable")
+
+    head = {"Content_Range": form.format("9" * digits)}
+    run(tmp_path, use, lambda: lambda _: answer(b"x", status, **head))
+
+
+def test_a_list_of_what_failed_does_not_grow_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr("cubehub_catalogue.downloads._MOST", 3)
+
+    async def use(downloads, files, _, __):
+        files.status = [404] * 5
+        for _ in range(5):
+            downloads.start("a", item(B04={}), ["B04"], "")
+            await over(downloads)
+        downloads.start("a", item(B04={}), ["B04"], "")
+        assert [one["state"] for one in await over(downloads)] == ["failed", "failed", "done"]
+
+    run(tmp_path, use)

@@ -15,7 +15,7 @@ from cubehub_catalogue.items import MARKER
 from cubehub_catalogue.query import Query, Sort
 from cubehub_catalogue.settings import Catalogue
 from cubehub_catalogue.sources.stac import StacSource
-from cubehub_catalogue.sources.stac_links import Request, following
+from cubehub_catalogue.sources.stac_links import Request, following, joined
 from cubehub_tests.catalogue_search import CONFORMS, STYLES, StacStandIn, run
 from shapely.geometry import box, mapping
 
@@ -345,10 +345,7 @@ def test_reading_an_answer_leaves_the_collector_of_garbage_on(data):
     assert gc.isenabled()
 
 
-def test_a_link_that_is_no_address_is_told():
-    asked = Request("https://catalogue.example/search")
+def test_a_link_to_the_search_that_is_no_address_is_told():
     with pytest.raises(UpstreamError) as told:
-        following(
-            {"links": [{"rel": "next", "href": "http://[::1"}]}, asked, "https://catalogue.example/search"
-        )
+        joined("https://catalogue.example/", "http://[::1")
     assert told.value.code == "bad_link"

@@ -126,7 +126,10 @@ def _shape(
     if box is None:
         return None
     left, bottom, right, top = box
-    return _steps(bottom, top, resolution), _steps(left, right, resolution)
+    try:
+        return _steps(bottom, top, resolution), _steps(left, right, resolution)
+    except OverflowError:  # edges at 1e308, and pixels of nothing
+        return None
 
 
 def _steps(low: float, high: float, step: float) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email.utils
+import os
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from cubehub_catalogue.http.credentials import Credentials
 from cubehub_catalogue.http.limits import Limits
 from cubehub_catalogue.http.sending import Request, Sender
 from cubehub_catalogue.http.targets import Targets, read_url
+from cubehub_catalogue.settings import PLATFORM_VARIABLE
 
 if TYPE_CHECKING:
     import ssl as tls
@@ -101,7 +103,9 @@ class Client:
         self.credentials = credentials or Credentials()
         self.limits = limits or Limits(total_s=catalogue.timeout, idle_s=catalogue.timeout)
         self._root = read_url(catalogue.url if catalogue.url.endswith("/") else _as_folder(catalogue))
-        targets = Targets.of((catalogue.url, *catalogue.also), private=catalogue.private)
+        targets = Targets.of(
+            (catalogue.url, *catalogue.also), private=catalogue.private, platform=_platform()
+        )
         self._sender = Sender(catalogue.title, targets, self.limits, lookup=lookup, ssl=ssl)
         self._cache = caching.Cache(self.limits)
         self._pause = pause
@@ -308,7 +312,7 @@ class Client:
         status, title = response.status, self._sender.who(response.url)
         with self._readable(response):
             body = await reading.beginning(response, self.limits)
-        text = self.credentials.hide(reading.said(body, response.headers.get("Content-Type", "")))
+        text = reading.said(body, response.headers.get("Content-Type", ""), self.credentials.hide)
         tail = f": {text}" if text else "."
         link = self.catalogue.sign_in
         if status == 401:
@@ -356,6 +360,15 @@ class Client:
             ) from None
 
 
+def _platform() -> str:
+    """Give the platform's address; empty where there is none that can be read."""
+    text = os.environ.get(PLATFORM_VARIABLE, "")
+    try:
+        return text if URL(text).host else ""
+    except ValueError:
+        return ""
+
+
 def _as_folder(catalogue: Catalogue) -> str:
     """Give the root with a / at its end, unless it is a file: then links are relative to its folder."""
     last = URL(catalogue.url).name
@@ -382,6 +395,6 @@ def _retry_after(text: str | None) -> float | None:
         return float(text.strip()[:9])
     try:
         when = email.utils.parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+        return max(0.0, when.timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
         return None
-    return max(0.0, when.timestamp() - time.time())

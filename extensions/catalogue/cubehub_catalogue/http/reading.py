@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import math
 import re
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cubehub_catalogue.errors import UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     import aiohttp
 
@@ -23,6 +24,9 @@ _PIECE = 64 * 1024
 _ONLY_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
 _LONGEST_SAID = 200
+_DIGITS_OF_FLOAT = 300
+_HUGE = re.compile(rb"[0-9]{300}|[0-9.][eE]\+?[0-9]{3,}[\s,\]}]")
+"""Whether there may be numbers that no float holds: seldom, and to look at each costs half of the parsing."""
 
 
 class TooMuchError(Exception):
@@ -134,7 +138,7 @@ def too_deep(data: bytes, most: int) -> bool:
 
 
 def parse_json(data: bytes, limits: Limits) -> Any:
-    """Parse JSON; NaN and infinity, which are none, become None.
+    """Parse JSON; NaN and infinity, which are none, become None, and so does what is too large for a float.
 
     Raises
     ------
@@ -150,11 +154,27 @@ def parse_json(data: bytes, limits: Limits) -> Any:
     try:
         text = data.decode("utf-8-sig")
         with _without_collector():
-            return json.loads(text, parse_constant=lambda _: None)
+            if _HUGE.search(data):
+                return json.loads(text, parse_constant=_nothing, parse_float=_finite, parse_int=_whole)
+            return json.loads(text, parse_constant=_nothing)
     except RecursionError as error:
         raise TooMuchError(f"{limits.depth} levels of objects and lists") from error
     except (ValueError, UnicodeDecodeError) as error:
         raise RubbishError("it is no JSON") from error
+
+
+def _nothing(_: str) -> None:
+    """Give None for NaN and infinity."""
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _whole(text: str) -> int | None:
+    value = int(text)
+    return value if len(text) < _DIGITS_OF_FLOAT else None
 
 
 @contextlib.contextmanager
@@ -177,8 +197,15 @@ def decode_text(data: bytes, charset: str | None) -> str:
         return data.decode("utf-8-sig", errors="replace")
 
 
-def said(data: bytes, content_type: str) -> str:
+def said(data: bytes, content_type: str, hide: Callable[[str], str] = str) -> str:
     """Shorten what a catalogue said about an error to one line of plain text; nothing of a page for browsers.
+
+    Parameters
+    ----------
+    data, content_type
+        The answer's.
+    hide
+        Takes secrets out; before it is shortened, for half of a secret would not be known as one.
 
     Returns
     -------
@@ -196,7 +223,7 @@ def said(data: bytes, content_type: str) -> str:
         return ""
     if "Traceback (most recent call last)" in text or "\n  File " in text or "\tat " in text:
         return ""
-    text = _CONTROL.sub(" ", text).strip()
+    text = _CONTROL.sub(" ", hide(text)).strip()
     text = re.sub(r"\s+", " ", text)
     return text if len(text) <= _LONGEST_SAID else text[: _LONGEST_SAID - 1] + "…"
 

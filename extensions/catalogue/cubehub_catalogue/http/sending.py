@@ -103,7 +103,7 @@ class Sender:
         """
         left = False
         for _ in range(self._limits.redirects + 1):
-            own = not left and self._targets.is_own(request.url)
+            own = not left and self._targets.gets_login(request.url)
             trusted = self._targets.check(request.url, left=left)
             async with contextlib.AsyncExitStack() as stack:
                 with self.translated(request.url):

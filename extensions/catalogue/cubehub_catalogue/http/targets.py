@@ -84,15 +84,37 @@ class Targets:
         Origins that belong to it, and get its log-in.
     private
         Whether these may be private or http.
+    shared
+        Origin at which others answer too, below other paths: the platform's, where each person's server stands.
+    below
+        Path there below which the log-in is sent.
     """
 
     own: frozenset[Origin] = field(default_factory=frozenset)
     private: bool = False
+    shared: Origin | None = None
+    below: str = ""
 
     @classmethod
-    def of(cls, urls: Iterable[str], *, private: bool) -> Targets:
-        """Make it from the addresses of the settings."""
-        return cls(frozenset(origin_of(read_url(url)) for url in urls), private)
+    def of(cls, urls: Iterable[str], *, private: bool, platform: str = "") -> Targets:
+        """Make it from the addresses of the settings, the catalogue's own first, and the platform's."""
+        root, *also = (read_url(url) for url in urls)
+        own = frozenset(map(origin_of, (root, *also)))
+        shared = origin_of(URL(platform)) if platform else None
+        if origin_of(root) != shared or shared in map(origin_of, also):
+            return cls(own, private)  # among `also` an administrator has named all of it
+        return cls(own, private, shared, root.raw_path.rstrip("/"))
+
+    def gets_login(self, url: URL) -> bool:
+        """Whether an address gets the catalogue's log-in."""
+        if not self.is_own(url):
+            return False
+        if origin_of(url) != self.shared:
+            return True
+        path = url.raw_path
+        # a path that somebody on the way could read in another way gets nothing
+        plain = not re.search(r"%2e|%2f|%5c|/\.\.?(/|$)", path, re.IGNORECASE)
+        return plain and (path == self.below or path.startswith(self.below + "/"))
 
     def is_own(self, url: URL) -> bool:
         """Whether an address belongs to the catalogue."""

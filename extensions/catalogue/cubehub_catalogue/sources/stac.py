@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import marshal
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _REMEMBERED_S = 600.0
 _MOST_PAGES, _MOST_COLLECTIONS, _PAGES_TO_FILL = 200, 20_000, 5
 _COLLECTIONS_PER_PAGE = 200
+_MOST_OF_COLLECTIONS = 64 * 2**20
+"""Bytes of all of them; the largest catalogues have a tenth of it."""
 _QUERYABLES = ("http://www.opengis.net/def/rel/ogc/1.0/queryables", "queryables")
 _SORTABLES = ("http://www.opengis.net/def/rel/ogc/1.0/sortables", "sortables")
 
@@ -163,14 +166,15 @@ class StacSource:
         address = await self._address(["data"], "collections")
         request: Request | None = Request(address, params={"limit": str(_COLLECTIONS_PER_PAGE)})
         found: dict[str, dict[str, Any]] = {}
+        size = 0
         for _ in range(_MOST_PAGES):
-            if request is None or len(found) >= _MOST_COLLECTIONS:
+            if request is None or len(found) >= _MOST_COLLECTIONS or size > _MOST_OF_COLLECTIONS:
                 break
             answer = await self._collections_page(request)
             listed = answer.value.get("collections") if isinstance(answer.value, dict) else None
             if not isinstance(listed, list):
                 raise self._rubbish("its list of collections is none")
-            before = len(found)
+            before, size = len(found), size + len(marshal.dumps(listed))
             for collection in listed:
                 if isinstance(collection, dict) and isinstance(collection.get("id"), str):
                     found.setdefault(collection["id"], items.without_markers(collection))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from cubehub_catalogue.http.credentials import Credentials, Given, hidden
 
@@ -27,7 +28,7 @@ class ApiKeyCredentials(Credentials):
 
     def hide(self, text: str) -> str:
         """Take the key out."""
-        return hidden(text, (self._last,))
+        return hidden(text, (self._last, quote(self._last, safe="")))
 
 
 class BasicCredentials(Credentials):

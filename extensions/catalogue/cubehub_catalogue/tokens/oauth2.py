@@ -24,15 +24,18 @@ _SMALL = {"packed_bytes": MIB, "bytes": MIB, "redirects": 0, "repeats": 0, "cach
 class _ClientSecret(Credentials):
     def __init__(self, settings: OAuth2Client) -> None:
         self._settings = settings
-        self._last = ""
+        self._last: tuple[str, ...] = ()
 
     async def given(self) -> Given:
-        self._last = self._settings.secret()
-        pair = f"{quote(self._settings.client_id, safe='')}:{quote(self._last, safe='')}"
-        return Given(headers={"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"})
+        secret = self._settings.secret()
+        quoted = quote(secret, safe="")
+        pair = f"{quote(self._settings.client_id, safe='')}:{quoted}"
+        coded = base64.b64encode(pair.encode()).decode()
+        self._last = secret, quoted, coded
+        return Given(headers={"Authorization": f"Basic {coded}"})
 
     def hide(self, text: str) -> str:
-        return hidden(text, (self._last,))
+        return hidden(text, self._last)
 
 
 class ClientTokens:
