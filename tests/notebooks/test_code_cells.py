@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pyproj
@@ -87,11 +88,74 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
         {"ids": ["chl-2"], "query": Query(aoi=degrees(1.45, 51.28, 1.48, 51.30))},
         "{'lat': ds.lat.values.tolist(), 'lon': ds.lon.values.tolist(), 'vars': sorted(ds)}",
     ),
+    "publish": (
+        {"ids": ["scene-3", "scene-4"], "query": Query(aoi=AREA), "options": {"variant": "publish"}},
+        "{'url': made.url, 'title': made.title, 'structure': made.structure}",
+    ),
     "grib": (
         {"ids": ["t2m"], "query": Query(aoi=degrees(-5, 50, 2, 55))},
         "{'shape': list(ds.t2m.shape), 'mean': float(ds.t2m.mean())}",
     ),
 }  # fmt: skip
+
+
+_PUBLISHING = """
+import types, cubehub
+from cubehub.publishing.structure import as_dataset, structure_of
+
+def publish(ds, name, *, title):
+    return types.SimpleNamespace(url=name, title=title, structure=structure_of(as_dataset(ds)))
+
+cubehub.publish = publish
+"""
+"""There is no platform here: what `cubehub.publish` looks at first is looked at, and nothing is sent."""
+_SIZES = """
+import json, os, pystac, odc.stac
+answers = []
+for one in json.load(open(os.environ["HOME"] + "/../sizes.json")):
+    space = {"items": [pystac.Item.from_dict(item) for item in one["items"]]}
+    for item in space["items"]:
+        item.set_self_href("https://open.example.org/item.json")  # links of some are relative to it
+    exec(one["code"], space)
+    answers.append(sum(variable.nbytes for variable in space["ds"].data_vars.values()))
+"""
+"""Makes datasets of real items without reading a pixel: what is lazy knows its size."""
+
+
+def real_scenes() -> list[dict[str, Any]]:
+    """Give cells for real scenes of three catalogues, chosen by lot, whole and by area; without the search."""
+    folders = {
+        "tests": REPOSITORY / "extensions/catalogue/tests/data/code",
+        "binder": REPOSITORY / "binder/data/stac-items/items",
+    }
+    scenes = {
+        "earth": [json.loads((folders["tests"] / "sentinel-2-earth-search.json").read_text())],
+        "cdse": [json.loads((folders["tests"] / "sentinel-2-cdse.json").read_text())],
+        "alps": [json.loads(path.read_text()) for path in sorted(folders["binder"].glob("*33T*"))],
+        "series": [json.loads(path.read_text()) for path in sorted(folders["binder"].glob("*T35MNM*"))],
+    }
+    lot, made = Random(6), []  # noqa: S311 - the same each time
+    for items in scenes.values():
+        assert items
+        for by_area in (False, True, True):
+            some = lot.sample(items, min(len(items), lot.randint(1, 4)))
+            west, south, east, north = some[0]["bbox"]
+            left, bottom = lot.uniform(west, east), lot.uniform(south, north)
+            area = degrees(left, bottom, left + lot.uniform(0.01, 0.4), bottom + lot.uniform(0.01, 0.4))
+            written = write(
+                Task(
+                    places={"open": Place("open", "Open", "https://open.example.org")},
+                    found=tuple(Found("open", item) for item in some), chosen=True,
+                    query=Query(aoi=area) if by_area else None,
+                    options=Options.model_validate({"variant": "load", "compute": "lazy"}),
+                )
+            )  # fmt: skip
+            assert "odc.stac.load" in written.code
+            loading = written.code.partition("items = list(search.items())")[2]
+            made.append(
+                {"code": f"import odc.stac\n{loading}", "items": some, "bytes": written.estimate.bytes}
+            )
+    return made
 
 
 @dataclass
@@ -143,15 +207,23 @@ def ran(lab_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
             )  # fmt: skip
             written[name] = write(task)
         cells = [
-            {"name": name, "code": written[name].code, "ask": ask, "env": env}
+            {
+                "name": name,
+                "code": (_PUBLISHING if name == "publish" else "") + written[name].code,
+                "ask": ask,
+                "env": env,
+            }
             for name, (_, ask) in ASKED.items()
         ]
+        scenes = real_scenes()
+        (home / "sizes.json").write_text(json.dumps(scenes))
+        cells.append({"name": "sizes", "code": _SIZES, "ask": "{'bytes': answers}", "env": {}})
         answers = run_cells(lab_python, cells, home)
     return Ran(
         answers,
         {name: one.code for name, one in written.items()},
         {name: one.estimate for name, one in written.items()},
-        made["expected"],
+        made["expected"] | {"sizes": [one["bytes"] for one in scenes]},
     )
 
 
@@ -237,3 +309,15 @@ def test_grib_is_cut_across_greenwich(ran: Ran) -> None:
     found = ran.of("grib")
     assert found["shape"] == ran.expected["grib"]["shape"]
     assert found["mean"] == pytest.approx(ran.expected["grib"]["mean"], abs=1e-3)
+
+
+def test_what_is_to_be_published_has_the_form_of_a_cube(ran: Ran) -> None:
+    found = ran.of("publish")
+    assert (found["url"], found["title"]) == ("scenes", "scenes")
+    assert set(found["structure"]["variables"]) == {"ndvi", "clp"}
+
+
+def test_the_size_that_is_said_of_real_scenes_is_the_size_that_is_loaded(ran: Ran) -> None:
+    ran.codes["sizes"] = _SIZES
+    assert len(ran.expected["sizes"]) == 12
+    assert ran.of("sizes")["bytes"] == ran.expected["sizes"]

@@ -45,7 +45,8 @@ _GEOMETRIES = {
 
 
 def _wrong(message: str) -> InputError:
-    return InputError("bad_filter", message, _HINT)
+    said = message if "filter" in message else f"In the filter: {message}"
+    return InputError("bad_filter", said, _HINT)
 
 
 def check(value: Any) -> dict[str, Any]:

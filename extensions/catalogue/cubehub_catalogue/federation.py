@@ -151,6 +151,7 @@ class Federation:
                     "matched": page.matched,
                     "more": page.next is not None,
                     "ignored": list(page.ignored),
+                    "warnings": list(page.warnings),
                     "took_ms": round((time.monotonic() - began) * 1000),
                 }
             )

@@ -519,6 +519,22 @@ def test_an_answer_without_end_stops_where_the_room_ends(tmp_path):
     run(tmp_path, use, files=lambda: endless, quota=Left(3_000_000))
 
 
+def test_what_only_drips_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "_WINDOW_S", 0)
+
+    async def drip(asked):
+        asked.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nx")
+        await asked.writer.drain()
+        await asyncio.Event().wait()
+
+    async def use(downloads, *_):
+        downloads.start("a", item(B04={}), ["B04"], "")
+        (one,) = await over(downloads)
+        assert (one["error"]["code"], one["bytes"]) == ("too_slow", 1)
+
+    run(tmp_path, use, files=lambda: drip)
+
+
 def test_what_can_not_be_downloaded(tmp_path):
     async def use(downloads, _files, server, home):
         made = item(

@@ -1,5 +1,7 @@
 """STAC APIs of every kind: how they are asked, how they page, and what rubbish does."""
 
+import contextlib
+import gc
 import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -8,7 +10,7 @@ import pytest
 from aiohttp import web
 from cubehub_catalogue import aoi
 from cubehub_catalogue.errors import UpstreamError
-from cubehub_catalogue.http import Client
+from cubehub_catalogue.http import Client, Limits, reading
 from cubehub_catalogue.items import MARKER
 from cubehub_catalogue.query import Query, Sort
 from cubehub_catalogue.settings import Catalogue
@@ -334,3 +336,19 @@ def test_a_list_of_collections_that_takes_no_limit_is_read_without():
             return await source.collections()
 
     assert len(run(go())) == 5
+
+
+@pytest.mark.parametrize("data", [b"{}", b"{", b"\xff"])
+def test_reading_an_answer_leaves_the_collector_of_garbage_on(data):
+    with contextlib.suppress(reading.RubbishError):
+        reading.parse_json(data, Limits())
+    assert gc.isenabled()
+
+
+def test_a_link_that_is_no_address_is_told():
+    asked = Request("https://catalogue.example/search")
+    with pytest.raises(UpstreamError) as told:
+        following(
+            {"links": [{"rel": "next", "href": "http://[::1"}]}, asked, "https://catalogue.example/search"
+        )
+    assert told.value.code == "bad_link"

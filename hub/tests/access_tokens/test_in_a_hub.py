@@ -61,13 +61,14 @@ def hub_config(tmp_path):
     return config
 
 
-def run(tmp_path, monkeypatch, use):
+def run(tmp_path, monkeypatch, use, **settings):
     """Run `use(ask, people)`; `ask(token)` posts and gives status and JSON."""
     (tmp_path / "c.yaml").write_text(LIST)
     monkeypatch.setenv("JUPYTERHUB_CRYPT_KEY", "6b" * 32)
     monkeypatch.setattr(StandIn, "refreshed", 0)
     monkeypatch.setattr(StandIn, "ended", False)
     config = hub_config(tmp_path)
+    config.JupyterHub.update(settings)
 
     async def go():
         hub = JupyterHub(config=config)
@@ -184,3 +185,11 @@ def test_a_log_in_that_has_ended(tmp_path, monkeypatch):
         assert (await ask(own))[0] == 401
 
     run(tmp_path, monkeypatch, use)
+
+
+def test_settings_that_were_replaced(tmp_path, monkeypatch):
+    async def use(ask, people):
+        status, told, _ = await ask(people["ana"].new_api_token(scopes=OWN))
+        assert (status, told["code"]) == (503, "not_set_up")
+
+    run(tmp_path, monkeypatch, use, tornado_settings={})

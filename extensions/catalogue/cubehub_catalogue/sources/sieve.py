@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from cubehub_catalogue.query import Item, Query, Sort
+    from cubehub_catalogue.settings import Catalogue
 
 _TIMES = frozenset(
     {"datetime", "start_datetime", "end_datetime", "created", "updated", "published", "expires"}
@@ -109,6 +110,11 @@ class Sieve:
         """Look at the footprint as it is meant: one that was written round the globe is cut at ±180° first."""
         made = outline(item)
         return made is not None and self.area is not None and bool(self.area.intersects(made))
+
+
+def asked_for(catalogue: Catalogue, collections: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Give the collections to search: those of the query, or the catalogue's default ones."""
+    return tuple(collections.get(catalogue.id, catalogue.collections))
 
 
 def area_of(query: Query) -> shapely.Geometry | None:
