@@ -4,13 +4,13 @@ Run by hand when the samples change; the product itself never needs it.
 """
 
 import argparse
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from numcodecs import Blosc
+from scene_crops import scenes
 
 CROP = (704, 960)
 """Rows and columns of the OLCI crop."""
@@ -84,19 +84,6 @@ def write(cube: xr.Dataset, path: Path, encoding: dict[str, dict[str, object]]) 
     cube.to_zarr(path, zarr_format=2, consolidated=True, encoding=encoding)
 
 
-def items(source: Path, target: Path) -> None:
-    """Copy small real STAC items for the catalogue, sorted into one folder per collection."""
-    shutil.rmtree(target / "items", ignore_errors=True)
-    (target / "items").mkdir(parents=True)
-    local = sorted((source / "s2-l2a-33t" / "sentinel-2-l2a").glob("*/*.json"))
-    groups = ("dup_pc_vs_cdse", "timeseries_pc_35MNM_2020")
-    others = [p for group in groups for p in sorted((source / "stac" / group).glob("*.json"))]
-    for path in [*local, *others]:
-        item = json.loads(path.read_text())
-        name = f"{item['collection']}--{item['id']}.json"
-        (target / "items" / name).write_text(json.dumps(item, separators=(",", ":")) + "\n")
-
-
 def main() -> None:
     """Make all samples."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -105,7 +92,7 @@ def main() -> None:
     args = parser.parse_args()
     olci(args.source / "olci-north-sea", args.target / "olci-north-sea")
     ndvi(args.source / "s2-ndvi-slovenia", args.target / "s2-ndvi-slovenia")
-    items(args.source, args.target / "stac-items")
+    scenes(args.source / "s2-l2a-33t", args.target / "s2-l2a-33t-crop")
 
 
 if __name__ == "__main__":

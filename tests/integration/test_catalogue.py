@@ -1,15 +1,21 @@
 """The catalogue knows the cubes and the sample scenes, and finds them by place and time."""
 
+import hashlib
+import io
+import json
 from collections.abc import Iterator
 
 import httpx
+import numpy as np
 import pytest
 from cubehub_tests.people import Visitor
-from cubehub_tests.platform import Whole
+from cubehub_tests.platform import REPOSITORY, Whole
 from cubehub_tests.servers import Account
+from PIL import Image
 
 pytestmark = pytest.mark.whole
 BASE = "/services/catalogue"
+SAMPLES = REPOSITORY / "binder" / "data" / "s2-l2a-33t-crop" / "pixels"
 CUBES = {"olci-water-quality", "msi-ndvi", "olci-water-quality-demo"}
 
 
@@ -67,3 +73,66 @@ def test_every_asset_of_a_cube_is_there(http: httpx.Client, whole: Whole) -> Non
         if name in {"zarr", "pyramid"}:
             address = httpx.URL(f"{address}/zarr.json" if name == "zarr" else f"{address}/0.zarr/zarr.json")
         assert http.get(address).status_code == httpx.codes.OK, address
+
+
+def pixels(name: str) -> np.ndarray:
+    """Give a band of all sample scenes, the first date first, as it lies in the repository."""
+    dates = sorted(SAMPLES.iterdir(), key=lambda folder: folder.name.split("_")[2])
+    assert len(dates) == 5
+    return np.stack([np.asarray(Image.open(io.BytesIO((folder / name).read_bytes()))) for folder in dates])
+
+
+@pytest.mark.needs("postgis")
+def test_what_a_search_finds_is_loaded_from_the_platform_alone(ana: Account, whole: Whole) -> None:
+    ana.start()
+    code = """
+import hashlib, os
+import odc.stac, pystac_client
+catalogue = pystac_client.Client.open(os.environ['CUBEHUB_CATALOGUE_URL'])
+items = catalogue.search(bbox=[13, 45, 17, 48], datetime='2023-08-01/2023-08-31').item_collection()
+print(*{asset.href.split('/files/')[0] for item in items for asset in item.assets.values()})
+cube = odc.stac.load(items, bands=['red', 'scl'])
+for band in ('red', 'scl'):
+    print(cube[band].shape, cube[band].dtype, hashlib.sha256(cube[band].values.tobytes()).hexdigest())
+"""
+    with ana.kernel() as kernel:
+        hosts, *bands = kernel.run(code).text.splitlines()
+    assert hosts == whole.url + BASE
+    for said, name, kind in zip(bands, ("B04.tif", "SCL.tif"), ("uint16", "uint8"), strict=True):
+        stored = pixels(name).astype(kind)
+        assert said == f"{stored.shape} {kind} {hashlib.sha256(stored.tobytes()).hexdigest()}"
+
+
+@pytest.mark.needs("postgis")
+def test_the_code_that_the_panel_writes_runs_and_the_pictures_show(ana: Account) -> None:
+    ana.start()
+    base = f"/user/{ana.name}/cubehub/catalogue"
+    query = {"collections": {"cubehub": ["sentinel-2-l2a"]}}
+    answer = ana.api.post(f"{base}/searches", json={"catalogues": ["cubehub"], "query": query})
+    events = [json.loads(line) for line in answer.text.splitlines()]
+    search = next(event["search"] for event in events if event["event"] == "search")
+    rows = [row for event in events if event["event"] == "rows" for row in event["rows"]]
+    assert len(rows) == 5
+    assert all(row["picture"] for row in rows)
+    for row in rows:
+        picture = ana.api.get(f"{base}/searches/{search}/items/{row['key']}/picture")
+        assert picture.status_code == httpx.codes.OK, picture.text
+        assert Image.open(io.BytesIO(picture.content)).size == (256, 256)
+    keys = [row["key"] for row in rows]
+    written = ana.api.post(f"{base}/code", json={"search": search, "keys": keys})
+    assert written.is_success, written.text
+    asked = """
+print(*sorted(ds.data_vars), ds.sizes['time'])
+red = ds.red.where(ds.red > 0)
+print(*(float(value) for value in red.count(['x', 'y']).values))
+print(*(float(value) for value in red.quantile(0.5, ['x', 'y']).values))
+"""
+    with ana.kernel() as kernel:
+        kernel.run(written.json()["code"])
+        first, *numbers = kernel.run(asked).text.splitlines()
+    assert {"blue", "green", "red", "nir"} <= set(first.split())
+    assert first.split()[-1] == "5"
+    filled, medians = ([float(word) for word in line.split()] for line in numbers)
+    # the code asks for whole multiples of the pixel, so its grid is half a pixel beside that of the files
+    assert all(count >= 255 * 255 for count in filled)
+    assert medians == pytest.approx(np.median(pixels("B04.tif"), axis=(1, 2)), rel=0.01)

@@ -36,6 +36,7 @@ WANTED = (
     "hub/src/cubehub/publishing/__init__.py",
     "binder/data/olci-north-sea/LICENSE",
     "binder/data/olci-north-sea/cube.zarr/.zattrs",
+    "binder/data/s2-l2a-33t-crop/pixels/S2A_33TWL_20230815_0_L2A_crop/B04.tif",
     "binder/notebooks/first-look-at-a-cube.ipynb",
 )
 UNWANTED = ("/tests/", "/.venv/", "__pycache__", "node_modules", ".pytest_cache")

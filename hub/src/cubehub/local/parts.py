@@ -60,6 +60,7 @@ def write_run_files(
 ) -> dict[str, Path]:
     """Write the configuration file of each part (0600; some hold tokens) and give their paths."""
     cubes_yaml = config.path("cubes.yaml")
+    samples = resource("binder", "data", "s2-l2a-33t-crop").resolve()
     common = {"address": LOOPBACK, "public_url": platform.public_url}
     content: dict[str, dict[str, object]] = {
         "cubes": {
@@ -84,8 +85,10 @@ def write_run_files(
                 *public_items(cubes_yaml, data.cubes),
                 # of what people published for everybody; the cube server puts them there and takes them away
                 str(data.cubes / "published" / "items"),
-                str(resource("binder", "data", "stac-items").resolve()),
+                str(samples / "items"),
             ],
+            # what the samples' items point to, so that code for them works without any other host
+            "files": {"samples": str(samples / "pixels")},
             "static_only": False,
         },
         "gateway": {

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import uvicorn
 
 from cubehub_stac.config import Config, ConfigError, read_config
+from cubehub_stac.files import AssetFiles
 from cubehub_stac.origin import FixedOrigin
 from cubehub_stac.page import BrowserPage
 from cubehub_stac.postgres import HINT, Cluster, PostgresError, find_installation
@@ -161,8 +162,9 @@ def _application(config: Config, cluster: Cluster | None, reason: str) -> tuple[
 
 
 def _serve(app: Starlette, listener: socket.socket, tasks: list[Any], config: Config) -> int:
+    page = BrowserPage(app, f"{config.prefix}/", config.root_url)
     settings = uvicorn.Config(
-        FixedOrigin(BrowserPage(app, f"{config.prefix}/", config.root_url), config.public_url),
+        FixedOrigin(AssetFiles(page, config.files_path, config.files), config.public_url),
         log_level="warning",
         access_log=False,
         proxy_headers=False,

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from cubehub_stac.files import FileFolder
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class ConfigError(Exception):
@@ -33,6 +38,8 @@ class Config:
     """Folder for the database; private to the service."""
     items: tuple[str, ...]
     """Folders or files with STAC items and collections."""
+    files: dict[str, Path] = field(default_factory=dict)
+    """Folders whose files items may point to, by the name they have in addresses."""
     static_only: bool = False
     """Serve the static catalogue even where PostgreSQL is installed."""
     title: str = "CubeHub catalogue"
@@ -41,6 +48,17 @@ class Config:
     def root_url(self) -> str:
         """Address of the catalogue's root, with a slash at its end."""
         return f"{self.public_url}{self.prefix}/"
+
+    @property
+    def files_path(self) -> str:
+        """Path below which files are given out, with a slash at its end."""
+        return f"{self.prefix}/files/"
+
+    @property
+    def file_folders(self) -> tuple[FileFolder, ...]:
+        """The folders of `files` with their addresses."""
+        root = f"{self.public_url}{self.files_path}"
+        return tuple(FileFolder(str(path), f"{root}{name}/") for name, path in self.files.items())
 
 
 def read_config(path: Path) -> Config:
@@ -69,6 +87,7 @@ def read_config(path: Path) -> Config:
             public_url=public_url,
             state_dir=Path(values["state_dir"]),
             items=tuple(str(item) for item in values.get("items", [])),
+            files=_folders(values.get("files", {}), path),
             static_only=bool(values.get("static_only", False)),
             title=values.get("title", Config.title),
         )
@@ -76,3 +95,21 @@ def read_config(path: Path) -> Config:
         raise ConfigError(f"{path}: {error} is missing") from error
     except (TypeError, AttributeError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def _folders(given: dict[str, str], config: Path) -> dict[str, Path]:
+    folders = {}
+    for name, folder in given.items():
+        if not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"{config}: files: {name!r} is no name for a folder",
+                "use letters, digits, dot, hyphen and underscore, a letter or digit first",
+            )
+        path = Path(folder)
+        if not path.is_absolute() or not path.is_dir():
+            raise ConfigError(
+                f"{config}: files: {name}: {folder} is not the absolute path of a folder",
+                "make the folder, or take it out of files",
+            )
+        folders[name] = path
+    return folders

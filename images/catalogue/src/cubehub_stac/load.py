@@ -12,6 +12,7 @@ import psycopg
 from pypgstac.db import PgstacDB
 from pypgstac.migrate import Migrate
 
+from cubehub_stac.files import FileFolder
 from cubehub_stac.postgres import ADMIN, DATABASE, READER
 from cubehub_stac.process import die_with_parent
 from cubehub_stac.sources import Contents, queryables, read_contents
@@ -108,14 +109,15 @@ def _write(connection: psycopg.Connection[Any], function: str, thing: Any) -> bo
 
 
 def main(argv: Iterable[str] | None = None) -> int:
-    """Run as `python -m cubehub_stac.load HOST SOURCE…`."""
+    """Run as `python -m cubehub_stac.load HOST FOLDERS SOURCE…`; FOLDERS is JSON: address: path."""
     die_with_parent(signal.SIGKILL)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     logging.getLogger("pypgstac").setLevel(logging.WARNING)
-    host, *sources = list(sys.argv[1:] if argv is None else argv)
+    host, given, *sources = list(sys.argv[1:] if argv is None else argv)
+    folders = [FileFolder(path, url) for url, path in json.loads(given).items()]
     try:
         migrate(host)
-        offered, left_out = load(host, read_contents(sources))
+        offered, left_out = load(host, read_contents(sources, folders))
     except psycopg.Error as error:
         log.error("loading the catalogue failed: %s", str(error).strip().splitlines()[0])  # noqa: TRY400
         return 1

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cubehub_stac.files import offered_assets
 from cubehub_stac.repair import RefusedError, kept_links, repaired_item, without_markers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from cubehub_stac.files import FileFolder
 
 log = logging.getLogger("cubehub_stac")
 
@@ -65,18 +68,21 @@ def fingerprint(sources: Iterable[str | os.PathLike[str]]) -> frozenset[tuple[st
     return frozenset(found)
 
 
-def read_contents(sources: Iterable[str | os.PathLike[str]]) -> Contents:
-    """Read, repair and join everything in `sources`; what can't be used is logged with its reason and left out."""
+def read_contents(sources: Iterable[str | os.PathLike[str]], folders: Sequence[FileFolder] = ()) -> Contents:
+    """Read, repair and join everything in `sources`; what can't be used is logged with its reason and left out.
+
+    Relative links of assets lead to the files in `folders`; assets that lie elsewhere are left out.
+    """
     contents = Contents()
     for path in stac_files(sources):
         for thing in _things(path):
             kind = thing.get("type")
             try:
                 if kind == "Feature":
-                    item = repaired_item(thing)
+                    item = _reachable(repaired_item(thing), path, folders)
                     contents.items[item["collection"], item["id"]] = item
                 elif kind == "Collection":
-                    collection = _given(thing)
+                    collection = _reachable(_given(thing), path, folders)
                     contents.collections[collection["id"]] = collection
             except RefusedError as refusal:
                 log.warning("left out %s (%s): %s", path, thing.get("id", "no id"), refusal)
@@ -85,6 +91,16 @@ def read_contents(sources: Iterable[str | os.PathLike[str]]) -> Contents:
             members = [item for (owner, _), item in contents.items.items() if owner == collection_id]
             contents.collections[collection_id] = derived_collection(collection_id, members)
     return contents
+
+
+def _reachable(thing: dict[str, Any], path: Path, folders: Sequence[FileFolder]) -> dict[str, Any]:
+    if not isinstance(thing.get("assets"), dict):
+        return thing
+    assets, left_out = offered_assets(thing["assets"], path, folders)
+    if left_out:
+        names = ", ".join(sorted(left_out))
+        log.warning("%s: left out assets whose files are in no folder of 'files': %s", thing["id"], names)
+    return {**thing, "assets": assets}
 
 
 def _things(path: Path) -> Iterator[dict[str, Any]]:

@@ -41,7 +41,7 @@ class StaticCatalogue:
 
     def reload(self) -> None:
         """Read the files again."""
-        self.contents = read_contents(self.config.items)
+        self.contents = read_contents(self.config.items, self.config.file_folders)
 
     def _url(self, *parts: str) -> str:
         return self.config.root_url + "/".join(quote(part, safe="") for part in parts)

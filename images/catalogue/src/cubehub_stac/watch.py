@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sys
 import time
@@ -30,7 +31,8 @@ _RESTARTS, _WINDOW_S = 5, 60.0
 
 def load_command(cluster: Cluster, config: Config) -> list[str]:
     """Command that brings the database to what the files say; needs `cluster.fd` passed on."""
-    return [sys.executable, "-m", "cubehub_stac.load", cluster.host, *config.items]
+    folders = json.dumps({folder.url: folder.path for folder in config.file_folders})
+    return [sys.executable, "-m", "cubehub_stac.load", cluster.host, folders, *config.items]
 
 
 async def keep_loaded(config: Config, reload: Callable[[], Any], pause_s: float = RESCAN_S) -> None:
