@@ -87,6 +87,10 @@ def write_run_files(
                 str(resource("binder", "data", "stac-items").resolve()),
             ],
             "static_only": False,
+            "hub_api_url": platform.hub_api_url,
+            "hub_api_token": secrets.get("catalogue-token"),
+            # of what people published for some: each says for whom
+            "shared": [str(data.cubes / "published" / "items-for-some")],
         },
         "gateway": {
             **common,
