@@ -25,8 +25,9 @@ class ServerToken(Credentials):
     """The server's own token of the Hub, which says whose server asks."""
 
     async def given(self) -> Given:
-        """Give the token."""
-        return Given(headers={"Authorization": f"token {os.environ.get(TOKEN_VARIABLE, '')}"})
+        """Give the token; nothing where there is none, as outside of a platform."""
+        token = os.environ.get(TOKEN_VARIABLE)
+        return Given(headers={"Authorization": f"token {token}"} if token else {})
 
     def hide(self, text: str) -> str:
         """Take the token out."""
