@@ -168,7 +168,9 @@ def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder
 
     idle = config.operator_settings().idle
     # what people use from notebooks, by the token of their server
-    services = [f"access:services!service={name}" for name in ("dask-gateway", "cubes", "storage", "catalogue")]
+    services = [
+        f"access:services!service={name}" for name in ("dask-gateway", "cubes", "storage", "catalogue")
+    ]
     c.JupyterHub.services = [
         _service("dask-gateway", platform.inner_url("gateway"), secrets.get("gateway-token")),
         _service("cubes", platform.inner_url("cubes"), secrets.get("cubes-token")),

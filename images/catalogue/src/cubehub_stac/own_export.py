@@ -78,7 +78,7 @@ def _write_collection(
 def _absolute(item: dict[str, Any], public_url: str) -> dict[str, Any]:
     assets = {
         name: {**asset, "href": public_url + asset["href"]}
-        if asset["href"].startswith("/") and not asset["href"].startswith("//")
+        if asset["href"].startswith("/services/")
         else asset
         for name, asset in item["assets"].items()
     }
