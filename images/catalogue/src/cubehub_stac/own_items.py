@@ -132,7 +132,8 @@ def _digest(text: str) -> str:
 def write(folder: Path, record: Record) -> None:
     """Keep a record; it is there whole or not at all, also after a crash."""
     target = file_of(folder, *record.key)
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target.parent.mkdir(mode=0o700, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")
     try:
         with os.fdopen(handle, "wb") as stream:
