@@ -61,7 +61,9 @@ def test_the_token_of_the_server_where_there_is_one(monkeypatch, tmp_path):
 
     async def go():
         async with (
-            answering(lambda _: answer({})) as hub,
+            answering(
+                lambda one: answer({}, 302, Location="/user/ben/x") if "sent-on" in one.path else answer({})
+            ) as hub,
         ):
             (catalogue,) = load_settings(tmp_path / "c.yaml", platform_url=hub.url).catalogues
             client = client_for(catalogue)
@@ -69,9 +71,16 @@ def test_the_token_of_the_server_where_there_is_one(monkeypatch, tmp_path):
                 await client.json("x")
                 monkeypatch.delenv("JUPYTERHUB_API_TOKEN")
                 await client.json("x?again")
+                monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "t-1234")
+                for address in ("/user/ben/x", "/stacx", "/stac/%2e%2e/user/ben", "/stac/%252e%252e/user/ben",
+                                "/stac/..%2fuser/ben", "/stac/..%5cuser/ben"):  # fmt: skip
+                    await client.json(hub.url + address)
+                await client.json("sent-on")
             finally:
                 await client.close()
-            assert [one.headers.get("authorization") for one in hub.asked] == ["token t-1234", None]
+            assert [one.headers.get("authorization") for one in hub.asked] == [
+                "token t-1234", None, *[None] * 6, "token t-1234", None,
+            ]  # fmt: skip
 
     asyncio.run(go())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from cubehub_catalogue.auth import ApiKey, Basic, Hub, OAuth2Client, Person
 from cubehub_catalogue.http.credentials import Credentials
@@ -29,6 +30,6 @@ def credentials_for(catalogue: Catalogue) -> Credentials:
         case Person():
             return BearerCredentials(person_tokens(catalogue, catalogue.auth))
         case Hub():
-            return ServerToken()
+            return ServerToken(urlsplit(catalogue.url).path)
         case _:
             return Credentials()
