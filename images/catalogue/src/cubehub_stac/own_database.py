@@ -82,6 +82,8 @@ class OwnDatabase:
             if state[:2] in {"22", "23", "P0", "XX"}:
                 reason = next(iter(str(error).splitlines()), "")
                 raise RefusedError(f"the database refuses it: {reason}") from error
+            if state[:2] == "40":  # it got in the way of another change, and was ended
+                raise _away() from error
             log.error("a change failed in the database: %s %s", state, error)  # noqa: TRY400
             raise OwnError(
                 500, "DatabaseError", "The change failed in the database.", "The service's log says more."

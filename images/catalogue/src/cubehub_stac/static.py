@@ -77,8 +77,9 @@ class StaticCatalogue:
         own = self.config.root_url
         links = self._links(own, own, data=self._url("collections"), conformance=self._url("conformance"))
         links = [link for link in links if link["rel"] != "parent"]
-        for name in self.names(person):
-            collection = self.contents.collections[name]
+        for name, collection in sorted(self.contents.collections.items()):
+            if not readable(name, person):
+                continue
             title = collection.get("title", name)
             links.append(
                 {
@@ -158,7 +159,10 @@ def create_app(config: Config, catalogue: StaticCatalogue) -> Starlette:
         own = f"{config.root_url}collections"
         names = catalogue.names(_person(request))
         links = [{"rel": "self", "href": own}, {"rel": "root", "href": config.root_url}]
-        return {"collections": [catalogue.collection(name) for name in names], "links": links}
+        return {
+            "collections": [found for name in names if (found := catalogue.collection(name))],
+            "links": links,
+        }
 
     def items(request: Request) -> JSONResponse:
         try:
