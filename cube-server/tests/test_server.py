@@ -112,6 +112,41 @@ FILL = {
 }  # fmt: skip
 
 
+def test_the_cell_of_the_catalogue_for_a_store_of_xcube_gives_the_cube(server):
+    from xcube.core.store import new_data_store
+
+    # as cubehub_catalogue.code.platform writes it
+    options = {"anon": True, "client_kwargs": {"endpoint_url": server.base + "/s3"}}
+    store = new_data_store("s3", root="datasets", storage_options=options)
+    with store.open_data(f"{DEMO}.zarr") as cube:
+        assert {"conc_chl", "conc_tsm", "kd489"} <= set(cube)
+        assert cube.sizes["time"] > 100
+
+
+@pytest.mark.parametrize(("form", "name"), [("zarr", "a.zarr"), ("netcdf", "a.nc"), ("geotiff", "a.tif")])
+def test_the_cell_of_the_catalogue_opens_each_kind_of_file_by_a_store(tmp_path, form, name):
+    import rioxarray  # noqa: F401 - gives datasets their CRS
+    from xcube.core.store import new_data_store
+
+    one = xr.Dataset(
+        {"a": (("y", "x"), np.arange(6.0).reshape(2, 3))}, {"y": [1.0, 0.0], "x": [0.0, 1.0, 2.0]}
+    )
+    path = str(tmp_path / name)
+    if form == "zarr":
+        one.to_zarr(path)
+    elif form == "netcdf":
+        one.to_netcdf(path)
+    else:
+        one.a.rio.write_crs("EPSG:32633").rio.to_raster(path)
+    # as cubehub_catalogue.code.platform writes it
+    protocol, _, path = f"file://{path}".partition("://")
+    root, _, data_id = path.rpartition("/")
+    store = new_data_store(protocol, root=root)
+    with store.open_data(data_id, opener_id=f"dataset:{form}:{protocol}") as opened:
+        (values,) = opened.data_vars.values()
+        np.testing.assert_array_equal(values.values, one.a.values)
+
+
 def paths(template):
     if "{bucket}" in template:
         for bucket, name, file in (

@@ -160,15 +160,25 @@ def whole_box(aoi: Mapping[str, Any]) -> Box | None:
     return None
 
 
-def cut(polygon: Polygon) -> list[Polygon]:
-    """Valid parts, within ±180 and ±90, of a polygon as it was written."""
-    exterior, turns = _unwrapped(list(polygon.exterior.coords))
+def cut(polygon: Polygon, *, wide: bool = True) -> list[Polygon]:
+    """Valid parts, within ±180 and ±90, of a polygon as it was written.
+
+    Parameters
+    ----------
+    polygon
+        With longitudes that may go beyond ±180 or jump from one side to the other.
+    wide
+        Whether a box that is wider than 180° may be just that.
+    """
+    exterior, turns = _unwrapped(list(polygon.exterior.coords), wide=wide)
     if (
         turns
     ):  # the ring goes once round the globe, so a pole is in it: the nearer one, since many wind them wrongly
         pole = math.copysign(90.0, sum(latitude for _, latitude in exterior))
         exterior += [(exterior[-1][0], pole), (exterior[0][0], pole), exterior[0]]
-    holes = [_near(_unwrapped(list(ring.coords), hole=True)[0], exterior) for ring in polygon.interiors]
+    holes = [
+        _near(_unwrapped(list(ring.coords), wide=wide, hole=True)[0], exterior) for ring in polygon.interiors
+    ]
     whole = shapely.make_valid(Polygon(exterior, holes))
     parts: list[Polygon] = []
     for turn in range(math.floor((whole.bounds[0] + 180) / 360), math.ceil((whole.bounds[2] + 180) / 360)):
@@ -267,12 +277,14 @@ def _parts(geometry: Any) -> list[Polygon]:
 Ring = list[tuple[float, float]]
 
 
-def _unwrapped(coordinates: Sequence[Sequence[float]], *, hole: bool = False) -> tuple[Ring, bool]:
+def _unwrapped(
+    coordinates: Sequence[Sequence[float]], *, wide: bool, hole: bool = False
+) -> tuple[Ring, bool]:
     """Ring without jumps across the antimeridian, and whether it goes round a pole."""
     ring = [(float(point[0]), float(point[1])) for point in coordinates]
     # 360 is the same meridian again, as in the box of the whole world
     jumps = [180.0 < abs(b[0] - a[0]) < 360.0 for a, b in itertools.pairwise(ring)]
-    if not any(jumps) or _is_wide_box(ring, hole=hole):
+    if not any(jumps) or (wide and _is_wide_box(ring, hole=hole)):
         return ring, False
     found, shift = [ring[0]], 0.0
     for before, (lon, lat) in itertools.pairwise(ring):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cubehub_catalogue.errors import CatalogueError, InputError, UnknownError
 from cubehub_catalogue.federation import Asked, Federation
@@ -140,5 +140,21 @@ class Context:
         await asyncio.gather(*(client.close() for client in clients))
 
     def _asked(self, id_: str) -> Asked:
-        catalogue: Any = self.catalogue(id_)
-        return Asked(id_, catalogue.title, self.source(id_), catalogue.timeout, tuple(catalogue.collections))
+        catalogue = self.catalogue(id_)
+        try:
+            source: Any = self.source(id_)
+        except (
+            CatalogueError
+        ) as error:  # such as a key that is not there: named as all failures, beside the others
+            source = _Failing(error)
+        return Asked(id_, catalogue.title, source, catalogue.timeout, tuple(catalogue.collections))
+
+
+class _Failing:
+    """A source that could not be made."""
+
+    def __init__(self, error: CatalogueError) -> None:
+        self._error = error
+
+    async def search(self, _query: Query, _following: Any = None) -> NoReturn:
+        raise self._error

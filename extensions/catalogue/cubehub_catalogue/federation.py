@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 MOST_ROWS = 20_000
+"""Then a search gets no more pages: nobody looks through them, and they take memory."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -99,7 +100,8 @@ class Federation:
             for _ in tasks:
                 while (event := await events.get()) is not None:
                     yield event
-            yield {"event": "end", "more": self.more, "final": self._final()}
+            full = {} if len(self.folding.rows) < MOST_ROWS else {"full": True}
+            yield {"event": "end", "more": self.more, "final": self._final(), **full}
         finally:
             for task in tasks:
                 task.cancel()
@@ -149,6 +151,7 @@ class Federation:
                     "matched": page.matched,
                     "more": page.next is not None,
                     "ignored": list(page.ignored),
+                    "warnings": list(page.warnings),
                     "took_ms": round((time.monotonic() - began) * 1000),
                 }
             )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MARKER = "\U0001235f\u203b"
 """pgstac's internal sign for "this key is absent", which leaks from some servers into assets and properties."""
-_DEEPEST, _SHORT = 40, 40
+_DEEPEST, _SHORT, _SCENE = 40, 40, 40.0
 _HOLDERS = (dict, list)
 
 
@@ -89,6 +89,18 @@ def outline(item: Item) -> BaseGeometry | None:
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, shapely.errors.ShapelyError):
         return None
     return None if found.is_empty else found
+
+
+def written_span(item: Item) -> float:
+    """Degrees of longitude from the westernmost to the easternmost corner of an item, as it was written."""
+    geometry = item.get("geometry")
+    if not isinstance(geometry, dict) or _is_plain(geometry):
+        return 0.0
+    try:
+        west, _, east, _ = shape(geometry).bounds
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, shapely.errors.ShapelyError):
+        return 0.0
+    return float(east - west)
 
 
 def footprint(item: Item) -> dict[str, Any] | None:
@@ -162,4 +174,15 @@ def _over_the_edge(geometry: BaseGeometry) -> BaseGeometry:
     if not isinstance(geometry, Polygon | MultiPolygon):
         return shapely.make_valid(geometry)
     parts = geometry.geoms if isinstance(geometry, MultiPolygon) else [geometry]
-    return shapely.union_all([piece for part in parts for piece in aoi.cut(part)])
+    return shapely.union_all([piece for part in parts for piece in aoi.cut(part, wide=not _is_scene(part))])
+
+
+def _is_scene(part: Polygon) -> bool:
+    """Tell whether a ring round the globe can only be a scene over the antimeridian.
+
+    Put together it is as small as a scene then. A grid of the whole world from -180 to 179.75 looks alike, but goes
+    from pole to pole.
+    """
+    longitudes = [lon + 360.0 if lon < 0 else lon for lon, *_ in part.exterior.coords]
+    _, south, _, north = part.bounds
+    return bool(0.0 < max(longitudes) - min(longitudes) <= _SCENE and north - south <= _SCENE)

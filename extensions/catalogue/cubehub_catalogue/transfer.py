@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cubehub_catalogue.errors import CatalogueError, InputError, UpstreamError
@@ -22,6 +23,8 @@ RESERVE_BYTES = 64 * 2**20
 _PIECE, _LOOK_EVERY = 2**20, 64 * 2**20
 _ATTEMPTS, _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5, 1.0, 30.0
 _PASSING = frozenset({"answer_cut", "unreachable", "timeout"})
+_WINDOW_S, _LEAST_IN_WINDOW = 600.0, 2**16
+"""Who sends less in ten minutes keeps others waiting for nothing."""
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
@@ -167,10 +170,12 @@ class Transfer:
     async def _write(self, stream: Stream, start: int) -> int:
         """Write what comes, in pieces large enough for a slow file system; what came is kept whatever happens then."""
         place, gathered, look_at = start, bytearray(), start + _LOOK_EVERY
+        pace = _Pace(self._one.name)
         self._one.bytes = place
         try:
             async for piece in stream.pieces:
                 gathered += piece
+                pace.came(len(piece))
                 if len(gathered) >= _PIECE:
                     place = await self._put(gathered, place)
                     gathered = bytearray()
@@ -228,6 +233,23 @@ class Transfer:
             self._given_up = True
             await asyncio.wait([task])
             raise
+
+
+class _Pace:
+    """Gives up what only drips."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._since, self._bytes = name, time.monotonic(), 0
+
+    def came(self, count: int) -> None:
+        """Note what came."""
+        self._bytes += count
+        now = time.monotonic()
+        if now - self._since < _WINDOW_S:
+            return
+        if self._bytes < _LEAST_IN_WINDOW:
+            raise UpstreamError("too_slow", f"{self._name} comes too slowly.", "Resume it later.")
+        self._since, self._bytes = now, 0
 
 
 def _position(stream: Stream, asked: int) -> tuple[int | None, int | None]:

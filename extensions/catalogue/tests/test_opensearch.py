@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from cubehub_tests.catalogue_other import Answer, PlainClient, ServerInThread, S
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+SAME = not os.environ.get("CUBEHUB_TEST_RANDOM")  # a landing must not depend on luck
 DATA = Path(__file__).parent / "data"
 PRODUCTS = [json.loads(line) for line in (DATA / "odata" / "products.jsonl").read_text().splitlines()]
 NAMES = ["SENTINEL-1", "SENTINEL-2", "SENTINEL-3"]
@@ -107,7 +109,7 @@ def expected(query):
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=SAME)
 @given(query=queries())
 def test_random_queries_give_what_shapely_and_python_find(service, query):
     items, said = asyncio.run(everything(source(service[0]), query))
@@ -303,6 +305,11 @@ def test_footprints(inner, bounds):
     assert found.items[0]["bbox"] == pytest.approx(bounds)
 
 
+def test_an_id_that_is_nearly_an_address_is_an_id():
+    found = read_atom(f"{HEAD}{entry('', id_='http://[::1')}</feed>", "https://example.org", None)
+    assert found.items[0]["id"] == "http://[::1"
+
+
 def test_two_polygons_are_one_footprint():
     inner = "<georss:polygon>0 0 0 1 1 1 0 0</georss:polygon><georss:polygon>5 5 5 6 6 6 5 5</georss:polygon>"
     found = read_atom(f"{HEAD}{entry(inner)}</feed>", "https://example.org", None)
@@ -487,6 +494,7 @@ def test_a_next_link_to_another_host_is_not_followed():
     "template",
     [
         "file:///etc/passwd?{count}",
+        "https://[::1",
         "javascript:{count}",
         "https://user@{geo:uid}.example.org/x",
         "https://{geo:uid}/x",
@@ -516,7 +524,6 @@ def test_a_template_that_always_wants_more_is_an_error():
         ("<=", ["20"], None),
         ("=", [20], None),
         ("<=", [200], None),
-        ("<=", [], None),
     ],
 )
 def test_ranges(operator, values, written):

@@ -17,10 +17,13 @@ from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
-from cubehub_catalogue.app import PREFIX, routes
+from cubehub_catalogue.app import PREFIX
 from cubehub_catalogue.context import Context
 from cubehub_catalogue.settings import Settings
+from cubehub_catalogue.table import all_routes
 from cubehub_tests.catalogue_search import StacStandIn
+from jupyter_server.serverapp import _has_tornado_web_authenticated
+from tornado.web import RequestHandler
 
 pytestmark = pytest.mark.slow
 
@@ -305,7 +308,29 @@ def test_bad_questions_are_refused_in_words(ask, path, body, code, status):
 
 
 def table(tmp_path):
-    return routes(Context(Settings(), tmp_path, tmp_path))
+    return all_routes(Context(Settings(), tmp_path, tmp_path))
+
+
+def test_every_method_of_every_route_wants_a_login(tmp_path):
+    """What Jupyter Server would look at, were the routes made when the server starts."""
+    for pattern, handler, _ in table(tmp_path):
+        for method in ("get", "post", "put", "patch", "delete", "head"):
+            own = getattr(handler, method)
+            if own is not RequestHandler._unimplemented_method:
+                assert _has_tornado_web_authenticated(own), (pattern, method)
+
+
+def test_a_server_that_nobody_searches_in_has_not_loaded_what_a_search_needs():
+    said = "import jupyter_server.serverapp, cubehub_catalogue.app, sys; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", said], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert not {"shapely", "numpy", "aiohttp", "PIL", "pydantic", "cubehub_catalogue.routes"} & set(loaded)
+
+
+def test_what_is_no_route_is_not_found(ask):
+    assert ask("GET", "nothing")[0] == 404
+    assert ask("GET", "catalogues/a/b/c")[0] == 404
 
 
 def test_no_route_answers_who_is_not_logged_in(ask, tmp_path, jupyter):

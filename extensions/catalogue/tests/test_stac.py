@@ -1,5 +1,7 @@
 """STAC APIs of every kind: how they are asked, how they page, and what rubbish does."""
 
+import contextlib
+import gc
 import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -8,13 +10,14 @@ import pytest
 from aiohttp import web
 from cubehub_catalogue import aoi
 from cubehub_catalogue.errors import UpstreamError
-from cubehub_catalogue.http import Client
+from cubehub_catalogue.http import Client, Limits, reading
 from cubehub_catalogue.items import MARKER
 from cubehub_catalogue.query import Query, Sort
 from cubehub_catalogue.settings import Catalogue
 from cubehub_catalogue.sources.stac import StacSource
 from cubehub_catalogue.sources.stac_links import Request, following
 from cubehub_tests.catalogue_search import CONFORMS, STYLES, StacStandIn, run
+from shapely.geometry import box, mapping
 
 CLOUD = {"op": "<", "args": [{"property": "eo:cloud_cover"}, 20]}
 
@@ -297,3 +300,55 @@ def test_a_next_link_that_asks_the_same_again_is_the_end():
 def test_what_a_page_needs_is_plain_enough_to_be_kept():
     request = Request("http://x/search", "POST", {"limit": 1}, headers={"X": "1"})
     assert json.loads(json.dumps(request.__dict__))["body"] == {"limit": 1}
+
+
+@pytest.mark.parametrize("winding", [1, -1])
+def test_a_scene_written_round_the_globe_is_not_found_where_it_is_not(winding):
+    ring = [[179.3, 60], [-179.7, 60], [-179.7, 61], [179.3, 61], [179.3, 60]]
+    server = StacStandIn()
+    wrong = server.made("wrong", "2024-05-01T00:00:00Z")
+    wrong["geometry"] = {"type": "Polygon", "coordinates": [ring[::winding]]}
+    world, grid = server.made("world", "2024-05-01T00:00:00Z"), server.made("grid", "2024-05-01T00:00:00Z")
+    world["geometry"] = aoi.box_aoi([-180, -90, 180, 90])
+    grid["geometry"] = mapping(box(-180, -90, 179.75, 90))
+    server.items = [wrong, world, grid]
+
+    async def go(west, east):
+        async with source_of(server) as source:
+            return ids(await all_pages(source, Query(aoi=aoi.box_aoi([west, 59, east, 62]))))
+
+    assert run(go(20, 30)) == ["world", "grid"]
+    assert run(go(179, -179)) == ["wrong", "world", "grid"]
+
+
+def test_a_list_of_collections_that_takes_no_limit_is_read_without():
+    class Strict(StacStandIn):
+        def _collections(self, request):
+            if "limit" in request.query:
+                return web.json_response({"description": "limit is not known"}, status=400)
+            return super()._collections(request)
+
+    server = Strict()
+    server.items = [server.made(f"i{n}", "2024-05-01", collection=f"c{n}") for n in range(5)]
+
+    async def go():
+        async with source_of(server) as source:
+            return await source.collections()
+
+    assert len(run(go())) == 5
+
+
+@pytest.mark.parametrize("data", [b"{}", b"{", b"\xff"])
+def test_reading_an_answer_leaves_the_collector_of_garbage_on(data):
+    with contextlib.suppress(reading.RubbishError):
+        reading.parse_json(data, Limits())
+    assert gc.isenabled()
+
+
+def test_a_link_that_is_no_address_is_told():
+    asked = Request("https://catalogue.example/search")
+    with pytest.raises(UpstreamError) as told:
+        following(
+            {"links": [{"rel": "next", "href": "http://[::1"}]}, asked, "https://catalogue.example/search"
+        )
+    assert told.value.code == "bad_link"

@@ -159,7 +159,6 @@ def _passes(name: str, product: dict[str, Any], asked: dict[str, str]) -> bool:
         area = shapely.box(*map(float, asked["box"].split(",")))
     if "geometry" in asked:
         area = shapely.from_wkt(asked["geometry"])
-    low, high = _range(asked["cloud"]) if "cloud" in asked else (None, None)
     cover = _attribute(product, "cloudCover")
     return (
         asked.get("parent") in {None, name}
@@ -168,15 +167,16 @@ def _passes(name: str, product: dict[str, Any], asked: dict[str, str]) -> bool:
         and ("end" not in asked or _time(dates["Start"]) <= _time(asked["end"]))
         and ("start" not in asked or _time(dates["End"]) >= _time(asked["start"]))
         and (area is None or (footprint is not None and shapely.geometry.shape(footprint).intersects(area)))
-        and (low is None or (cover is not None and low <= cover <= high))
+        and ("cloud" not in asked or (cover is not None and _within(cover, asked["cloud"])))
     )
 
 
-def _range(written: str) -> tuple[float, float]:
-    low, high = written.strip("[]").split(",")
-    if written[0] != "[" or written[-1] != "]":
-        raise web.HTTPBadRequest(text="only closed ranges here")
-    return float(low), float(high)
+def _within(value: float, written: str) -> bool:
+    """Tell whether a value is in a range; a bracket that is turned leaves its end out."""
+    low, high = map(float, written[1:-1].split(","))
+    return (low <= value if written[0] == "[" else low < value) and (
+        value <= high if written[-1] == "]" else value < high
+    )
 
 
 def _time(written: str) -> datetime:

@@ -29,6 +29,7 @@ class Settings:
     id: str = "one"
     title: str = "One"
     collections: tuple[str, ...] = ()
+    timeout: float = 30
 
 
 @dataclass

@@ -278,7 +278,7 @@ def _opened(cell: Cell, item: Item, asset: Asset, *, signed: bool, how: How) -> 
         cell.needs.add("netcdf4")
         return call("xr.open_dataset", _copied(cell, asset, href, options), chunks=chunks)
     cell.imports("fsspec", package="fsspec")
-    cell.needs.add("h5netcdf")
+    cell.needs |= {"h5netcdf", "h5py"}
     remote = Source(f"{call('fsspec.open', href, **(options or {}))}.open()")
     return call("xr.open_dataset", remote, engine="h5netcdf", chunks=chunks)
 

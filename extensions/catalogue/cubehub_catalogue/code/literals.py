@@ -13,7 +13,7 @@ WIDTH = 100
 """Columns after which a list or dictionary is written over several lines."""
 MOST_DEPTH = 50
 """Python's own parser gives up at 200 brackets, and what calls this writes some around it."""
-MOST_VALUES = 200_000
+MOST_VALUES = 40_000
 _DECIMAL_DIGITS = 4000
 """Python reads and writes no decimal numbers with more than 4300 digits (CVE-2020-10735); hexadecimal ones it does."""
 _INDENT = "    "

@@ -9,6 +9,7 @@ from cubehub_catalogue.code.assets import Asset, Kind, properties
 from cubehub_catalogue.code.cell import Source, call
 from cubehub_catalogue.code.files import around
 from cubehub_catalogue.code.literals import literal
+from cubehub_catalogue.code.reaching import scheme
 from cubehub_catalogue.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from cubehub_catalogue.query import Item
 
 _CUBES = 'os.environ["CUBEHUB_CUBES_URL"]'
+_FORMS = {Kind.ZARR: "zarr", Kind.NETCDF: "netcdf", Kind.RASTER: "geotiff"}
+_STORES = frozenset({"https", "s3", "file", "abfs"})
+"""Schemes for which xcube 1.14 has a store of the same name."""
 _RECIPES = (
     (re.compile(r"sentinel.?2.*l2a|s2.?l2a|s2_msi_l2a", re.IGNORECASE), "msi-ndvi"),
     (re.compile(r"sentinel.?3.*olci.*wfr|s3.?olci.*wfr|ol.?2.?wfr", re.IGNORECASE), "olci-water-quality"),
@@ -48,9 +52,15 @@ def write_xcube_cube(cell: Cell, cube: str, name: str) -> None:
 def write_xcube(cell: Cell, asset: Asset, options: Mapping[str, Any] | None, name: str) -> None:
     """Write the lines that open an asset by a store of xcube."""
     cell.imports("xcube.core.store", "new_data_store", package="xcube-core")
-    form = {Kind.ZARR: "zarr", Kind.NETCDF: "netcdf", Kind.RASTER: "geotiff"}.get(asset.kind)
-    if form is None:
-        raise InputError("not_for_xcube", "xcube reads no GRIB.", "Choose the variant for xarray.")
+    form = _FORMS.get(asset.kind)
+    if asset.kind is Kind.RASTER and "jp2" in str(asset.extra.get("type")):
+        form = "j2k"
+    if form is None or scheme(asset) not in _STORES:
+        raise InputError(
+            "not_for_xcube",
+            f"xcube does not open {asset.kind.value} by {scheme(asset) or 'a path'}.",
+            "Choose the variant for xarray.",
+        )
     cell.line(f"asset = items[0].assets[{literal(asset.name)}]")
     cell.line('protocol, _, path = asset.get_absolute_href().partition("://")')
     cell.line('root, _, data_id = path.rpartition("/")')

@@ -113,6 +113,8 @@ class _Writer:
         if variant == "xcube":
             options = fsspec_options(block.items[0], block.assets[0])
             platform.write_xcube(self.cell, block.assets[0], options, block.name)
+            if len(block.assets) > 1 or self._several(block):
+                self.warnings.append(f"The store opens {block.assets[0].name} of the first item alone.")
             self.warnings.append('Run it with the kernel "Python 3 (xcube)".')
         elif block.kind is Kind.RASTER:
             self._rasters(block)

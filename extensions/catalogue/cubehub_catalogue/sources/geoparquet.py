@@ -12,18 +12,20 @@ from urllib.parse import unquote, urlsplit
 
 from cubehub_catalogue.errors import CatalogueError, ForbiddenError, UnknownError, UpstreamError
 from cubehub_catalogue.query import Capabilities, Page
-from cubehub_catalogue.sources.client import asked_for
-from cubehub_catalogue.sources.sieve import Sieve, properties_in
+from cubehub_catalogue.sources.sieve import Sieve, asked_for, properties_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cubehub_catalogue.http import Client
     from cubehub_catalogue.query import Query
-    from cubehub_catalogue.sources.client import Catalogue, Client
+    from cubehub_catalogue.settings import Catalogue
     from cubehub_catalogue.sources.geoparquet_file import Found, GeoParquetFile
 
 MOST_BYTES = 2**30
 REMEMBERED_S = 600.0
+LONGEST_S = 900.0
+"""For fetching the file."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class GeoParquetSource:
         self._folder, self._most_bytes, self._clock = folder, most_bytes, clock
         self._file: GeoParquetFile | None = None
         self._since = 0.0
+        self._opening: asyncio.Task[GeoParquetFile] | None = None
         self._lock = asyncio.Lock()
 
     async def capabilities(self) -> Capabilities:
@@ -105,13 +108,29 @@ class GeoParquetSource:
         )
 
     async def _open(self) -> GeoParquetFile:
-        async with self._lock:
-            if self._file is None or self._clock() - self._since > REMEMBERED_S:
-                _needed()
-                parts = urlsplit(self._catalogue.url)
-                self._file = await (self._local(parts.path) if parts.scheme == "file" else self._had())
-                self._since = self._clock()
+        """Give the file; fetching it goes on when a search is given up, so that the next one finds it."""
+        if self._file is not None and self._clock() - self._since <= REMEMBERED_S:
             return self._file
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._load())
+            self._opening.add_done_callback(_looked_at)
+        self._file = await asyncio.shield(self._opening)
+        return self._file
+
+    async def _load(self) -> GeoParquetFile:
+        _needed()
+        parts = urlsplit(self._catalogue.url)
+        try:
+            async with asyncio.timeout(LONGEST_S):
+                file = await (self._local(parts.path) if parts.scheme == "file" else self._had())
+        except TimeoutError as error:
+            raise UpstreamError(
+                "timeout",
+                f"The catalogue's file was not there after {LONGEST_S / 60:.0f} minutes.",
+                "Try again later.",
+            ) from error
+        self._since = self._clock()
+        return file
 
     async def _local(self, path: str) -> GeoParquetFile:
         from cubehub_catalogue.sources.geoparquet_file import GeoParquetFile  # noqa: PLC0415 - an extra
@@ -150,6 +169,12 @@ class GeoParquetSource:
                     "Make room, or ask your administrator.",
                 ) from error
             return await asyncio.to_thread(_mapped, file.name, self._catalogue.url, GeoParquetFile)
+
+
+def _looked_at(task: asyncio.Task[GeoParquetFile]) -> None:
+    """Take a failure that nobody waited for any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _mapped(name: str, url: str, kind: type[GeoParquetFile]) -> GeoParquetFile:

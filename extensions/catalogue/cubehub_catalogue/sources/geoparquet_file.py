@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import shapely
 
 from cubehub_catalogue.errors import UpstreamError
 from cubehub_catalogue.sources.geoparquet_match import STATISTICS, may_meet, passing
@@ -32,6 +33,7 @@ _KEYS = ("id", "collection", "geometry", "bbox", "datetime", "start_datetime", "
 _MOST_ROWS = 20_000_000
 _MOST_GROUP_BYTES = 2**30
 _MOST_COLLECTIONS = 1000
+_FAULTS = (pa.ArrowException, shapely.errors.ShapelyError, ValueError, TypeError, KeyError, OverflowError)
 _KINDS = (
     (pa.types.is_boolean, {"type": "boolean"}),
     (pa.types.is_integer, {"type": "integer"}),
@@ -89,7 +91,8 @@ class GeoParquetFile:
             raise _no_file("it has no columns `id` and `geometry`")
         metadata = self._file.metadata
         kind = self._schema.field("geometry").type
-        if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or hasattr(kind, "storage_type")):
+        kind = getattr(kind, "storage_type", kind)
+        if not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
             raise _no_file("its geometry is not WKB")
         groups = (metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
         if metadata.num_rows > _MOST_ROWS or max(groups, default=0) > _MOST_GROUP_BYTES:
@@ -156,7 +159,18 @@ class GeoParquetFile:
             Collections; empty, all.
         filtered
             Properties that the filter names.
+
+        Raises
+        ------
+        UpstreamError
+            The columns are not of the types that they should be.
         """
+        try:
+            return self._find(query, sieve, names, filtered)
+        except _FAULTS as error:
+            raise _no_file("its columns are not of the types that stac-geoparquet has") from error
+
+    def _find(self, query: Query, sieve: Sieve, names: Sequence[str], filtered: Sequence[str]) -> Found:
         there = set(self._schema.names)
         by = [(one.field.removeprefix("properties."), one) for one in query.sort]
         sortable = [
@@ -164,7 +178,7 @@ class GeoParquetFile:
         ]
         wanted = {*_KEYS, *(name.removeprefix("properties.") for name in filtered)}
         if sieve.words:
-            wanted |= {"title", "description", "platform", "constellation", "product:type"}
+            wanted |= {"title", "description", "keywords", "platform", "constellation", "instruments"}
         columns = [name for name in self._schema.names if name in wanted | {name for name, _ in sortable}]
         parts = []
         for number in range(self._file.num_row_groups):
@@ -185,8 +199,11 @@ class GeoParquetFile:
         bad = 0
         for number in dict.fromkeys(groups.tolist()):
             places = np.flatnonzero(groups == number)
-            table = self._read(int(number), None).take(rows[places])
-            for place, record in zip(places.tolist(), records(table), strict=True):
+            try:
+                read = records(self._read(int(number), None).take(rows[places]))
+            except _FAULTS as error:
+                raise _no_file("some of its rows can't be read") from error
+            for place, record in zip(places.tolist(), read, strict=True):
                 try:
                     made[place] = item_of(record, self._url)
                 except BadRecordError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
+from cubehub_catalogue.items import outline
 from cubehub_catalogue.sources.geoparquet_rows import TOP, geometry, plain, records, utc
 from cubehub_catalogue.sources.records import instant
 
@@ -123,12 +125,12 @@ def _shapes_meet(column: Any, sieve: Sieve) -> Any:
     if len(column) == 0:
         return np.zeros(0, bool)
     shapes = _wkb(column)
-    broken = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
-    for place in np.flatnonzero(broken):
-        try:
-            shapes[place] = shapely.make_valid(shapes[place])
-        except (shapely.errors.ShapelyError, ValueError):
-            shapes[place] = None
+    west, _, east, _ = shapely.bounds(shapes).T
+    with np.errstate(invalid="ignore"):
+        odd = (east - west > 180) | (east > 180) | (west < -180)
+    odd |= ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
+    for place in np.flatnonzero(odd):
+        shapes[place] = outline({"geometry": json.loads(shapely.to_geojson(shapes[place]))})
     return shapely.intersects(sieve.area, shapes)
 
 

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
 from cubehub_catalogue.errors import InputError, UpstreamError
 from cubehub_catalogue.query import Capabilities, Page
 from cubehub_catalogue.sources import odata_filter
-from cubehub_catalogue.sources.client import asked_for
 from cubehub_catalogue.sources.odata_attributes import SORTABLE, queryables
 from cubehub_catalogue.sources.odata_items import item_of
 from cubehub_catalogue.sources.records import MOST_RECORDS, BadRecordError, text
-from cubehub_catalogue.sources.sieve import Sieve, area_of
+from cubehub_catalogue.sources.remembering import Remembered
+from cubehub_catalogue.sources.sieve import Sieve, area_of, asked_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import shapely
 
+    from cubehub_catalogue.http import Client
     from cubehub_catalogue.query import Item, Query
-    from cubehub_catalogue.sources.client import Catalogue, Client
+    from cubehub_catalogue.settings import Catalogue
 
 _MOST_ASKS = 5
 """For one page, when nothing of what came passed what is looked at here."""
@@ -43,6 +44,7 @@ class ODataSource:
     def __init__(self, catalogue: Catalogue, client: Client) -> None:
         self._catalogue, self._client = catalogue, client
         self._root = catalogue.url.rstrip("/").removesuffix("/Products")
+        self._remembered = Remembered()
 
     async def capabilities(self) -> Capabilities:
         """Give what the dialect can do."""
@@ -50,7 +52,7 @@ class ODataSource:
 
     async def collections(self) -> list[dict[str, Any]]:
         """Give the collections: the catalogue names them where it lists their attributes."""
-        listed = await self._attributes()
+        listed: dict[str, list[dict[str, str]]] = await self._remembered.get("attributes", self._attributes)
         names = [name for name in listed if text(name) == name][:_MOST_COLLECTIONS]
         return [
             {
@@ -71,7 +73,7 @@ class ODataSource:
 
     async def queryables(self, collections: Sequence[str]) -> dict[str, Any]:
         """Give the JSON Schema of the attributes that all these collections have."""
-        listed = await self._attributes()
+        listed: dict[str, list[dict[str, str]]] = await self._remembered.get("attributes", self._attributes)
         schemas = [queryables(listed.get(name, [])) for name in collections or listed]
         if not schemas:
             schemas = [queryables([])]
@@ -206,7 +208,8 @@ def _following(
     """
     link = answer.get("@odata.nextLink")
     if isinstance(link, str) and link and len(link) <= _LONGEST_LINK:
-        found = [(key, value) for key, value in parse_qsl(urlsplit(link).query) if key.startswith("$")]
+        query = link.partition("?")[2].partition("#")[0]
+        found = [(key, value) for key, value in parse_qsl(query) if key.startswith("$")]
         missing = [(key, value) for key, value in asked if key not in dict(found) and key != "$skip"]
         onward = dict(found).get("$skiptoken") or _skip(found) > _skip(asked)
         return found + missing if onward and found + missing != asked else None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
-from cubehub_catalogue.sources.odata_attributes import PLATFORM, SUFFIXES, Kind, property_of
+from cubehub_catalogue.sources.odata_attributes import PLATFORM, SUFFIXES, property_of
 from cubehub_catalogue.sources.records import (
     BadRecordError,
     checksum,
     from_wkt,
     instant,
+    link,
     make_item,
     number,
     stamp,
@@ -94,7 +95,7 @@ def _properties(record: dict[str, Any]) -> dict[str, Any]:
     raw: dict[str, Any] = {}
     for one in listed if isinstance(listed, list) else ():
         if isinstance(one, dict) and isinstance(one.get("Name"), str) and len(one["Name"]) <= 64:
-            value = _value(one.get("Value"), one.get("ValueType"))
+            value = _value(one.get("Value"), str(one.get("ValueType")))
             if value is not None and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", one["Name"]):
                 raw.setdefault(one["Name"], value)
     for name, value in raw.items():
@@ -119,7 +120,7 @@ def _properties(record: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _value(value: object, kind: Kind | object) -> Any:
+def _value(value: object, kind: str) -> Any:
     if kind == "Boolean" and isinstance(value, bool):
         return value
     if kind in {"Integer", "Double"}:
@@ -186,11 +187,8 @@ def _pictures(listed: object, root: str) -> dict[str, dict[str, Any]]:
     for one in listed if isinstance(listed, list) else ():
         if not isinstance(one, dict) or str(one.get("Type")).upper() != "QUICKLOOK":
             continue
-        link = one.get("DownloadLink")
-        if not isinstance(link, str) or len(link) > 2000 or text(link) != link:
-            continue
-        href = urljoin(root + "/", link)
-        if urlsplit(href).scheme in {"https", "http"}:
+        href = link(one.get("DownloadLink"), root + "/")
+        if href:
             found.setdefault(
                 "quicklook",
                 {

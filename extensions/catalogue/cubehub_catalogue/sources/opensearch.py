@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import shapely
 
 from cubehub_catalogue.errors import InputError
 from cubehub_catalogue.query import Capabilities, Page
-from cubehub_catalogue.sources.client import asked_for
 from cubehub_catalogue.sources.opensearch_answers import Answered, read_geojson
 from cubehub_catalogue.sources.opensearch_atom import read_atom
 from cubehub_catalogue.sources.opensearch_collections import listed
 from cubehub_catalogue.sources.opensearch_description import Description, Template, read
 from cubehub_catalogue.sources.opensearch_terms import asked_there, seen_on
-from cubehub_catalogue.sources.records import stamp
-from cubehub_catalogue.sources.sieve import Filter, Sieve, area_of, properties_in
+from cubehub_catalogue.sources.records import link, stamp
+from cubehub_catalogue.sources.remembering import Remembered
+from cubehub_catalogue.sources.sieve import Filter, Sieve, area_of, asked_for, properties_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cubehub_catalogue.http import Client
     from cubehub_catalogue.query import Item, Query
-    from cubehub_catalogue.sources.client import Catalogue, Client
+    from cubehub_catalogue.settings import Catalogue
 
 _MOST_ASKS = 5
 _MOST_COLLECTIONS = 1000
@@ -57,6 +59,7 @@ class OpenSearchSource:
 
     def __init__(self, catalogue: Catalogue, client: Client) -> None:
         self._catalogue, self._client = catalogue, client
+        self._remembered = Remembered()
 
     async def capabilities(self) -> Capabilities:
         """Give what its description has places for."""
@@ -175,9 +178,9 @@ class OpenSearchSource:
         onward = replace(place, url=None, done=place.done + got, pages=place.pages + 1, first=first)
         if answered.following:
             # the log-in is for the service's own addresses, and a link must not lead it elsewhere
-            link = urljoin(url, answered.following)
-            if link != url and _origin(link) in {_origin(url), _origin(self._catalogue.url)}:
-                return replace(onward, url=link), None
+            onto = link(answered.following, url)
+            if onto and onto != url and _origin(onto) in {_origin(url), _origin(self._catalogue.url)}:
+                return replace(onward, url=onto), None
         if answered.total is not None:
             more = onward.done < answered.total
         else:
@@ -193,6 +196,10 @@ class OpenSearchSource:
         return (read_atom if feed else read_geojson)(answer.value, answer.url, name)
 
     async def _described(self, url: str) -> Description:
+        found: Description = await self._remembered.get(f"description {url}", partial(self._describe, url))
+        return found
+
+    async def _describe(self, url: str) -> Description:
         answer = await self._client.text(url, cached=True)
         return read(str(answer.value), answer.url)
 
@@ -212,6 +219,10 @@ class OpenSearchSource:
 
     async def _collections(self) -> dict[str, tuple[str, str, str | None]]:
         """By id the title, the description and the address of the collection's own description document."""
+        found: dict[str, tuple[str, str, str | None]] = await self._remembered.get("collections", self._list)
+        return found
+
+    async def _list(self) -> dict[str, tuple[str, str, str | None]]:
         described = await self._described(self._catalogue.url)
         found: dict[str, tuple[str, str, str | None]] = {}
         if described.collections is not None:
@@ -219,12 +230,12 @@ class OpenSearchSource:
                 {"count": str(described.collections.most or _MOST_COLLECTIONS)}
             )
             answer = await self._client.text(url, cached=True)
-            for id_, title, about, link in listed(str(answer.value), answer.url)[:_MOST_COLLECTIONS]:
-                same = link is not None and _origin(link) in {
+            for id_, title, about, own in listed(str(answer.value), answer.url)[:_MOST_COLLECTIONS]:
+                same = own is not None and _origin(own) in {
                     _origin(answer.url),
                     _origin(self._catalogue.url),
                 }
-                found.setdefault(id_, (title, about, link if same else None))
+                found.setdefault(id_, (title, about, own if same else None))
         options = described.results.options if described.results else ()
         for id_ in found or self._catalogue.collections or options:
             found.setdefault(id_, (id_, "", None))

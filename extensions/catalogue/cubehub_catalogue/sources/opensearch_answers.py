@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
 
 from cubehub_catalogue.errors import UpstreamError
 from cubehub_catalogue.sources.records import (
@@ -13,6 +12,7 @@ from cubehub_catalogue.sources.records import (
     BadRecordError,
     checksum,
     instant,
+    link,
     make_item,
     number,
     stamp,
@@ -102,17 +102,6 @@ def no_answer(why: str) -> UpstreamError:
         f"The catalogue's answer can't be used: {why}.",
         "Try again; tell whoever runs the catalogue.",
     )
-
-
-def link(href: object, base: str) -> str | None:
-    """Give a link to the web, whole; None where it is none."""
-    if not isinstance(href, str) or not 0 < len(href) <= 4000 or text(href) != href.strip():
-        return None
-    try:
-        found = urljoin(base, href.strip())
-        return found if urlsplit(found).scheme in {"http", "https", "s3"} else None
-    except ValueError:
-        return None
 
 
 def _hrefs(links: object, relation: str) -> Iterator[str]:

@@ -12,9 +12,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import shapely
 
-from cubehub_catalogue.sources.opensearch_answers import Answered, described, link, no_answer, period, whole
+from cubehub_catalogue.sources.opensearch_answers import Answered, described, no_answer, period, whole
 from cubehub_catalogue.sources.opensearch_xml import ATOM, local, namespace, parse
-from cubehub_catalogue.sources.records import MOST_RECORDS, BadRecordError, make_item, on_earth, text
+from cubehub_catalogue.sources.records import MOST_RECORDS, BadRecordError, link, make_item, on_earth, text
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -82,9 +82,12 @@ def _name(entry: Element, flat: dict[str, Any]) -> str | None:
     if identifier:
         return str(identifier)
     written = (entry.findtext(f"{ATOM}id") or "").strip()
-    parts = urlsplit(written) if written.startswith(("http://", "https://")) else None
-    if parts is None:
+    if not written.startswith(("http://", "https://")):
         return written or None
+    try:
+        parts = urlsplit(written)
+    except ValueError:
+        return written
     asked = dict(parse_qsl(parts.query))
     return asked.get("uid") or asked.get("id") or parts.path.rstrip("/").rpartition("/")[2] or None
 

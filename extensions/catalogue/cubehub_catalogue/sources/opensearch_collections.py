@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cubehub_catalogue.sources.opensearch_answers import link, no_answer
+from cubehub_catalogue.sources.opensearch_answers import no_answer
 from cubehub_catalogue.sources.opensearch_xml import ATOM, local, parse
-from cubehub_catalogue.sources.records import text
+from cubehub_catalogue.sources.records import link, text
 
 _DESCRIPTION = "application/opensearchdescription+xml"
 Listed = tuple[str, str, str, str | None]

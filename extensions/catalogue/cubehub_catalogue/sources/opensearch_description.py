@@ -139,7 +139,10 @@ def _template(element: Element, prefixes: Mapping[str, str], url: str) -> Templa
         return None
     # a template is no URL until it is filled, and its host must not be one of the places
     head, mark, query = written.partition("?")
-    address = urljoin(url, head) + mark + query
+    try:
+        address = urljoin(url, head) + mark + query
+    except ValueError:
+        return None
     if not _WEB.match(address):
         return None
     limits = {one.get("value"): one for one in element if local(one) == "Parameter"}

@@ -7,6 +7,7 @@ import math
 import re
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
 
 import antimeridian
 import shapely
@@ -109,7 +110,7 @@ def to_shape(value: object) -> shapely.Geometry | None:
     """
     if value is None or value == {}:
         return None
-    if not isinstance(value, dict) or value.get("type") not in _KINDS:
+    if not isinstance(value, dict) or str(value.get("type")) not in _KINDS:
         raise BadRecordError("geometry")
     try:
         made = shapely.geometry.shape(value)
@@ -170,6 +171,17 @@ def bounds(made: shapely.Geometry) -> list[float]:
     if west == -180 and east == 180 and made.geom_type == "MultiPolygon":
         return [float(value) for value in antimeridian.bbox(made)]
     return [float(value) for value in made.bounds]
+
+
+def link(href: object, base: str) -> str | None:
+    """Give a link to the web, whole; None where it is none."""
+    if not isinstance(href, str) or not 0 < len(href) <= 4000 or text(href) != href.strip():
+        return None
+    try:
+        found = urljoin(base, href.strip())
+        return found if urlsplit(found).scheme in {"http", "https", "s3"} else None
+    except ValueError:
+        return None
 
 
 def checksum(listed: Iterable[tuple[object, object]]) -> str | None:

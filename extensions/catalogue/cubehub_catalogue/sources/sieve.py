@@ -9,19 +9,21 @@ import shapely
 from cubehub_catalogue.cql2 import check
 from cubehub_catalogue.cql2_here import can_be_applied, matches
 from cubehub_catalogue.errors import InputError
+from cubehub_catalogue.items import outline
 from cubehub_catalogue.sources.records import BadRecordError, instant, to_shape
+from cubehub_catalogue.text import mentions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from cubehub_catalogue.query import Item, Query, Sort
+    from cubehub_catalogue.settings import Catalogue
 
 _TIMES = frozenset(
     {"datetime", "start_datetime", "end_datetime", "created", "updated", "published", "expires"}
 )
 _DEEPEST = 50
-_SEARCHED = ("title", "description", "platform", "constellation", "product:type")
 
 
 class Filter:
@@ -102,25 +104,17 @@ class Sieve:
 
     def says(self, item: Item) -> bool:
         """Say whether every word of the text is in the item."""
-        if not self.words:
-            return True
-        properties = item["properties"]
-        said = " ".join(str(properties.get(key) or "") for key in _SEARCHED).casefold()
-        said += f" {item['id']} {item.get('collection') or ''}".casefold()
-        return all(word in said for word in self.words)
+        return not self.words or mentions(item, " ".join(self.words))
 
     def _touches(self, item: Item) -> bool:
-        try:
-            made = to_shape(item.get("geometry"))
-        except BadRecordError:
-            return False
-        return made is not None and self.meets(made)
+        """Look at the footprint as it is meant: one that was written round the globe is cut at ±180° first."""
+        made = outline(item)
+        return made is not None and self.area is not None and bool(self.area.intersects(made))
 
-    def meets(self, made: shapely.Geometry) -> bool:
-        """Say whether a footprint meets the area; a broken one is mended first."""
-        return self.area is None or bool(
-            self.area.intersects(made if made.is_valid else shapely.make_valid(made))
-        )
+
+def asked_for(catalogue: Catalogue, collections: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Give the collections to search: those of the query, or the catalogue's default ones."""
+    return tuple(collections.get(catalogue.id, catalogue.collections))
 
 
 def area_of(query: Query) -> shapely.Geometry | None:

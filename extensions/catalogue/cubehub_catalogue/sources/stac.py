@@ -6,18 +6,22 @@ import itertools
 import json
 import time
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
+
+from shapely.geometry import shape
 
 from cubehub_catalogue import aoi, cql2, cql2_here, items
 from cubehub_catalogue.errors import CatalogueError, UpstreamError
 from cubehub_catalogue.query import Capabilities, Item, Page, Query, Sort
 from cubehub_catalogue.sources.queryables import intersected, named
-from cubehub_catalogue.sources.stac_links import Request, following, link
+from cubehub_catalogue.sources.stac_links import Request, following, joined, link
 from cubehub_catalogue.text import mentions
 from cubehub_catalogue.times import interval_text, item_times
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+
+    from shapely.geometry.base import BaseGeometry
 
 _REMEMBERED_S = 600.0
 _MOST_PAGES, _MOST_COLLECTIONS, _PAGES_TO_FILL = 200, 20_000, 5
@@ -70,6 +74,7 @@ class StacSource:
         """Give one page, in the catalogue's order."""
         can = await self.capabilities()
         ignored, here = _done_here(query, can)
+        place = None if query.aoi is None else shape(query.aoi)
         request: Request | None = following or await self._first(query, can)
         found: list[Item] = []
         matched, unread = None, 0
@@ -81,6 +86,7 @@ class StacSource:
             unread += len(features) - len(cleaned)
             if features and not cleaned:
                 raise self._rubbish("none of its items has an id and properties")
+            cleaned = [item for item in cleaned if _is_there(item, place)]
             found.extend(item for item in cleaned if all(test(item) for test in here))
             if (
                 found or not here
@@ -121,7 +127,7 @@ class StacSource:
         root = await self._root()
         found = link(root, *rels, method=method) or link(root, *rels)
         base = root["_base"]
-        return urljoin(base, found["href"]) if found else f"{base.partition('?')[0].rstrip('/')}/{fallback}"
+        return joined(base, found["href"]) if found else f"{base.partition('?')[0].rstrip('/')}/{fallback}"
 
     async def _first(self, query: Query, can: Capabilities) -> Request:
         root = await self._root()
@@ -160,9 +166,7 @@ class StacSource:
         for _ in range(_MOST_PAGES):
             if request is None or len(found) >= _MOST_COLLECTIONS:
                 break
-            answer = await self.client.json(
-                request.url, method=request.method, params=request.params, body=request.body, cached=True
-            )
+            answer = await self._collections_page(request)
             listed = answer.value.get("collections") if isinstance(answer.value, dict) else None
             if not isinstance(listed, list):
                 raise self._rubbish("its list of collections is none")
@@ -173,6 +177,16 @@ class StacSource:
             # a server that sends the same page again and again has said all
             request = following(answer.value, request, answer.url) if len(found) > before else None
         return list(found.values())
+
+    async def _collections_page(self, request: Request) -> Any:
+        try:
+            return await self.client.json(
+                request.url, method=request.method, params=request.params, body=request.body, cached=True
+            )
+        except CatalogueError as error:
+            if error.upstream_status not in (400, 422) or not request.params:
+                raise
+        return await self.client.json(request.url, cached=True)  # one that takes no limit, or not this one
 
     async def _schemas(self, name: str, collections: Sequence[str], rels: Sequence[str]) -> dict[str, Any]:
         if not collections:
@@ -276,6 +290,19 @@ def _params(body: dict[str, Any]) -> dict[str, str]:
             f"{'-' if sort['direction'] == 'desc' else '+'}{sort['field']}" for sort in body["sortby"]
         )
     return params
+
+
+def _is_there(item: Item, place: BaseGeometry | None) -> bool:
+    """Tell whether an item is where it was found.
+
+    One that was written as if it went round the globe is found everywhere at its latitude, whichever way a server
+    looks; put together at ±180 it is only where it is.
+    """
+    west_east = items.written_span(item) if place is not None else 0.0
+    if place is None or west_east <= 180.0:
+        return True
+    outline = items.outline(item)
+    return outline is None or bool(outline.intersects(place))
 
 
 def _is_default_order(query: Query, found: Sequence[Item]) -> bool:

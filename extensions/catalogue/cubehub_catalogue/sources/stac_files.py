@@ -18,6 +18,7 @@ _DEEPEST = 32
 _MOST = 2000
 """Members of one object or list."""
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+_WRITTEN = frozenset({"type", "title", "description"})
 _SCHEMES = frozenset({"http", "https", "s3", "gs", "az", "abfs", "ftp"})
 
 
@@ -50,7 +51,8 @@ def fit_item(value: object, base: str | None, collection: str | None = None) -> 
     fit: Item = {
         **item,
         "type": "Feature",
-        "stac_version": text(item.get("stac_version")) or "1.0.0",
+        "stac_version": _version(item.get("stac_version")),
+        "stac_extensions": _texts(item.get("stac_extensions")),
         "id": name,
         "geometry": item.get("geometry") or None,
         "links": _links(item.get("links"), base),
@@ -78,6 +80,8 @@ def fit_collection(value: dict[str, Any], base: str) -> dict[str, Any] | None:
         "id": name,
         "title": text(found.get("title")) or name,
         "description": str(found.get("description") or name),
+        "stac_version": _version(found.get("stac_version")),
+        "stac_extensions": _texts(found.get("stac_extensions")),
         "links": _links(found.get("links"), base),
     }
     return found
@@ -146,6 +150,22 @@ def _in_time(properties: dict[str, Any]) -> None:
             properties.pop(key, None)
 
 
+def _version(value: object) -> str:
+    return value if isinstance(value, str) and re.fullmatch(r"\d\.\d\.\d(-[a-z0-9.]+)?", value) else "1.0.0"
+
+
+def _texts(value: object) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def _told(part: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what should be text, or a list of texts, and is not."""
+    made = {key: value for key, value in part.items() if key not in _WRITTEN or isinstance(value, str)}
+    if "roles" in made:
+        made["roles"] = _texts(made["roles"])
+    return made
+
+
 def _is_box(value: object) -> bool:
     return (
         isinstance(value, list)
@@ -169,7 +189,7 @@ def _links(listed: object, base: str | None) -> list[dict[str, Any]]:
     for one in listed if isinstance(listed, list) else ():
         href = _whole(one.get("href"), base) if isinstance(one, dict) else None
         if href and isinstance(one.get("rel"), str) and one["rel"] not in {"child", "item", "items"}:
-            found.append({**one, "href": href})
+            found.append({**_told(one), "href": href})
     return found
 
 
@@ -178,5 +198,5 @@ def _assets(named: object, base: str | None) -> dict[str, dict[str, Any]]:
     for key, one in named.items() if isinstance(named, dict) else ():
         href = _whole(one.get("href"), base) if isinstance(one, dict) else None
         if href:
-            found[key] = {**one, "href": href}
+            found[key] = {**_told(one), "href": href}
     return found

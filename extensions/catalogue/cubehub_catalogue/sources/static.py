@@ -18,16 +18,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from cubehub_catalogue.query import Capabilities, Page
-from cubehub_catalogue.sources.client import asked_for
-from cubehub_catalogue.sources.sieve import Sieve, in_order
+from cubehub_catalogue.sources.sieve import Sieve, asked_for, in_order
 from cubehub_catalogue.sources.stac_files import schema_of
 from cubehub_catalogue.sources.static_walk import Kept, Limits, Node, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cubehub_catalogue.http import Client
     from cubehub_catalogue.query import Item, Query
-    from cubehub_catalogue.sources.client import Catalogue, Client
+    from cubehub_catalogue.settings import Catalogue
 
 PAGE_S = 8.0
 """How long a page may take."""
@@ -79,7 +79,9 @@ class StaticSource:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalogue, self._client = catalogue, client
-        self._page_s, self._limits, self._clock = page_s, limits, clock
+        # a page has to be there before whoever searches gives it up
+        self._page_s, self._clock = min(page_s, catalogue.timeout / 4), clock
+        self._limits = limits or Limits(document_s=min(Limits.document_s, catalogue.timeout / 3))
         self._walk: Walk | None = None
 
     async def capabilities(self) -> Capabilities:

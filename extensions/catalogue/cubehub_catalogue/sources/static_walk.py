@@ -18,8 +18,8 @@ from cubehub_catalogue.sources.stac_files import fit_collection, fit_item
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cubehub_catalogue.http import Client
     from cubehub_catalogue.query import Item
-    from cubehub_catalogue.sources.client import Client
 
 _AT_ONCE = 16
 _KINDS = {"child": "catalog", "item": "item", "items": "items"}
@@ -38,6 +38,8 @@ class Limits:
     bytes: int = 128 * 2**20
     """Of all items, packed."""
     item_bytes: int = 4 * 2**20
+    document_s: float = 10.0
+    """For one document; those that hang must not hold up the others."""
 
 
 @dataclass(order=True, frozen=True)
@@ -155,9 +157,18 @@ class Walk:
 
     async def _read(self, node: Node) -> tuple[str, Any] | None:
         try:
-            answer = await self._client.json(node.url, cached=True)
+            async with asyncio.timeout(self.limits.document_s):
+                answer = await self._client.json(node.url, cached=True)
         except SignInError:
             raise
+        except TimeoutError as error:
+            if node.key:
+                return None
+            raise UpstreamError(
+                "timeout",
+                f"The catalogue did not answer within {self.limits.document_s:g} s.",
+                "Try again later.",
+            ) from error
         except CatalogueError:
             if not node.key:
                 raise

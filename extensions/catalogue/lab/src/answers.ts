@@ -59,6 +59,9 @@ export class Answers {
                   .filter(Boolean)
                   .join(', ');
         const node = make('li', `cubehub-mod-${answer.state}`, named(model.titleOf(id)), ' ', make('span', 'cubehub-cat-facts', said));
+        for (const warning of answer.warnings) {
+          node.append(make('span', 'cubehub-cat-facts', named(warning)));
+        }
         if (answer.state === 'asking') {
           const bar = make('progress', 'cubehub-cat-bar');
           bar.setAttribute('aria-label', model.titleOf(id));
@@ -86,7 +89,7 @@ export class Answers {
         const name = id === null ? '' : `${model.titleOf(id)}: `;
         const again = button(
           trans.__('Try again'),
-          () => void (model.known.catalogues.length ? model.search(model.asked?.catalogues) : model.load()),
+          () => void (id !== null && model.results.search ? model.retry(id) : model.known.catalogues.length ? model.search(model.asked?.catalogues) : model.load()),
           'cubehub-mod-small'
         );
         return make('p', 'cubehub-cat-trouble', named(`${name}${message}`), ' ', named(hint ?? ''), ' ', again);

@@ -75,7 +75,7 @@ export class ItemView {
       image.src = model.requests.picture(search, key, 'quicklook');
       this.node.append(image);
     }
-    this.node.append(...this.copies(row, key), this.facts(found), this.assets(row, key, found), ...this.origin(found));
+    this.node.append(...this.copies(row, key), this.assets(row, key, found), this.facts(found), ...this.origin(found));
     this.node.scrollIntoView({ block: 'start' }); // below a long form nobody would see it
   }
 
@@ -114,9 +114,7 @@ export class ItemView {
     for (const name of Object.keys(item.properties).sort()) {
       add(name, item.properties[name]);
     }
-    const folded = make('details', 'cubehub-cat-fold', make('summary', '', this.trans.__('Properties')), list);
-    folded.open = true;
-    return folded;
+    return make('details', 'cubehub-cat-fold', make('summary', '', this.trans.__('Properties')), list);
   }
 
   private assets(row: IRow, key: string, { item }: IFound): HTMLElement {

@@ -136,6 +136,15 @@ export class CatalogueModel {
     }
   }
 
+  /** Ask a catalogue again that failed; what came from the others stays. */
+  async retry(catalogue: string): Promise<void> {
+    const { search, running } = this.results;
+    if (search && !running) {
+      this.results.running = true;
+      await this.follow(signal => this.requests.more(search, signal, [catalogue]));
+    }
+  }
+
   /** Stop what runs; what came stays. */
   stop(): void {
     this.following?.abort();

@@ -42,8 +42,9 @@ export class Requests {
     return this.events('searches', { catalogues, query }, signal);
   }
 
-  more(search: string, signal: AbortSignal): AsyncGenerator<IEvent> {
-    return this.events(`searches/${part(search)}/more`, {}, signal);
+  /** @param retry - Catalogues that failed: these are asked again, and no others. */
+  more(search: string, signal: AbortSignal, retry: string[] = []): AsyncGenerator<IEvent> {
+    return this.events(`searches/${part(search)}/more`, retry.length ? { retry } : {}, signal);
   }
 
   /** Given up by the person: nothing to wait for, nothing to tell. */

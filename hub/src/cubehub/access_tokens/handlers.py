@@ -21,8 +21,7 @@ class AccessTokenHandler(APIHandler):
         """Answer `{audience}` with a token for it, as RFC 6749, section 5.1, writes one."""
         try:
             user = self._person()
-            exchange: Exchange = self.settings[SETTINGS_KEY]
-            issued = await exchange.issue(user, self._audience(), lambda: self._refresh(user))
+            issued = await self._exchange().issue(user, self._audience(), lambda: self._refresh(user))
         except NotHandedOutError as error:
             self.log.warning(
                 "No access token for %s: %s", getattr(self.current_user, "name", "nobody"), error.code
@@ -57,6 +56,17 @@ class AccessTokenHandler(APIHandler):
             "Only a person's own running server may ask for this.",
             "Send the server's own token, JUPYTERHUB_API_TOKEN.",
         )
+
+    def _exchange(self) -> Exchange:
+        found: Exchange | None = self.settings.get(SETTINGS_KEY)
+        if found is None:
+            raise NotHandedOutError(
+                503,
+                "not_set_up",
+                "The Hub hands out no access tokens.",
+                "Tell your administrator: JupyterHub.tornado_settings was replaced in jupyterhub_config.py.",
+            )
+        return found
 
     def _audience(self) -> str:
         try:
