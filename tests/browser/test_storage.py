@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cubehub_tests.chromium import Window
     from cubehub_tests.platform import Whole
     from cubehub_tests.servers import Account
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import Browser, Locator, Page
 
 pytestmark = [pytest.mark.whole, pytest.mark.browser]
 OLD = 1_600_000_000
@@ -135,6 +135,23 @@ def test_told_kept_told_again_put_away_and_one_notebook_back(  # noqa: PLR0915 -
     away = panel.locator("section").filter(has=page.get_by_role("heading", name="Moved away")).locator("li")
     expect(away).to_contain_text("scratch/lake")
     away.get_by_role("button", name=re.compile("Restore a file")).click()
+    expect(away.get_by_role("option")).to_have_count(2)
+    # a wrong name is told beside the field, before anybody is asked
+    field = away.get_by_label("File or folder to bring back")
+    for typed, why in (
+        ("", "choose one from the list"),
+        ("../x", "does not work here"),
+        ("võrts.nc", "no “võrts.nc” in it"),
+    ):
+        field.fill(typed)
+        away.get_by_role("button", name="Restore this").click()
+        expect(away.get_by_role("alert")).to_contain_text(why)
+        assert field.get_attribute("aria-invalid") == "true"
+        expect(away.get_by_role("option")).to_have_count(2)
+    window.picture("storage-lab-restore-wrong")
+    open_to_all(window, PANEL)
+    field.fill("pei")
+    expect(away.get_by_role("alert")).to_have_count(0)
     away.get_by_label("Choose from what is in it").select_option("peipsi.ipynb")
     window.picture("storage-lab-restore")
     away.get_by_role("button", name="Restore this").click()
@@ -156,6 +173,21 @@ def log_in(window: Window, name: str, path: str) -> None:
         window.page.get_by_role("link", name=re.compile("Keycloak|Log ?in|Sign in")).first.click()
     window.fill_login_form(name)
     window.page.wait_for_url(f"**{path}")
+
+
+def hold_and_release(whole: Whole, page: Page) -> None:
+    page.get_by_role("button", name="Hold the home petra").click()
+    expect(page.get_by_role("button", name="Release the home petra")).to_be_visible()
+    # what is held in a home is released by itself
+    whole.run("storage", "hold", "petra", "scratch/a")
+    page.reload()
+    page.get_by_role("button", name="Release petra/scratch/a").click()
+    expect(page.locator("#said")).to_contain_text("petra/scratch/a goes by the policy again")
+    expect(page.get_by_role("button", name="Release the home petra")).to_be_visible()
+    page.get_by_role("button", name="Plan", exact=True).click()
+    expect(page.locator("#plan")).to_contain_text("Nothing would be moved")
+    page.get_by_role("button", name="Release the home petra").click()
+    expect(page.locator("#said")).to_contain_text("petra goes by the policy again")
 
 
 def test_an_administrator_plans_for_a_day_cuts_applies_and_undoes(
@@ -199,13 +231,8 @@ def test_an_administrator_plans_for_a_day_cuts_applies_and_undoes(
         away.get_by_role("button", name=re.compile("put back all")).click()
         expect(page.locator("#said")).to_contain_text("1 entry put back")
         assert [file.exists() for file in files] == [True, True]
-        # a hold, a pause, a round by hand
-        page.get_by_role("button", name="Hold the home petra").click()
-        expect(page.get_by_role("button", name="Release the home petra")).to_be_visible()
-        page.get_by_role("button", name="Plan", exact=True).click()
-        expect(plan).to_contain_text("Nothing would be moved")
-        page.get_by_role("button", name="Release the home petra").click()
-        expect(page.locator("#said")).to_contain_text("petra goes by the policy again")
+        hold_and_release(whole, page)
+        # a pause, a round by hand
         page.get_by_role("button", name=re.compile("make no more rounds")).click()
         expect(page.locator("#rounds")).to_contain_text("Paused by adam")
         page.get_by_role("button", name=re.compile("make rounds again")).click()

@@ -130,6 +130,11 @@ def isolation() -> Finding:
 def home_limits(homes: Path) -> Finding:
     """Tell what holds homes to their size."""
     found = find(homes)
+    if found.limits and found.backend.caution:
+        message = f"Homes are held to their size by {found.backend.name}. {found.backend.caution}"
+        return Finding(
+            "note", "home_limits", message, "docs/how-to/admin.md tells what other file systems can do."
+        )
     if found.limits:
         return Finding("ok", "home_limits", f"Homes are held to their size by {found.backend.name}.")
     message = "Nothing holds homes to the storage of their profile: one person can fill the disk."

@@ -6,6 +6,7 @@ import logging
 import time
 
 import jwt
+from cubehub import entitlements
 from cubehub.access_tokens import HANDLERS, SETTINGS_KEY, Exchange
 from jupyterhub import orm, roles
 from jupyterhub.app import JupyterHub
@@ -32,7 +33,7 @@ class StandIn(Authenticator):
     ended = False
 
     def get_handlers(self, _app):
-        return list(HANDLERS)
+        return [*HANDLERS, *entitlements.HANDLERS]
 
     async def refresh_user(self, user, _handler=None, **_):
         type(self).refreshed += 1
@@ -88,9 +89,11 @@ def run(tmp_path, monkeypatch, use, **settings):
             await user.save_auth_state({"access_token": token(), "refresh_token": "r"})
             user.spawners[""]._spawn_pending = True
 
-        async def ask(sent, audience="stac"):
+        async def ask(sent, audience="stac", notices=False):
             headers = {"Authorization": f"token {sent}"} if sent else {}
             request = HTTPRequest(url, "POST", headers, json.dumps({"audience": audience}))
+            if notices:
+                request = HTTPRequest(url.replace("access-token", "notices?wait=0"), "GET", headers)
             client = AsyncHTTPClient(force_instance=True)
             try:
                 answer = await client.fetch(request, raise_error=False)
@@ -154,6 +157,11 @@ def test_who_is_shared_a_server_gets_nothing_of_its_owner(tmp_path, monkeypatch)
         shared = ana.new_api_token(scopes=OTHER)
         status, told, _ = await ask(shared)
         assert (status, told["code"]) == (403, "forbidden")
+        status, told, _ = await ask(shared, notices=True)
+        assert (status, told["code"]) == (403, "forbidden")
+        # of a server of one's own: here it is none that has notices
+        status, told, _ = await ask(ana.new_api_token(scopes=OWN), notices=True)
+        assert (status, told["code"]) == (404, "not_found")
 
     run(tmp_path, monkeypatch, use)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from dataclasses import replace
 from email import message_from_bytes
 from email.policy import default
 from typing import TYPE_CHECKING, Any
@@ -182,6 +183,12 @@ def test_a_name_cannot_add_lines_or_people(outbox: Outbox, server: tuple[Server,
     assert send(outbox, settings(server[1])).refused == 2
     assert not server[0].got
     assert {outbox.get(n).state for n in (bad, two)} == {REFUSED}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("language", ["et\r\nBcc: all@example.org", "\ud800", "", "xx", "x" * 5000])
+def test_a_language_that_is_none_makes_no_mail_one_that_is_refused(outbox: Outbox, language: str) -> None:
+    made = replace(outbox.get(put(outbox)), language=language)  # type: ignore[type-var]
+    assert message(made, settings(None))["Content-Language"] == "en"
 
 
 @pytest.mark.parametrize("address", ["", "ana", "ana@", "@", "<ana@x>", "ana@[", "(", '"', "õ@x", "\0@x"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cubehub.errors import CubeHubError
 from cubehub.storage import planning
 from cubehub.storage.grounds import FOLDER
-from cubehub.storage.journal import QUARANTINED
+from cubehub.storage.journal import QUARANTINED, RETURNED
 from world import ANA, World
 
 if TYPE_CHECKING:
@@ -84,9 +84,11 @@ def longest_name_taken(w: World) -> str:
     assert not w.away(path).why
     (w.ana / os.fsdecode(path)).mkdir()
     (back,) = w.back()
-    assert back.why
-    assert w.states() == [QUARANTINED]
-    return f"stays in quarantine: {back.why}"
+    ending = b".restored-1"
+    assert not back.why
+    assert back.path == path[: -len(ending)] + ending
+    assert w.states() == [RETURNED]
+    return f"comes back under a name of {len(back.path.rpartition(b'/')[2])} bytes"
 
 
 NAMES = {

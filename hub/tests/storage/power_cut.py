@@ -141,8 +141,8 @@ class Beside(FolderStore):
         self._one = one
 
     @contextmanager
-    def put(self, name: str, *, expected: int = 0) -> Iterator[Any]:
-        writing = super().put(name, expected=expected)
+    def put(self, name: str, **more: Any) -> Iterator[Any]:
+        writing = super().put(name, **more)
         with self._one:
             sink = writing.__enter__()
         try:
@@ -158,9 +158,9 @@ class Beside(FolderStore):
         with self._one:
             super().delete(name)
 
-    def sweep(self) -> int:
+    def sweep(self, keep: Any = ()) -> int:
         with self._one:
-            return super().sweep()
+            return super().sweep(keep)
 
 
 def work(

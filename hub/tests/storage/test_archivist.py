@@ -12,9 +12,10 @@ import pytest
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import inside, journal
 from cubehub.storage.archive import ChangedError, StoreError, opened
-from cubehub.storage.archivist import ARCHIVE, Archivist
+from cubehub.storage.archivist import Archivist
 from cubehub.storage.grounds import FOLDER
 from cubehub.storage.journal import ARCHIVED, EXPIRED, PURGED, QUARANTINED, RETURNED
+from cubehub.storage.places import ARCHIVE, LISTING
 from cubehub.storage.planning import Entry
 from cubehub.storage.quotas.attributes import project_of, set_all
 from cubehub_tests.archived import Place, content, killed_at, nothing
@@ -115,9 +116,9 @@ class Failing:
             raise StoreError("The place for archives is away.", "Look at it.")
 
     @contextmanager
-    def put(self, name: str, *, expected: int = 0) -> Iterator[Any]:
+    def put(self, name: str, **more: Any) -> Iterator[Any]:
         self._count()
-        with self._store.put(name, expected=expected) as sink:
+        with self._store.put(name, **more) as sink:
             yield sink
             self._count()
 
@@ -131,9 +132,14 @@ class Failing:
         self._count()
         return bool(self._store.exists(name))
 
-    def sweep(self) -> int:
+    def bytes_of(self, name: str) -> int | None:
         self._count()
-        return int(self._store.sweep())
+        found: int | None = self._store.bytes_of(name)
+        return found
+
+    def sweep(self, keep: Any = ()) -> int:
+        self._count()
+        return int(self._store.sweep(keep))
 
     def delete(self, name: str) -> None:
         self._count()
@@ -239,6 +245,21 @@ def test_what_is_inside_is_told(place: Place, where: str) -> None:
     assert len(few) == 2
 
 
+def test_of_a_large_folder_only_what_is_told_is_looked_at(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[bytes] = []
+    look = inside.beneath.look
+
+    def counted(folder: int, name: bytes) -> Any:
+        looks.append(name)
+        return look(folder, name)
+
+    monkeypatch.setattr(inside.beneath, "look", counted)
+    assert len(inside.look(place.homes, place.move(), None, 1)) == 1
+    assert len(looks) == 2, "the folder, and one in it"
+
+
 def test_without_a_place_for_archives_it_is_said(place: Place) -> None:
     with pytest.raises(BadInputError, match="No place for archives"):
         place.do(lambda k, _a, j: Archivist(k, j, None).archive(place.now(j)))
@@ -294,7 +315,7 @@ def test_a_large_file_that_is_taken_out_does_not_fill_the_keepers_own_disk(
         used.append(os.stat(more.get("dir") or "/").st_ino)  # noqa: PTH116 - of a descriptor
         return make(**more)
 
-    monkeypatch.setattr("cubehub.storage.archivist.tempfile.TemporaryFile", look)
+    monkeypatch.setattr("cubehub.storage.unarchiving.tempfile.TemporaryFile", look)
     assert place.do(lambda _k, a, j: a.copy_out(place.now(j), b"a.ipynb")).why == ""
     assert used
     assert place.state.stat().st_ino not in used
@@ -364,3 +385,15 @@ def test_an_archive_that_is_not_of_this_move_is_left_alone(place: Place) -> None
     assert place.move().id == move.id
     assert place.archive().why == ""
     assert before.items() <= {p.name: p.read_bytes() for p in place.store.iterdir()}.items()
+
+
+@pytest.mark.parametrize("ending", [ARCHIVE, LISTING])
+def test_what_has_lost_part_of_its_archive_is_not_purged(place: Place, ending: str) -> None:
+    place.archive()
+    file = place.store / f"{place.move().archive}{ending}"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    assert place.purge().why
+    assert place.whole_places() == ["quarantine", "archive"]
+    file.write_bytes(whole)
+    assert place.purge().why == ""

@@ -55,8 +55,8 @@ class Away:
     def __init__(self, store: Any) -> None:
         self._store, self._away = store, False
 
-    def put(self, name: str, *, expected: int = 0) -> Any:
-        return self._store.put(name, expected=expected)
+    def put(self, name: str, **more: Any) -> Any:
+        return self._store.put(name, **more)
 
     @contextmanager
     def open(self, _name: str) -> Iterator[Any]:
@@ -69,8 +69,8 @@ class Away:
             raise StoreError("The place for archives is away.", "Look at it.")
         self._store.delete(name)
 
-    def sweep(self) -> int:
-        return int(self._store.sweep())
+    def sweep(self, keep: Any = ()) -> int:
+        return int(self._store.sweep(keep))
 
 
 def test_what_could_not_be_deleted_after_an_error_is_deleted_later(place: Place) -> None:

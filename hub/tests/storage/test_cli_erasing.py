@@ -11,8 +11,10 @@ from click.testing import CliRunner
 from cubehub.cli import load_commands
 from cubehub.cli.common import many, span
 from cubehub.local.data_folder import DataFolder
-from cubehub.storage import erasing, journal
+from cubehub.storage import erasing, journal, starting
 from cubehub.storage.grounds import FOLDER
+from cubehub.storage.keeping import Keeping
+from cubehub.storage.settings import settings_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +57,7 @@ def test_it_waits_for_the_hold_can_be_taken_back_and_leaves_a_receipt(data: Data
     assert (data.homes / "ana" / "work" / "a.ipynb").exists()
     ran = run(data, "users", "erase", "ana", "--yes", "--now")
     assert ran.exit_code == 0, ran.output
+    assert "removed from quarantine: (whole home)" in ran.stdout
     assert "Not reached by this" in ran.stdout
     (receipt,) = (data.storage / erasing.RECEIPTS).iterdir()
     assert str(receipt) in ran.stdout
@@ -70,6 +73,57 @@ def test_what_was_moved_earlier_is_counted_before(data: DataFolder) -> None:
     ran = run(data, "users", "erase", "ana", answer="n\n")
     assert "1 entries" not in ran.output
     assert "1 entry of" in ran.output
+
+
+def test_a_server_that_was_started_just_now_is_told(data: DataFolder) -> None:
+    starting.note(data.homes, b"ana", 1)
+    ran = run(data, "users", "erase", "ana", "--yes")
+    assert (ran.exit_code, "started less than 15 minutes ago" in ran.stderr) == (1, True), ran.output
+    assert "until these minutes are over" in ran.stderr
+    assert (data.homes / "ana").exists()
+
+
+def test_an_answer_that_nobody_can_give_is_told(data: DataFolder) -> None:
+    ran = run(data, "users", "erase", "ana", answer="")
+    assert ran.exit_code == 130
+    assert "--yes" in ran.stderr
+    assert (data.homes / "ana").exists()
+
+
+def test_the_home_of_an_earlier_account_is_not_taken_for_that_of_the_present_one(
+    data: DataFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    account = {"name": "ana", "id": "2", "email": "ana@example.org"}
+    monkeypatch.setattr("cubehub.cli.erasing._about", lambda *_: account)
+    out = tmp_path / "out"
+    for words in (
+        ("erase", "ana", "--yes", "--now"),
+        ("erase", "ana", "--yes"),
+        ("export", "ana", "--to", str(out)),
+    ):
+        ran = run(data, "users", *words)
+        assert (ran.exit_code, "an earlier account of the name: 1, not 2" in ran.output) == (2, True), (
+            ran.output
+        )
+    assert (data.homes / "ana" / "work" / "a.ipynb").exists()
+    assert list(out.iterdir()) == []
+    account["id"] = "1"
+    assert run(data, "users", "export", "ana", "--to", str(out)).exit_code == 0
+    account["id"] = "2"
+    ran = run(data, "users", "erase", "ana", "--yes", "--earlier")
+    assert ran.exit_code == 0, ran.output
+    assert not (data.homes / "ana").exists()
+
+
+def test_an_export_tells_nothing_of_what_an_earlier_account_had(data: DataFolder, tmp_path: Path) -> None:
+    run(data, "users", "erase", "ana", "--yes")
+    (data.homes / "ana").mkdir()
+    for account, count in (("2", 0), ("1", 1)):
+        (data.homes / ".ana.account").write_text(account)
+        out = tmp_path / account
+        out.mkdir()
+        erasing.export(Keeping(settings_of(data)), b"ana", out, {"name": "ana"})
+        assert len(json.loads((out / "ana.json").read_text())["moved"]) == count
 
 
 def test_nobody_and_nothing(data: DataFolder) -> None:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from cubehub.cli import load_commands
 from cubehub.local.data_folder import DataFolder
-from cubehub.storage import clock, journal, rounds
+from cubehub.storage import clock, journal, rounds, turns
 from cubehub.storage.notices import record
 from cubehub.storage.planning import COLUMNS
 from cubehub.storage.results import FILE
@@ -44,7 +44,7 @@ def run(data: DataFolder, *words: str) -> Result:
         ("restore",), ("restore", "0"), ("restore", "-1"), ("restore", "9" * 30), ("restore", "1", "--only", "../x"), ("restore", "1", "--only", "/"),
         ("restore", "--home", "nobody"), ("restore", "--home", "\udcff"), ("restore", "1", "2", "--only", "a"),
         ("hold", "nobody"), ("hold", "ana", "--until", "9999-99-99"), ("hold", "ana", "--until", "2001-01-01"), ("hold", "../ana"),
-        ("release", "ana"), ("release", "\udcff"), ("undo",), ("archive",), ("resume",), ("run", "--iops", "-1"), ("run", "--iops", "0"),
+        ("release", "ana"), ("release", "\udcff"), ("undo",), ("archive",), ("inside",), ("inside", "0"), ("inside", "7"), ("inside", "ana"), ("inside", "1", "--most", "0"), ("resume",), ("run", "--iops", "-1"), ("run", "--iops", "0"),
         ("apply", "/no/such/plan"), ("apply", "/dev/null"), ("apply", "/proc/self/mem"),
     ],
 )  # fmt: skip
@@ -87,7 +87,17 @@ def test_a_damaged_file_of_the_keeper_is_named(data: DataFolder, file: str, rubb
 
 @pytest.mark.parametrize(
     "file",
-    [FILE, journal.FILE, record.FILE, rounds.FILE, rounds.LOCK, rounds.PROGRESS, rounds.PAUSED, journal.LOCK],
+    [
+        FILE,
+        journal.FILE,
+        record.FILE,
+        rounds.FILE,
+        rounds.LOCK,
+        rounds.PROGRESS,
+        rounds.PAUSED,
+        turns.LOCK,
+        turns.CLAIMS,
+    ],
 )
 def test_a_folder_where_a_file_of_the_keeper_should_be(data: DataFolder, file: str) -> None:
     (data.storage / file).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,10 +13,10 @@ from cubehub.cli import quotas as command
 from cubehub.errors import CubeHubError
 from cubehub.local.data_folder import DataFolder
 from cubehub.storage.quotas import BtrfsQuota, NoQuota, find
+from cubehub.storage.quotas.base import QuotaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 MIB = 2**20
 PROFILES = """
@@ -49,6 +50,11 @@ def prepared(root: Path) -> DataFolder:
 
 def run(data: DataFolder, *words: str) -> Result:
     return CliRunner().invoke(load_commands(), ["storage", "quotas", *words, "--data", str(data.root)])
+
+
+def test_where_there_is_no_btrfs_nothing_is_switched_on() -> None:
+    with pytest.raises(QuotaError, match=r"the homes lie on proc \(/proc\)"):
+        BtrfsQuota().switch_on(Path("/proc"))
 
 
 def test_why_nothing_limits_homes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from cubehub.storage.deciding import Found, Kept, Owner, decide, over_since
+from cubehub.storage.deciding import Found, Keeps, Kept, Owner, decide, over_since
 from cubehub.storage.kinds import CACHES, MADE
 from cubehub.storage.policies import DAY_S, PRESETS, Policy
 from cubehub.storage.results import FoundFile, FoundUnit, Home
@@ -92,6 +92,14 @@ def test_homes_of_whom_has_not_been_here() -> None:
     assert kinds(policy, homes=[home()], units=[unit()], large=[file()]) == ["idle"]
 
 
+def test_out_of_a_home_on_a_device_of_its_own_nothing_is_meant() -> None:
+    policy = Policy(idle="365d", large="365d", scratch="30d")  # type: ignore[arg-type]
+    found = {"units": [unit(), unit("scratch", path="scratch/a"), unit(home="ben")], "large": [file()]}
+    assert len(entries(policy, **found)) == 4
+    assert [e.home for e in entries(policy, apart={b"ana"}, **found)] == [b"ben"]
+    assert kinds(policy, apart={b"ana"}, homes=[home()], large=[file()]) == ["idle"]
+
+
 def test_large_files_and_scratch() -> None:
     policy = Policy(large="365d", scratch="30d")  # type: ignore[arg-type]
     assert kinds(policy, large=[file(), file(10), file(size=GIB)]) == ["large"]
@@ -120,6 +128,19 @@ def test_what_is_kept_stays_and_so_does_what_it_is_in() -> None:
     assert kinds(policy, homes=[home()], kept=[Kept(b"ben", b"", None, "admin")]) == ["idle"]
     assert kinds(Policy(), units=[unit()], kept=kept(b".cache")) == []
     assert kinds(Policy(), units=[unit()], kept=kept(b".cach")) == ["pip"]
+
+
+PATHS = st.lists(st.sampled_from(["a", "b", "a-", "a\x00"]), max_size=3).map(
+    lambda parts: "/".join(parts).encode()
+)
+KEPT = st.builds(
+    Kept, st.sampled_from([b"ana", b"ben"]), PATHS, st.sampled_from([None, NOW - 1, NOW, NOW + 1]), st.just("you")
+)  # fmt: skip
+
+
+@given(st.lists(KEPT, max_size=4), PATHS)
+def test_all_that_is_kept_says_what_each_of_it_says(kept: list[Kept], path: bytes) -> None:
+    assert Keeps(kept, NOW).cover(b"ana", path) == any(one.covers(b"ana", path, NOW) for one in kept)
 
 
 def test_rules_by_profile() -> None:
@@ -183,3 +204,8 @@ def test_ten_thousand_homes() -> None:
     idle = {f"u{n}".encode() for n in range(10_000) if n % 800 > 365}
     assert {e.home for e in found if e.kind == "idle"} == idle
     assert {e.kind for e in found} <= {"idle", "pip"} <= CACHES.keys() | MADE.keys()
+
+
+def test_a_workshop_that_ends_on_the_last_day_there_is_stops_no_plan() -> None:
+    policy = Policy.model_validate({"workshops": [{"homes": "*", "ends": "9999-12-31"}], "idle": "365d"})
+    assert kinds(policy, homes=[home()]) == ["idle"]

@@ -12,8 +12,9 @@ import pytest
 from cubehub.errors import CubeHubError
 from cubehub.storage import journal
 from cubehub.storage.archive.bucket import BucketStore
-from cubehub.storage.archivist import Archivist
+from cubehub.storage.archivist import Archivist, name_of
 from cubehub.storage.journal import ARCHIVED, PURGED, QUARANTINED, RETURNED
+from cubehub.storage.places import ARCHIVE
 from cubehub.storage.planning import Entry
 from cubehub.storage.quarantine import Keeper
 from cubehub_tests.buckets import BUCKET, S3, running_s3
@@ -51,16 +52,19 @@ class Loop:
 
     def __init__(self, root: Path, s3: S3) -> None:
         self.homes, self.state, self.s3 = root / "homes", root / "state", s3
+        self.patience_s = 1.0
         self.file = self.homes / "ana" / "work" / "big.nc"
         self.file.parent.mkdir(parents=True)
         self.content = os.urandom(12 << 20)
         self.file.write_bytes(self.content)
         os.utime(self.file, (OLD, OLD))
-        entry = Entry(b"ana", b"work", "scratch", 1, 1, OLD, 2_000_000, self.file.parent.stat().st_ino)
+        entry = Entry(b"ana", b"work", "scratch", 2**24, 1, OLD, 2_000_000, self.file.parent.stat().st_ino)
         assert self.do(lambda k, _a, j: k.quarantine(j.begin_run("", "", 0), entry)).why == ""
 
     def do(self, act: Any) -> Any:
-        store = BucketStore(f"s3://{BUCKET}/kept", self.s3.environment, part_bytes=5 << 20, patience_s=1.0)
+        store = BucketStore(
+            f"s3://{BUCKET}/kept", self.s3.environment, part_bytes=5 << 20, patience_s=self.patience_s
+        )
         try:
             with journal.opened(self.state) as made:
                 keeper = Keeper(self.homes, made, lambda *_: "")
@@ -81,6 +85,10 @@ class Loop:
 
         return self.do(act)
 
+    def archives(self) -> set[str]:
+        (move,) = journal.read(self.state, *journal.STATES)
+        return {f"kept/{name_of(move)}{ARCHIVE}"}
+
     def state_now(self) -> str:
         (move,) = journal.read(self.state, *journal.STATES)
         return move.state
@@ -99,6 +107,8 @@ def test_a_bucket_that_fails_in_the_middle(tmp_path: Path, running: S3, fault: s
         if loop.state_now() != ARCHIVED:
             assert loop.state_now() == QUARANTINED
             assert "no archive" in loop.each("purge").why
+            assert running.keys() == set()
+            assert running.uploads() <= loop.archives(), "parts stay for the next try only"
     finally:
         running.wire.trouble = lambda _method, _path: None
     if loop.state_now() == QUARANTINED:
@@ -111,6 +121,62 @@ def test_a_bucket_that_fails_in_the_middle(tmp_path: Path, running: S3, fault: s
     assert loop.each("bring_back").why == ""
     assert loop.state_now() == RETURNED
     assert loop.file.read_bytes() == loop.content
+
+
+@pytest.fixture
+def cut(tmp_path: Path, running: S3) -> Loop:
+    """An archive of which the second part did not get into the bucket."""
+    running.empty()
+    loop = Loop(tmp_path, running)
+    running.wire.trouble = FAULTS["connections cut"]
+    loop.patience_s = 0.2
+    with pytest.raises(CubeHubError, match="connection failed"):
+        loop.each("archive")
+    loop.patience_s = 10.0
+    running.wire.trouble = lambda _method, _path: None
+    assert (loop.state_now(), running.keys(), running.uploads()) == (QUARANTINED, set(), loop.archives())
+    running.wire.seen.clear()
+    return loop
+
+
+def test_an_archive_goes_on_from_the_parts_that_are_in_the_bucket(cut: Loop, running: S3) -> None:
+    assert cut.each("archive").why == ""
+    sent = [path for method, path in running.wire.seen if method == "PUT" and "partNumber" in path]
+    assert not [path for path in sent if "partNumber=1&" in path], "it is there"
+    assert [path for path in sent if "partNumber=2&" in path]
+    assert running.uploads() == set()
+    assert cut.each("purge").why == ""
+    assert cut.each("bring_back").why == ""
+    assert cut.file.read_bytes() == cut.content
+
+
+def test_what_was_changed_meanwhile_is_archived_as_it_is_now(cut: Loop, running: S3) -> None:
+    (item,) = cut.homes.rglob("big.nc")
+    cut.content = os.urandom(1 << 20) + cut.content[1 << 20 :]
+    item.write_bytes(cut.content)
+    assert cut.each("archive").why == ""
+    assert cut.each("purge").why == ""
+    assert running.uploads() == set()
+    assert cut.each("bring_back").why == ""
+    assert cut.file.read_bytes() == cut.content
+
+
+def test_of_what_is_back_nothing_stays_in_the_bucket(cut: Loop, running: S3) -> None:
+    assert cut.each("bring_back").why == ""
+    assert (running.keys(), running.uploads()) == (set(), set())
+
+
+def test_of_what_is_back_without_the_bucket_nothing_stays_after_the_next_keeper(
+    cut: Loop, running: S3
+) -> None:
+    running.wire.trouble = lambda _method, _path: 500
+    with journal.opened(cut.state) as made:
+        keeper = Keeper(cut.homes, made, lambda *_: "")
+        assert keeper.put_back(made.moves(QUARANTINED)[0]).why == ""
+        keeper.close()
+    running.wire.trouble = lambda _method, _path: None
+    cut.do(lambda *_: None)
+    assert (running.keys(), running.uploads()) == (set(), set())
 
 
 @pytest.mark.slow
@@ -135,7 +201,7 @@ store = opened(root / "store" / "kept")
 with journal.opened(root / "state") as made:
     keeper = Keeper(root / "homes", made, lambda *_: "")
     archivist = Archivist(keeper, made, store)
-    entry = Entry(b"ana", b"work", "scratch", 1, 1, 1, 100, file.parent.stat().st_ino)
+    entry = Entry(b"ana", b"work", "scratch", 2**24, 1, 1, 100, file.parent.stat().st_ino)
     assert keeper.quarantine(made.begin_run("", "", 0), entry).why == ""
     (move,) = made.moves(*journal.STATES)
     try:

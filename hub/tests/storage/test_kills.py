@@ -47,6 +47,18 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_two_keepers_at_once_killed_again_and_again(tmp_path: Path) -> None:
+    command = [sys.executable, str(Path(__file__).with_name("kills.py")), "two-keepers", str(tmp_path)]
+    kills = max(16, KILLS // 10)
+    done = subprocess.run([*command, str(kills), str(SEED)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads(done.stdout)
+    sys.stdout.write(f"two keepers: {result}\n")
+    assert result["kills"] == kills
+    assert result["beside"], "one has its turns while the other archives"
+
+
+@pytest.mark.slow
 @pytest.mark.needs("loop-devices")
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "tmpfs", "overlay"])
 def test_on_other_file_systems(tmp_path: Path, in_namespace: InNamespace, kind: str) -> None:

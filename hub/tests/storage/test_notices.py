@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -126,6 +127,25 @@ def test_two_mails_and_two_weeks_come_before(platform: Platform) -> None:
     platform.day()
     with record.opened(platform.keeping.settings.state) as told:
         assert told.open_ones() == []
+
+
+def test_what_a_mail_said_holds_though_notices_are_shorter_by_now(platform: Platform) -> None:
+    platform.day()
+    (platform.config / "storage.yaml").write_text(f"{POLICY}notices: {{first: 2d, second: 1d}}\n")
+    platform.keeping.policy = platform.keeping.settings.policy()
+    moved = None
+    for day in range(1, 20):
+        platform.at = START + day * DAY
+        platform.day()
+        (done,) = platform.apply()
+        if not done.why:
+            moved = day
+            break
+    assert moved == 14, "the first mail said: not before this day"
+    with record.opened(platform.keeping.settings.state) as told:
+        (second,) = [m for m in told.outbox.newest() if m.topic.endswith("second")]
+    assert second.made == START + 13 * DAY
+    assert time.strftime("%Y-%m-%d", time.gmtime(START + 14 * DAY)) in second.body
 
 
 def test_a_mail_server_that_is_down_gives_people_that_time_more(tmp_path: Path) -> None:
@@ -350,6 +370,10 @@ def test_every_text_in_every_language(topic: str, language: str) -> None:
         assert "{{ 7 * 7 }}" in body, "names are no templates"
         assert "2027-01-15" in subject + body
         assert body.count("\n* ") == 31, "so many that nobody reads them are counted"
+    told_instead = write(replace(letter, operator=True), language)
+    assert told_instead[0] == f"[ana] {subject}"
+    assert told_instead[1].endswith(f"\n\n{body}")
+    assert "ana" in told_instead[1].removesuffix(body)
     first = write(letter, "en")
     assert (subject, body) == first if language in {"en", "xx"} else (subject, body) != first
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from cubehub.storage.notices.texts import Item
 from cubehub.storage.planning import COLUMNS, OF_HOMES, Entry, excess, read, write
 from cubehub.storage.policies import FILE, Policy, read_policy
 from cubehub.storage.tally import HomeTally
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
@@ -43,12 +44,13 @@ ENTRIES = st.lists(
 
 
 @given(ENTRIES)
+@example([Entry(b",=", b".cache/pip/a", "pip", 0, 0, 0, 0, 1)])
 def test_a_plan_is_read_as_it_was_written(entries: list[Entry]) -> None:
     text = write(entries, ["one", "two"])
     assert read(text, "plan.csv") == entries
     lines = text.splitlines()
     assert len(lines) == 3 + len(entries), "a line is a line, whatever a folder is called"
-    assert all(cell[:1] not in "=+-@" for line in lines[3:] for cell in line.split(",")[:2] if cell)
+    assert all(cell[:1] not in "=+-@" for row in csv.reader(lines[3:]) for cell in row[:2] if cell)
     # sorted by hand, and columns changed round
     assert read("\n".join([lines[2], *sorted(lines[3:], reverse=True)]), "plan.csv") is not None
 
@@ -87,6 +89,21 @@ def test_a_plan_is_read_as_it_was_written(entries: list[Entry]) -> None:
 def test_what_is_no_plan_is_refused(text: str, said: str) -> None:
     with pytest.raises(BadInputError, match=said):
         read(text, "plan.csv")
+
+
+def test_a_plan_may_be_sorted_with_its_head_in_it() -> None:
+    row = "ana,.cache/pip,pip,1,1,never,2027-01-01T00:00:00Z,7"
+    names = ",".join(COLUMNS)
+    # a folder that is called like the head, between all signs that there are
+    called = ";".join(("", *COLUMNS, "")) + names
+    trap = f'ben,"scratch/{called}",scratch,1,1,never,2027-01-01T00:00:00Z,8'
+    read_again = read(f"{row}\n{trap}\n{names}\n# a remark", "plan.csv")
+    first, second = sorted(read_again, key=lambda e: e.inode)
+    assert (first.home, first.path, first.inode) == (b"ana", b".cache/pip", 7)
+    assert (second.home, second.kind) == (b"ben", "scratch")
+    assert read("\n".join([row, names.replace(",", ";")]).replace(",", ";"), "plan.csv") == [first]
+    with pytest.raises(BadInputError, match="line 2"):
+        read(f"{names}\nana,x", "plan.csv")
 
 
 def test_a_run_that_moves_much_is_told() -> None:

@@ -326,7 +326,7 @@ def test_very_deep_and_hostile_is_removed_and_nothing_else(place: Place, tmp_pat
         at = below
     os.close(at)
     (trash / "locked").mkdir(mode=0o000)
-    assert place.away(entry(place.ana, ".local/share/Trash"))[0].why == ""
+    assert place.away(entry(place.ana, ".local/share/Trash", bytes=2**40))[0].why == ""
     assert place.purge()[0].why == ""
     assert place.quarantined() == []
     assert len(content(outside)) == 3
@@ -588,7 +588,7 @@ def test_a_server_that_starts_keeps_its_home_or_is_told_that_it_is_away(place: P
     if when == "quarantined":
         assert outcome.why == ""
     else:
-        assert (seen, outcome.why) == ([True], "a server of this person starts")
+        assert (seen, outcome.why) == ([True], starting.STARTED)
         assert place.ana.exists()
         os.utime(place.homes / ".ana.starting", (1, time.time() - 3600))
         (outcome,) = place.away(entry(place.ana, "", kind="idle"))
@@ -665,3 +665,18 @@ def test_what_others_own_deep_in_a_cache_is_not_removed_with_it(place: Place, wh
     (outcome,) = place.away(entry(place.ana, ".cache/pip"))
     assert outcome.why == "something in it belongs to somebody else"
     assert place.quarantined() == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_name_that_is_as_long_as_can_be_comes_back_beside_another_one(place: Place, times: int) -> None:
+    name = "ä" * 127
+    for number in range(times):
+        fill(place.ana / name, str(number))
+        assert place.away(entry(place.ana, name))[0].why == ""
+    fill(place.ana / name, "new")
+    done = place.back()
+    assert [one.why for one in done] == [""] * times
+    assert (place.ana / name / "a").read_text() == "new"
+    for number, one in enumerate(done):
+        assert text(place.ana / os.fsdecode(one.path) / "a") == str(number)
+        assert one.path.decode().startswith("ä" * 100), "in whole letters"

@@ -114,10 +114,10 @@ def test_the_loop_is_closed(platform: Platform) -> None:
     assert platform.topics() == ["first", "second", "moved"]
     assert platform.round(5)["purged"] == 2
     assert platform.states() == {".cache/pip": "purged", "scratch/run": "purged"}
-    assert len(list(platform.store.iterdir())) == 2
+    assert len(list(platform.store.glob("[!.]*"))) == 2
     assert platform.round(29)["expired"] == 0
     assert platform.round(2)["expired"] == 1
-    assert list(platform.store.iterdir()) == []
+    assert list(platform.store.glob("[!.]*")) == []
     assert (platform.home / "work" / "kept.ipynb").exists()
     lines = [json.loads(line) for line in (platform.settings.audit_log).read_text().splitlines()]
     assert [line["event"] for line in lines] == [
@@ -254,7 +254,7 @@ def test_an_erasure_leaves_nothing_and_gives_a_receipt(platform: Platform) -> No
     assert receipt.left == []
     assert {one["path"] for one in receipt.removed} == {".", "scratch/run", ".cache/pip"}
     assert receipt.mails == 3
-    assert list(platform.store.iterdir()) == []
+    assert list(platform.store.glob("[!.]*")) == []
     assert not any(m.restorable for m in journal.read(platform.settings.state, *journal.STATES))
     left = [p.name for p in (platform.data.homes / ".cubehub-quarantine").iterdir()]
     assert left == [".number"], "the last number that was given, and nothing of anybody"
@@ -420,8 +420,61 @@ def test_commands_for_rounds_holds_and_mails(platform: Platform) -> None:
     assert "Nothing of ana/scratch is moved" in run(platform, "hold", "ana", "scratch")
     assert "Held are: ana/scratch" in run(platform, "release", "ana")
     assert "by the policy again" in run(platform, "release", "ana", "scratch")
+    assert "no 'scratsh' in the home ana" in run(platform, "hold", "ana", "scratsh"), "it would hold nothing"
+    assert "no 'no/where' in the home ana" in run(platform, "hold", "ana", "no/where")
     assert "1 home, " in run(platform, "run")
     assert "done, by uid" in run(platform, "history")
+
+
+def test_a_round_that_cannot_send_is_listed_and_what_is_away_can_be_held(platform: Platform) -> None:
+    write_json(platform.data.run / "storage.json", json.loads(platform.settings.model_dump_json()))
+    platform.round()
+    assert "Nothing of ana/.cache/pip is moved" in run(platform, "hold", "ana", ".cache/pip"), "in quarantine"
+    config = platform.settings.config
+    assert config is not None
+    (config / "cubehub.yaml").write_text("mail: {server: h.invalid, user: u, password_file: /no/such/file}\n")
+    findings = {one.code: one for one in checkup.findings(platform.data)}
+    assert "/no/such/file" in findings["mail_password"].message
+    with pytest.raises(CubeHubError, match="/no/such/file"):
+        platform.round(4)
+    said = run(platform, "history")
+    assert "1 mail written, 0 sent, 1 waiting." in said
+    assert "/no/such/file cannot be read" in said
+    # as earlier versions wrote it down
+    history = History(platform.settings.state)
+    history.end(history.begin("test", platform.at), FAILED, {"mails": 1, "failed": "x"}, platform.at)
+    assert "1 mail written, 0 sent, ? waiting." in run(platform, "history")
+    # mended: it says when the mail is tried again
+    (config / "cubehub.yaml").write_text("mail: {server: 127.0.0.1, port: 9, security: none}\n")
+    assert platform.round()["mails_waiting"] == 1
+    assert "mails --again" in str(platform.round()["mail"])
+    assert "mails_wait" in [one.code for one in checkup.findings(platform.data)]
+
+
+def test_a_round_leaves_alone_what_was_brought_back(platform: Platform) -> None:
+    assert platform.round()["moved"] == 1
+    cache = platform.home / ".cache" / "pip"
+    assert not cache.exists()
+    keeping = platform.keeping
+    with keeping.keeper() as (keeper, made):
+        (one,) = made.of_run(made.last_run() or 0)
+        assert keeping.bring_back(keeper, made, one).why == ""
+    told = platform.round(1)
+    assert (told["moved"], "left alone by rounds: 1" in str(told["left"])) == (0, True)
+    assert cache.exists()
+    assert keeping.plan().entries[-1].path == b".cache/pip", "whoever plans by hand sees it"
+    assert platform.round(90)["moved"] == 1
+    assert not cache.exists()
+
+
+def test_to_undo_the_last_run_takes_no_erasure_back(platform: Platform) -> None:
+    platform.round()
+    keeping = platform.keeping
+    with keeping.keeper() as (keeper, made):
+        run_of_round = made.last_run()
+        assert erasing.begin(keeping, keeper, made, b"ana").why == ""
+        assert made.last_run() == run_of_round, "what somebody asked for is taken back by its number only"
+    assert [number for number, *_ in journal.runs(platform.settings.state)] == [run_of_round]
 
 
 def test_the_doctor_tells_what_keeps_the_loop_from_closing(platform: Platform) -> None:

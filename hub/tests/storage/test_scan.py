@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cubehub.errors import BadInputError, CubeHubError
-from cubehub.storage import beneath
+from cubehub.storage import beneath, walking
 from cubehub.storage import scan as scanning
 from cubehub.storage.scan import scan
 
@@ -73,9 +73,17 @@ def test_use_is_of_files_and_not_of_folders(homes: Path) -> None:
     assert scan(homes).homes[b"ben"].own.newest == 1_000_000
 
 
+def test_looking_is_no_use_of_a_folder(homes: Path) -> None:
+    folders = [homes / "ana", homes / "ana" / "a1", homes / "ana" / "a1" / "b1"]
+    for folder in folders:
+        os.utime(folder, (1_000_000, 2_000_000))
+    scan(homes)
+    assert {folder.stat().st_atime for folder in folders} == {1_000_000}
+
+
 def test_large_files_are_told_by_name(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # spawned processes import anew: one that runs here is enough to see it
-    monkeypatch.setattr(scanning, "LARGE_BYTES", 12_000)
+    monkeypatch.setattr(walking, "LARGE_BYTES", 12_000)
     worker = here(homes)
     worker.do(0, b"")
     assert {path for _, _, path, _ in worker.tallies[0].large} >= {b".cache/pip/http/wheel", b"a5/b2/299.dat"}
@@ -93,9 +101,9 @@ class _Here:
         self.complete = context.Event()
 
 
-def here(homes: Path, rate: float = 0) -> scanning.Worker:
+def here(homes: Path, rate: float = 0) -> walking.Worker:
     root = os.open(homes, os.O_RDONLY | os.O_DIRECTORY)
-    return scanning.Worker(root, scanning.homes_in(homes), 0, rate, None, _Here())
+    return walking.Worker(root, scanning.homes_in(homes), 0, rate, None, _Here())
 
 
 def hostile(home: Path, outside: Path) -> None:

@@ -203,13 +203,14 @@ def test_whoever_waits_for_the_keeper_or_for_keycloak_keeps_nobody_from_their_pa
         waiting = [
             asyncio.create_task(office.do(lambda _: release.wait(30), "ben", moves=True)) for _ in range(20)
         ]
-        assert [await office.limit_of("ana") for _ in range(5)] == [None] * 5
+        assert [await office.owner_of("ana") for _ in range(5)] == [None] * 5
         assert await office.do(lambda keeping: keeping.who, "ana") == "ana"
         release.set()
         await asyncio.gather(*waiting)
         assert office._asked is not None
         await office._asked
-        assert (await office.limit_of("ana"), await office.limit_of("ben"), len(asked)) == (7, None, 1)
+        found = await office.owner_of("ana")
+        assert (found and found.storage, await office.owner_of("ben"), len(asked)) == (7, None, 1)
 
     asyncio.run(act())
     for threads in (office.threads, office.moving, office.asking):

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from cubehub.errors import CubeHubError
 from cubehub.storage import journal
 from cubehub.storage.archive import Seal, contents, verify
-from cubehub.storage.archivist import ARCHIVE, LISTING, Archivist
+from cubehub.storage.archivist import Archivist
 from cubehub.storage.grounds import FOLDER, ITEM
 from cubehub.storage.journal import ARCHIVED, EXPIRED, PURGED, QUARANTINED, RETURNED, Move
 from cubehub.storage.kinds import MADE
+from cubehub.storage.places import ARCHIVE, LISTING
 from cubehub.storage.planning import Entry
 from cubehub.storage.quarantine import Keeper
 
@@ -93,12 +94,15 @@ class Act:
     path: bytes
     inode: int = 0
     move: Move | None = None
+    home: str = "ana"
 
 
-def possible(homes: Path, below: str, made: journal.Journal) -> list[Act]:
-    """All that can be done; nothing that comes to be before the end of its time is left out."""
+def possible(homes: Path, below: str, made: journal.Journal, of: str = "ana") -> list[Act]:
+    """All that can be done for a person; nothing that comes to be before the end of its time is left out."""
     acts = []
     for move in made.moves(QUARANTINED, *SEALED):
+        if move.home != of.encode():
+            continue
         what: tuple[str, ...] = ()
         if move.state == QUARANTINED:
             what = ("back", "archive" if move.kind in MADE else "remove")
@@ -106,11 +110,11 @@ def possible(homes: Path, below: str, made: journal.Journal) -> list[Act]:
             what = ("back", "purge")
         elif move.seal is not None:
             what = ("unpack", "expire") if move.state == PURGED else ("forget",)
-        acts += [Act(one, number_of(move.path), move.path, move=move) for one in what]
-    home = homes / "ana" / below
+        acts += [Act(one, number_of(move.path), move.path, move=move, home=of) for one in what]
+    home = homes / of / below
     for folder in home.iterdir() if home.exists() else ():
-        path = os.fsencode(folder.relative_to(homes / "ana"))
-        acts.append(Act("away", number_of(path), path, folder.lstat().st_ino))
+        path = os.fsencode(folder.relative_to(homes / of))
+        acts.append(Act("away", number_of(path), path, folder.lstat().st_ino, home=of))
     return acts
 
 
@@ -123,7 +127,7 @@ def chosen(acts: list[Act], rng: random.Random) -> Act:
 
 def do(act: Act, run: int, keeper: Keeper, archivist: Archivist) -> Outcome:
     if act.move is None:
-        entry = Entry(b"ana", act.path, kind_of(act.number), 1, 3, 0, 2**40, act.inode)
+        entry = Entry(act.home.encode(), act.path, kind_of(act.number), 2**40, 3, 0, 2**40, act.inode)
         return keeper.quarantine(run, entry)
     each = {
         "back": archivist.bring_back, "unpack": archivist.bring_back, "archive": archivist.archive,
@@ -151,6 +155,8 @@ class Look:
         What somebody may just be making: whatever is so of it is right.
     known : set
         Archives that were found to be whole: those that are still the same files are not read again.
+    home_of : callable
+        Whose each thing is.
     """
 
     def __init__(
@@ -162,7 +168,9 @@ class Look:
         numbers: Collection[int],
         coming: int = -1,
         known: set[tuple[object, ...]] | None = None,
+        home_of: Callable[[int], str] = lambda _: "ana",
     ) -> None:
+        self._home_of = home_of
         self._homes, self._store, self._kept, self._numbers = homes, store, kept, numbers
         self._coming, self._known = coming, set() if known is None else known
         self.wrong: list[str] = []
@@ -195,7 +203,7 @@ class Look:
         is_so = RETURNED if move is None else move.state
         expected = None
         if is_so == RETURNED:
-            expected = "ana/"
+            expected = f"{self._home_of(number)}/"
         elif is_so in journal.IN_QUARANTINE:
             assert move is not None
             expected = f"{os.fsdecode(FOLDER)}/{move.id}/{os.fsdecode(ITEM)}/"

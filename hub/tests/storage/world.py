@@ -133,7 +133,7 @@ class World:
                 inode = os.lstat(os.fsencode(self.homes) + b"/" + home + b"/" + path).st_ino
             except OSError:
                 inode = 0
-        return Entry(home, path, "pip", 1, 1, 0, CUTOFF, inode)
+        return Entry(home, path, "pip", 2**40, 1, 0, CUTOFF, inode)
 
     def away(self, path: bytes = CACHE, **more: Any) -> Outcome:
         with self.keeper() as (keeper, made):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from cubehub.storage import journal
 from cubehub.storage.archive import opened
-from cubehub.storage.archivist import ARCHIVE, LISTING, Archivist
+from cubehub.storage.archivist import Archivist
 from cubehub.storage.grounds import FOLDER
+from cubehub.storage.places import ARCHIVE, LISTING
 from cubehub.storage.planning import Entry
 from cubehub.storage.quarantine import Keeper
 
@@ -40,7 +41,9 @@ class Place:
         os.utime(self.ana / "work" / "a.ipynb", (OLD, OLD))
         self.before = content(self.ana / "work")
         facts = (self.ana / path).stat()
-        entry = Entry(b"ana", b"" if path == "." else path.encode(), kind, 1, 3, OLD, 2_000_000, facts.st_ino)
+        entry = Entry(
+            b"ana", b"" if path == "." else path.encode(), kind, 2**40, 3, OLD, 2_000_000, facts.st_ino
+        )
 
         def away(keeper: Keeper, _: Archivist, made: journal.Journal) -> Outcome:
             return keeper.quarantine(made.begin_run(str(self.homes), "", 0), entry)

@@ -181,6 +181,12 @@ export class HomePanel extends Widget {
         this.writeTrouble(troubleOf(error));
         return;
       }
+      const field = at.querySelector('.cubehub-home-wrong');
+      if (field) {
+        const { message, hint } = troubleOf(error);
+        field.textContent = `${message} ${hint}`; // beside what was typed
+        return;
+      }
       const box = make('div', 'cubehub-home-trouble', ...describe(troubleOf(error)));
       box.setAttribute('role', 'alert');
       host.append(box);

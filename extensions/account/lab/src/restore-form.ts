@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { button, make } from './dom';
 import { formatBytes } from './model';
-import { describeChoice, innerPath, matching, type IEntry } from './storage';
+import { describeChoice, innerPath, matching, whyNot, type IEntry } from './storage';
 
 let forms = 0;
 
@@ -16,7 +16,7 @@ export class RestoreForm {
     close: () => void
   ) {
     forms += 1;
-    const label = make('label', '', trans.__('File or folder in it'));
+    const label = make('label', '', trans.__('File or folder to bring back'));
     const choose = make('label', '', trans.__('Choose from what is in it'));
     this.typed.id = label.htmlFor = `cubehub-restore-typed-${forms}`;
     this.list.id = choose.htmlFor = `cubehub-restore-list-${forms}`;
@@ -24,18 +24,25 @@ export class RestoreForm {
     this.typed.autocomplete = 'off';
     this.typed.spellcheck = false;
     this.list.size = 6;
+    this.wrong.id = `cubehub-restore-wrong-${forms}`;
+    this.wrong.setAttribute('role', 'alert');
+    this.typed.setAttribute('aria-describedby', this.wrong.id);
     this.about.setAttribute('role', 'status');
-    this.about.textContent = trans.__('Looking what is in it …');
+    this.about.textContent = trans.__('Looking at what is in it …');
     const go = make('button', 'cubehub-home-button', trans.__('Restore this'));
     go.type = 'submit';
     this.node.append(
-      label, this.typed, choose, this.list, this.about,
+      label, this.typed, this.wrong, choose, this.list, this.about,
       make('div', 'cubehub-home-buttons', go, button(trans.__('Cancel'), close))
     );
-    this.typed.addEventListener('input', () => this.fill());
+    this.typed.addEventListener('input', () => {
+      this.refuse('');
+      this.fill();
+    });
     this.list.addEventListener('change', () => {
       if (this.list.value) {
         this.typed.value = this.list.value;
+        this.refuse('');
       }
     });
     this.node.addEventListener('keydown', event => {
@@ -46,12 +53,13 @@ export class RestoreForm {
     });
     this.node.addEventListener('submit', event => {
       event.preventDefault();
-      const path = innerPath(this.typed.value);
-      if (path) {
-        restore(path);
-      } else {
-        this.about.textContent = trans.__('Type the path of a file inside it, or choose one.');
+      const why = whyNot(this.typed.value, this.entries);
+      this.refuse(why);
+      if (why) {
+        this.fill(''); // all that there is to choose from
         this.typed.focus();
+      } else {
+        restore(innerPath(this.typed.value));
       }
     });
   }
@@ -67,8 +75,14 @@ export class RestoreForm {
     this.about.textContent = `${message} ${this.trans.__('You can type a path.')}`;
   }
 
-  private fill(): void {
-    const found = matching(this.entries, this.typed.value);
+  /** Say what is wrong beside the field; nothing where nothing is. */
+  private refuse(why: string): void {
+    this.wrong.textContent = why;
+    this.typed.setAttribute('aria-invalid', String(why !== ''));
+  }
+
+  private fill(like = this.typed.value): void {
+    const found = matching(this.entries, like);
     this.list.replaceChildren(
       ...found.map(entry => {
         const option = make('option', '', `${entry.path}${entry.folder ? '/' : ''} (${formatBytes(entry.bytes)})`);
@@ -83,4 +97,6 @@ export class RestoreForm {
   readonly typed = make('input');
   private readonly list = make('select');
   private readonly about = make('p', 'cubehub-home-about');
+  /** What went wrong; the panel says there as well what the service refused. */
+  private readonly wrong = make('p', 'cubehub-home-wrong');
 }

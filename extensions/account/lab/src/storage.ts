@@ -196,6 +196,22 @@ export function describeChoice(shown: number, all: number): string {
   return `${shown} of ${all} shown.${more}`;
 }
 
+/** Why what was typed cannot come back, in words for the person; empty where nothing speaks against it. */
+export function whyNot(typed: string, entries: IEntry[]): string {
+  const path = innerPath(typed);
+  if (typed.split('/').includes('..')) {
+    return '“..” does not work here. Give a name as it stands in the list.';
+  }
+  if (!path) {
+    return 'Type the name of a file or folder, or choose one from the list.';
+  }
+  const known = entries.length > 0 && entries.length < MOST_ENTRIES;
+  if (known && !entries.some(entry => entry.path === path)) {
+    return `There is no “${path}” in it. Look how it is written in the list, or choose it there.`;
+  }
+  return '';
+}
+
 /** What was typed as the service wants it: a path inside, without slashes around it; empty where it is none. */
 export function innerPath(typed: string): string {
   const path = typed.replace(/^(\.?\/)+/, '').replace(/\/+$/, '');

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 
 import {
   describeAway, describeChoice, describeKept, describeNoticed, describePath, formatDay, formatSeconds, formatShare, innerPath,
+  whyNot,
   mapOf, matching, useOf
 } from '../lib/storage.js';
 
@@ -80,4 +81,17 @@ test('a file is found by what was typed, and no path leads out', () => {
   assert.equal(describeChoice(2, 3), '2 of 3 shown.');
   assert.match(describeChoice(200, 1000), /There may be others/);
   assert.deepEqual(['a/b', '/a/b/', './a', '../a', 'a/../../b', '', ' a '].map(innerPath), ['a/b', 'a/b', 'a', '', '', '', ' a ']);
+});
+
+test('what cannot come back is said in words for a person', () => {
+  const entries = [{ path: 'a', bytes: 0, folder: true }, { path: 'a/b.ipynb', bytes: 7, folder: false }];
+  for (const typed of ['a', '/a/', './a/b.ipynb']) {
+    assert.equal(whyNot(typed, entries), '');
+  }
+  assert.match(whyNot('', entries), /choose one from the list/);
+  assert.match(whyNot('/', entries), /choose one from the list/);
+  assert.match(whyNot('../ben', entries), /does not work here/);
+  assert.match(whyNot('b.ipynb', entries), /no “b.ipynb” in it/);
+  assert.equal(whyNot('b.ipynb', []), '', 'what is in it is not known');
+  assert.equal(whyNot('b.ipynb', Array(1000).fill(entries[0])), '', 'there may be others');
 });

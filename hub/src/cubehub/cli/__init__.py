@@ -36,13 +36,18 @@ class _Command(click.Group):
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             status = error.exit_code
-        except (click.Abort, KeyboardInterrupt):
+        except (click.Abort, KeyboardInterrupt) as error:
             status = INTERRUPTED
+            # a question that met the end of its input, in cron or behind a pipe; a Ctrl-C would be its cause
+            at_end = isinstance(error, click.Abort) and error.__cause__ is None
+            asked = at_end and not (sys.stdin and sys.stdin.isatty())
             _show(
                 words,
                 "interrupted",
                 "Interrupted; what was done so far is kept.",
-                "Run the command again to go on.",
+                "It asked, and nobody could answer: say --yes."
+                if asked
+                else "Run the command again to go on.",
             )
         except Exception as error:  # noqa: BLE001 - the last edge before a person
             status, told = _explain(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,14 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from cubehub.cli.common import data_option, json_option, many
 from cubehub.cli.service import service
 from cubehub.cli.storage_settings import settings_for
+from cubehub.cli.telling import minute
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.local.data_folder import typed
 from cubehub.storage import erasing
-from cubehub.storage.homecoming import account_of
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.names import readable
+from cubehub.storage.starting import STARTED
+from cubehub.storage.whose import account_of
 
 if TYPE_CHECKING:
     from cubehub.storage.quarantine import Outcome
@@ -37,6 +40,20 @@ def _about(data: Path, name: str) -> dict[str, Any]:
             raise
         return {"name": name}
     return found
+
+
+def _must_be_theirs(keeping: Keeping, home: bytes, about: dict[str, Any], hint: str) -> None:
+    """Look that a home is of the account that has the name now.
+
+    Raises
+    ------
+    BadInputError
+        It is an earlier account's.
+    """
+    account = account_of(keeping.settings.homes, home)
+    if account is not None and about.get("id") not in {None, account}:
+        message = f"The home {readable(home)} is that of an earlier account of the name: {account}, not {about['id']}."
+        raise BadInputError(message, hint, code="another_account")
 
 
 @click.command()
@@ -62,6 +79,8 @@ def export(name: str, data: Path, to: Path, *, as_json: bool) -> None:
         raise BadInputError(f"{to} cannot be made: {error.strerror}.", "Name another folder.") from error
     about = _about(data, name)
     keeping = Keeping(settings_for(data))
+    home = home_name(str(about["name"])).encode()
+    _must_be_theirs(keeping, home, about, "The present one has none before their server was started once.")
     out = Console(stderr=True)
     bar = Progress(
         SpinnerColumn(), TextColumn("packing {task.fields[files]:,} files, {task.fields[size]}"), TimeElapsedColumn(),
@@ -71,7 +90,7 @@ def export(name: str, data: Path, to: Path, *, as_json: bool) -> None:
         task = bar.add_task("", total=None, files=0, size="0 B")
         files = erasing.export(
             keeping,
-            home_name(str(about["name"])).encode(),
+            home,
             to,
             about,
             lambda count, size: bar.update(task, files=count, size=format_bytes(size)),
@@ -87,11 +106,12 @@ def export(name: str, data: Path, to: Path, *, as_json: bool) -> None:
 @click.argument("name")
 @data_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--earlier", is_flag=True, help="It is an earlier account of that name who asked.")
 @click.option(
     "--now", is_flag=True, help="Remove it at once, and also what waits for its erasure, without the hold."
 )
 @json_option
-def erase(name: str, data: Path, *, yes: bool, now: bool, as_json: bool) -> None:
+def erase(name: str, data: Path, *, yes: bool, earlier: bool, now: bool, as_json: bool) -> None:
     """Remove all that a person has in homes, quarantine and archives, because they asked for it.
 
     The home goes into quarantine first and is removed by the first `cubehub storage purge` after the hold (`hold` in
@@ -100,14 +120,17 @@ def erase(name: str, data: Path, *, yes: bool, now: bool, as_json: bool) -> None
     """
     keeping = Keeping(settings_for(data))
     home = home_name(name).encode()
+    if not earlier:
+        about = {"name": name}
+        with suppress(CubeHubError):  # it goes without the platform, too
+            about = _about(data, name)
+        _must_be_theirs(keeping, home, about, "If that one asked for it, say --earlier.")
     account = account_of(keeping.settings.homes, home)
     away = erasing.away(keeping, home, account)
     size = format_bytes(sum(one.bytes for one in away))
-    earlier = (
-        f", and {many(len(away), 'entry', 'entries')} of {size} moved out of it earlier," if away else ""
-    )
+    more = f", and {many(len(away), 'entry', 'entries')} of {size} moved out of it earlier," if away else ""
     if not yes and not click.confirm(
-        f"Remove the home {readable(home)}{earlier} for good{' now' if now else ' after the hold'}?", err=True
+        f"Remove the home {readable(home)}{more} for good{' now' if now else ' after the hold'}?", err=True
     ):
         click.echo("Nothing was removed or moved.", err=True)
         return
@@ -116,9 +139,12 @@ def erase(name: str, data: Path, *, yes: bool, now: bool, as_json: bool) -> None
         if (keeping.settings.homes / readable(home)).exists():
             done = erasing.begin(keeping, keeper, made, home)
             if done.why:
+                stop = f"`cubehub users suspend {name}` does, and keeps them from starting another"
                 raise CubeHubError(
                     f"The home {readable(home)} cannot be moved away: {done.why}.",
-                    f"Stop their server; `cubehub users suspend {name}` does, and keeps them from starting another.",
+                    f"Stop it, if it runs ({stop}); then wait until these minutes are over, for one that starts is not seen at once."
+                    if done.why == STARTED
+                    else f"Stop their server; {stop}.",
                     code="in_use",
                 )
             keeping.note("erase", [done])
@@ -132,14 +158,14 @@ def erase(name: str, data: Path, *, yes: bool, now: bool, as_json: bool) -> None
             f"There is no home {readable(home)!r}.",
             f"What is in quarantine or in archives of it is removed with --now: see `cubehub storage list --home {readable(home)}`.",
         )
-    until = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() + keeping.policy.hold))
+    until = minute(time.time() + keeping.policy.hold)
     if as_json:
         click.echo(
             json.dumps({"home": readable(home), "bytes": done.bytes, "until": until, "number": done.move})
         )
         return
     root = keeping.settings.data
-    click.echo(f"The home ({format_bytes(done.bytes)}) is in quarantine{earlier.rstrip(',') or '.'}")
+    click.echo(f"The home ({format_bytes(done.bytes)}) is in quarantine{more.rstrip(',') or '.'}")
     click.echo(
         f"All of it is removed by the first {typed('storage purge', root)} after {until}, which writes a receipt. "
         f"Back until then: {typed(f'storage restore {done.move}', root)}"
@@ -152,7 +178,7 @@ def _tell(receipt: erasing.Receipt, *, as_json: bool) -> None:
     else:
         for one in receipt.removed:
             click.echo(
-                f"removed from {' and '.join(one['from'])}: {one['path']}, {format_bytes(one['bytes'])}"
+                f"removed from {' and '.join(one['from'])}: {one['path'] if one['path'] != '.' else '(whole home)'}, {format_bytes(one['bytes'])}"
             )
         click.echo(f"{receipt.mails} {'mail' if receipt.mails == 1 else 'mails'} forgotten.")
         click.echo(f"The receipt: {receipt.file}")

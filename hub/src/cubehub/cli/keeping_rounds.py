@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from cubehub_spawner.entitlement import format_bytes
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from cubehub.cli.common import data_option, json_option, many
 from cubehub.cli.storage_settings import homes_option, settings_for
+from cubehub.cli.telling import Amount, day, minute, zone
 from cubehub.errors import BadInputError
 from cubehub.local.data_folder import typed
-from cubehub.storage import rounds
+from cubehub.storage import beneath, journal, rounds
 from cubehub.storage.deciding import Kept
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.names import original, readable
@@ -54,7 +56,7 @@ def run(data: Path, homes: Path | None, by: str, iops: float | None, *, as_json:
     settings = settings_for(data, homes)
     out = Console(stderr=True)
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("{task.description}"), BarColumn(), Amount(), TimeElapsedColumn(),
         console=out, disable=as_json or not out.is_terminal, transient=True,
     )  # fmt: skip
     with bar:
@@ -62,7 +64,9 @@ def run(data: Path, homes: Path | None, by: str, iops: float | None, *, as_json:
         made = rounds.make_round(
             Keeping(settings, who=by or None),
             by or f"uid {os.getuid()}",
-            lambda step, done, of: bar.update(task, description=step, completed=done, total=of or None),
+            lambda step, done, of, unit: bar.update(
+                task, description=escape(step), completed=done, total=of or None, unit=unit
+            ),
             iops=iops or 0,
             processes=min(8, len(os.sched_getaffinity(0))),
         )
@@ -77,13 +81,17 @@ def sentences(told: dict[str, Any]) -> list[str]:
     """What a round did, for people."""
     lines = []
     if "homes" in told:
-        lines.append(f"{many(told['homes'], 'home')}, {format_bytes(told['bytes'])}.")
+        stood = (
+            f"; {told['unchanged']:,} of them unchanged since the last scan" if told.get("unchanged") else ""
+        )
+        lines.append(f"{many(told['homes'], 'home')}, {format_bytes(told['bytes'])}{stood}.")
     if told.get("people"):
         lines.append(f"Caches and trash only: {told['people']}")
     if "mails" in told:
-        mail = f" ({told['mail']})" if told.get("mail") else ""
+        mail = f" ({told['mail'].removesuffix('.')})" if told.get("mail") else ""
+        # a round of an earlier version that failed when it was to send has only the first
         lines.append(
-            f"{many(told['mails'], 'mail')} written, {told['sent']} sent, {told['mails_waiting']} waiting{mail}."
+            f"{many(told['mails'], 'mail')} written, {told.get('sent', 0)} sent, {told.get('mails_waiting', '?')} waiting{mail}."
         )
     if told.get("refused"):
         lines.append(f"{many(told['refused'], 'mail')} refused: `cubehub storage mails` says why.")
@@ -135,13 +143,17 @@ def history(data: Path, *, as_json: bool) -> None:
     if stop:
         click.echo(f"Paused by {stop['by']}{': ' + stop['why'] if stop['why'] else ''}.")
     if now:
-        click.echo(f"Running: {now['step']}, {now['done']} of {now['of'] or '?'}")
+        done, of = (
+            format_bytes(now[key]) if now.get("unit") == "bytes" else f"{now[key]:,}"
+            for key in ("done", "of")
+        )
+        click.echo(f"Running: {now['step']}, {done} of {of if now['of'] else '?'}")
     if not made:
         click.echo(f"No round was made yet: {typed('storage run', settings.data)}")
         return
     console = Console(highlight=False)
     for one in made:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.started))
+        when = minute(one.started)
         outcome = one.outcome if one.outcome != rounds.RUNNING or now else "cut off"
         console.print(Text(f"{when}  {outcome}, by {one.by}", style="bold"))
         for line in sentences(one.told):
@@ -162,6 +174,11 @@ def hold(home: str, path: str, data: Path, until: str | None) -> None:
     if place and any(part in {b"", b".", b".."} for part in place.split(b"/")):
         raise BadInputError(f"{path!r} is no path in a home.", "Give it from the home, such as work/cubes.")
     kept = Kept(original(home), place, _until(until), "admin")
+    if place and not _is_there(settings, kept.home, place):
+        raise BadInputError(
+            f"There is no {path!r} in the home {home}.",
+            f"See `cubehub storage show {home}` for its folders; without a path the whole home is held.",
+        )
     with record.opened(settings.state) as told:
         told.keep(kept, f"uid {os.getuid()}", time.time())
     click.echo(f"Nothing of {home}{'/' + path if path else ''} is moved{' until ' + until if until else ''}.")
@@ -204,12 +221,12 @@ def mails(data: Path, *, again: bool, as_json: bool) -> None:
         click.echo("No mail was written yet.")
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("written", "to", "subject", "state"):
+    for column in (f"written ({zone()})", "to", "subject", "state"):
         table.add_column(column)
     for mail in found:
         state = mail.state if not mail.said else f"{mail.state}: {mail.said}"
         table.add_row(
-            time.strftime("%Y-%m-%d", time.localtime(mail.made)), Text(mail.address), Text(mail.subject), Text(state)
+            day(mail.made), Text(mail.address), Text(mail.subject), Text(state)
         )  # fmt: skip
     Console(highlight=False).print(table)
 
@@ -220,6 +237,31 @@ def _known_homes(settings: StorageSettings) -> set[str]:
     scans = results.scans()
     scanned = {home.name for home in results.homes(scans[0].id)} if scans else set()
     return scanned | {readable(name) for name in homes_in(settings.homes)}
+
+
+def _is_there(settings: StorageSettings, home: bytes, path: bytes) -> bool:
+    """Whether there is something to hold: in the home, or moved out of it."""
+    within = b"/" + path + b"/"
+    for one in journal.read(settings.state, *journal.STATES):
+        moved = b"/" + one.path + b"/" if one.path else b"/"
+        if one.restorable and one.home == home and (moved.startswith(within) or within.startswith(moved)):
+            return True
+    above, _, name = path.rpartition(b"/")
+    try:
+        root = os.open(settings.homes, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            folder = beneath.open_folder(root, home + b"/" + above if above else home)
+        finally:
+            os.close(root)
+        try:
+            beneath.look(folder, name)
+        finally:
+            os.close(folder)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # it cannot be looked at: held is safer than not
+    return True
 
 
 def _until(text: str | None) -> float | None:

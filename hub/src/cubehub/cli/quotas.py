@@ -124,7 +124,10 @@ def _show(found: Found, there: list[Line], unknown: str) -> None:
             if said.remedy:
                 console.print(Text(f"    {said.remedy}", style="dim"), soft_wrap=True)
         return
-    console.print(f"Homes are held to limits by {found.backend.name}.")
+    console.print(
+        Text(f"Homes are held to limits by {found.backend.name}. {found.backend.caution}".rstrip()),
+        soft_wrap=True,
+    )
     if unknown:
         console.print(Text(f"Nobody could be asked for people's profiles: {unknown}", style="yellow"))
     if there:

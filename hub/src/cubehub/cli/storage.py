@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,15 +16,18 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from cubehub.cli import cleaning, keeping_rounds
-from cubehub.cli.common import data_option, json_option
+from cubehub.cli import cleaning, keeping_rounds, moved
+from cubehub.cli.common import data_option, json_option, many
 from cubehub.cli.quotas import quotas
 from cubehub.cli.storage_settings import homes_option, settings_for
+from cubehub.cli.telling import minute
 from cubehub.errors import BadInputError
 from cubehub.storage import scan as scanning
 from cubehub.storage.kinds import KINDS
+from cubehub.storage.metrics import metrics
 from cubehub.storage.page import page
-from cubehub.storage.results import Details, Home, Results, Summary, metrics
+from cubehub.storage.results import Details, Home, Results, Summary
+from cubehub.storage.since import Since
 
 if TYPE_CHECKING:
     from cubehub.storage.tally import Share
@@ -41,7 +43,7 @@ def storage() -> None:
     """See what fills people's homes; move what nobody used out of them, and back; make rounds of it."""
 
 
-for _command in (*cleaning.COMMANDS, *keeping_rounds.COMMANDS, quotas):
+for _command in (*cleaning.COMMANDS, *moved.COMMANDS, *keeping_rounds.COMMANDS, quotas):
     storage.add_command(_command)
 
 
@@ -63,6 +65,10 @@ for _command in (*cleaning.COMMANDS, *keeping_rounds.COMMANDS, quotas):
     "--metrics", "metrics_file", type=click.Path(path_type=Path, dir_okay=False),
     help="Also write what was found for Prometheus, into the folder of its node exporter's textfile collector.",
 )  # fmt: skip
+@click.option(
+    "--full", is_flag=True,
+    help="Walk through every home. Else those that are btrfs subvolumes and stood still since the last scan are not.",
+)  # fmt: skip
 @json_option
 def scan(
     data: Path,
@@ -71,6 +77,7 @@ def scan(
     iops: float | None,
     metrics_file: Path | None,
     *,
+    full: bool,
     as_json: bool,
 ) -> None:
     """Look at every home once: bytes, files, newest use, caches, the biggest folders and files.
@@ -78,7 +85,7 @@ def scan(
     Nothing is changed. No link is followed and no other file system entered. What is not yours to read needs root.
     """
     settings = settings_for(data, homes)
-    root = settings.homes
+    root, results = settings.homes, Results(settings.state)
     out = Console(stderr=True)
     bar = Progress(
         TextColumn("looking at homes"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[names]:,} files and folders"),
@@ -91,18 +98,23 @@ def scan(
             processes=processes or min(8, len(os.sched_getaffinity(0))),
             iops=iops or 0,
             scratch=[os.fsencode(path) for path in settings.policy().scratch_folders],
+            before=None if full else results.before(root),
             progress=lambda at: bar.update(task, completed=at.homes, names=at.names),
         )
-    results = Results(settings.state)
     number = results.add(found)
     summary = next(s for s in results.scans() if s.id == number)
     there = results.homes(number)
     if metrics_file is not None:
         _replace(metrics_file, metrics(summary, there))
     if as_json:
-        click.echo(json.dumps(_summary_json(summary, there)))
+        click.echo(json.dumps(_summary_json(summary, there) | {"unchanged": len(found.unchanged)}))
         return
     _show_homes(summary, there)
+    if found.unchanged:
+        stood = "1 home" if len(found.unchanged) == 1 else f"{len(found.unchanged):,} homes"
+        click.echo(
+            f"{stood} stood still since the last scan, and what it found was taken over; --full walks through all"
+        )
 
 
 @storage.command()
@@ -116,17 +128,18 @@ def scan(
 )
 @json_option
 def show(name: str | None, data: Path, html: Path | None, *, everything: bool, as_json: bool) -> None:
-    """Show what the last scan found: all homes, or with the NAME of one what fills it."""
-    results = Results(settings_for(data).state)
-    scans = results.scans()
+    """Show what the last scan found, but for what was moved away since: all homes, or with the NAME of one what fills it."""
+    state = settings_for(data).state
+    scans = Results(state).scans()
     if not scans:
         raise BadInputError("Nobody has looked at the homes yet.", "Run `cubehub storage scan`.")
-    summary, there = scans[0], results.homes(scans[0].id)
+    still = Since(state, scans[0])
+    summary, there = still.summary, still.homes
     if html is not None:
         wanted = [home for home in there if name in {None, home.name}]
         _replace(
             html,
-            page(summary, wanted, {h.name: results.details(summary.id, h.name) for h in wanted[:_DRAWN]}),
+            page(summary, wanted, {h.name: still.details(h.name) for h in wanted[:_DRAWN]}),
         )
         click.echo(f"Written to {html}")
         return
@@ -135,6 +148,9 @@ def show(name: str | None, data: Path, html: Path | None, *, everything: bool, a
             click.echo(json.dumps(_summary_json(summary, there)))
         else:
             _show_homes(summary, there, None if everything else _SHOWN)
+            if still.moved:
+                gone = many(still.moved, "entry that was", "entries that were")
+                click.echo(f"without {gone} moved away since then: cubehub storage list")
         return
     home = next((h for h in there if h.name == name), None)
     if home is None:
@@ -142,7 +158,7 @@ def show(name: str | None, data: Path, html: Path | None, *, everything: bool, a
             f"The last scan found no home {name!r}.",
             "See `cubehub storage show --all` for the names; a new home needs a new scan.",
         )
-    details = results.details(summary.id, name)
+    details = still.details(name)
     if as_json:
         click.echo(json.dumps(_home_json(home) | asdict(details)))
     else:
@@ -206,10 +222,9 @@ def _show_homes(summary: Summary, homes: list[Home], most: int | None = _SHOWN) 
     console.print(table)
     if most is not None and len(homes) > most:
         console.print(f"and {len(homes) - most:,} smaller ones: cubehub storage show --all", style="dim")
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(summary.ended))
     console.print(
         f"{summary.homes:,} homes, {summary.files:,} files, {format_bytes(summary.bytes)}; "
-        f"looked at {when} in {summary.ended - summary.started:.1f} s"
+        f"looked at {minute(summary.ended)} in {summary.ended - summary.started:.1f} s"
     )
     unread = [home.name for home in homes if home.unread]
     if unread:

@@ -31,6 +31,7 @@ from cubehub.local.up import (
     run_detached,
     run_here,
 )
+from cubehub.storage.quotas import find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,6 +130,7 @@ def announce(ready: Ready, *, as_json: bool, detached: bool) -> None:
     data, platform = ready.data, ready.platform
     remarks = [
         *isolation_remark(isolation_of(data), trust_everyone=ready.trust_everyone),
+        *home_limits_remark(data.homes),
         *_reach_remark(platform.host),
         *_catalogue_remark(platform.inner_url("catalogue")),
     ]
@@ -188,6 +190,14 @@ def isolation_remark(isolation: Isolation, *, trust_everyone: bool) -> list[str]
     return [
         f"Servers are not shut into their homes ({isolation.reason}); on loopback only, and {who}. {mend}"
     ]
+
+
+def home_limits_remark(homes: Path) -> list[str]:
+    """Say what comes with the hard limits of homes; nothing where there are none, or nothing comes with them."""
+    found = find(homes)
+    if not found.limits or not found.backend.caution:
+        return []
+    return [f"Homes are held to limits by {found.backend.name}. {found.backend.caution}"]
 
 
 def _reach_remark(host: str) -> list[str]:

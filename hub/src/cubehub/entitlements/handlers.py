@@ -286,14 +286,15 @@ class NoticesHandler(_Handler):
         # a server's token is the one kind whose scopes name exactly one server, its own
         allowed = self.parsed_scopes.get("access:servers") if self.current_user else None
         names = allowed.get("server", set()) if isinstance(allowed, dict) else set()
-        if len(names) != 1:
+        owner, _, server_name = next(iter(names), "").partition("/")
+        # somebody with whom a server is shared can have a token that names it alone, too
+        if len(names) != 1 or getattr(self.current_user, "name", None) != owner:
             raise _ApiError(
                 403,
                 "forbidden",
                 "Only a running server may ask for its notices.",
                 "Send the server's own token, JUPYTERHUB_API_TOKEN.",
             )
-        owner, _, server_name = next(iter(names)).partition("/")
         user = self.find_user(owner)
         found = user.spawners.get(server_name) if user is not None else None
         if not isinstance(found, EntitledSpawner) or not found.active:

@@ -62,7 +62,7 @@ class Outbox:
     Parameters
     ----------
     made : sqlite3.Connection
-        With `TABLES` in it. The caller ends the transaction of `put`; all others end their own.
+        With `TABLES` in it, and a number in ``application_id`` below which no mail begins. The caller ends the transaction of `put`; all others end their own.
     """
 
     def __init__(self, made: sqlite3.Connection) -> None:
@@ -79,12 +79,14 @@ class Outbox:
         unsubscribe: str = "",
         state: str = WAITING,
     ) -> int:
-        """Write a mail without text down, in the caller's transaction; its number."""
+        """Write a mail without text down, in the caller's transaction; its number, which no other one ever had."""
+        (given,) = self._made.execute("PRAGMA application_id").fetchone()
         return int(
             self._made.execute(
-                "INSERT INTO outbox (topic, username, address, language, subject, body, unsubscribe, made, state, next, sent)"
-                " VALUES (?, ?, ?, ?, '', '', ?, ?, ?, ?, ?)",
+                "INSERT INTO outbox (id, topic, username, address, language, subject, body, unsubscribe, made, state, next, sent)"
+                " VALUES ((SELECT max(coalesce(max(id), 0), ?) + 1 FROM outbox), ?, ?, ?, ?, '', '', ?, ?, ?, ?, ?)",
                 (
+                    given,
                     topic,
                     username,
                     address,
@@ -98,6 +100,13 @@ class Outbox:
             ).lastrowid
             or 0
         )
+
+    def delete(self, mail: int) -> None:
+        """Forget a mail, in the caller's transaction; but not its number: whoever has the mail has a link with it."""
+        (given,) = self._made.execute("PRAGMA application_id").fetchone()
+        if mail > given:
+            self._made.execute(f"PRAGMA application_id = {mail:d}")
+        self._made.execute("DELETE FROM outbox WHERE id = ?", (mail,))
 
     def fill(self, mail: int, subject: str, body: str, unsubscribe: str) -> None:
         """Give a mail its text, in the caller's transaction."""

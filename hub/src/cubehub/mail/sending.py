@@ -16,7 +16,7 @@ import aiosmtplib
 
 from cubehub.errors import BadInputError
 from cubehub.mail.outbox import REFUSED, SENT, WAITING
-from cubehub.mail.settings import PAGE
+from cubehub.mail.settings import LANGUAGES, PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,11 +58,13 @@ def message(mail: Mail, settings: MailSettings) -> EmailMessage:
     # The same at each try: a mail that was sent twice because the first answer was lost is shown once
     made["Message-ID"] = f"<cubehub-{mail.id}-{int(mail.made)}@{sender.rpartition('@')[2]}>"
     made["Auto-Submitted"] = "auto-generated"
-    made["Content-Language"] = mail.language
     if mail.unsubscribe:
         made["List-Unsubscribe"] = f"<{mail.unsubscribe}>"
         made["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     made.set_content(mail.body)
+    # Behind the content, which takes away what was said of it before. In their account people write what they like for a
+    # language; the text is in English then
+    made["Content-Language"] = mail.language if mail.language in LANGUAGES else LANGUAGES[0]
     return made
 
 
@@ -131,18 +133,25 @@ async def _send(client: aiosmtplib.SMTP, outbox: Outbox, mail: Mail, settings: M
     await client.send_message(made)
 
 
-def _password(file: str) -> str:
+def read_password(file: str) -> str:
+    """The password of the mail server.
+
+    Raises
+    ------
+    BadInputError
+        It cannot be read.
+    """
     try:
         return Path(file).read_text(encoding="utf-8").splitlines()[0]
     except (OSError, UnicodeDecodeError, IndexError) as error:
         raise BadInputError(
             f"The password of the mail server in {file} cannot be read.",
-            "Write it on the first line, and let only whom runs CubeHub read it (chmod 600).",
+            "Write it on the first line, and let nobody read it but the user who runs CubeHub (chmod 600).",
         ) from error
 
 
 async def _connected(settings: MailSettings) -> aiosmtplib.SMTP:
-    password = _password(settings.password_file) if settings.password_file else None
+    password = read_password(settings.password_file) if settings.password_file else None
     client = aiosmtplib.SMTP(
         hostname=settings.server,
         port=settings.port,

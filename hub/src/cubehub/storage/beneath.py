@@ -6,7 +6,12 @@ import ctypes
 import errno
 import os
 import struct
-from typing import NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 _OPENAT2 = 437
 """Number of the system call, the same on all architectures (Linux 5.6)."""
@@ -64,6 +69,25 @@ def look(folder: int, name: bytes) -> Facts:
     return Facts._make((*STATX_FIELDS.unpack_from(answer), *_OWNER.unpack_from(answer, _OWNER_AT), device))
 
 
+def apart(root: Path, names: Iterable[bytes]) -> set[bytes]:
+    """Which folders lie on another device than the one that they are in: another mount, or a subvolume of btrfs.
+
+    Nothing can be renamed out of them.
+    """
+    found = set()
+    with suppress(OSError):
+        folder = os.open(root, FOLDER & ~os.O_NOFOLLOW)
+        try:
+            device = os.fstat(folder).st_dev
+            for name in names:
+                with suppress(OSError):
+                    if os.stat(name, dir_fd=folder, follow_symlinks=False).st_dev != device:
+                        found.add(name)
+        finally:
+            os.close(folder)
+    return found
+
+
 def open_folder(at: int, path: bytes) -> int:
     """Open a folder below another one: through no link, into no other mount, and not above it.
 
@@ -117,7 +141,7 @@ def _open_folder(at: int, path: bytes, flags: int) -> int:
 
 def _step_by_step(at: int, path: bytes, flags: int) -> int:
     """The same on kernels without ``openat2``: one part after the other, each seen to be on the mount of the first."""
-    mount, current = _mount_of(at), os.dup(at)
+    mount, current = mount_of(at), os.dup(at)
     try:
         for part in path.split(b"/"):
             if part in {b"", b".."}:
@@ -125,7 +149,7 @@ def _step_by_step(at: int, path: bytes, flags: int) -> int:
             below = os.open(part, flags, dir_fd=current)
             os.close(current)
             current = below
-            if _mount_of(current) != mount:
+            if mount_of(current) != mount:
                 raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)  # noqa: TRY301 - as above
     except BaseException:
         os.close(current)
@@ -133,8 +157,8 @@ def _step_by_step(at: int, path: bytes, flags: int) -> int:
     return current
 
 
-def _mount_of(folder: int) -> tuple[int, ...]:
-    """Device and mount of an open folder; kernels before 5.8 do not tell the mount, and give 0."""
+def mount_of(folder: int) -> tuple[int, ...]:
+    """Device and number of the mount of an open folder; kernels before 5.8 do not tell the mount, and give 0."""
     answer = ctypes.create_string_buffer(STATX_BYTES)
     flags = ctypes.c_int(0x1000 | _AT_NO_AUTOMOUNT)  # AT_EMPTY_PATH
     if statx(ctypes.c_int(folder), b"", flags, STATX_MASK, answer):

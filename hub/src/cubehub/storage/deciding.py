@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from bisect import bisect_left
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cubehub.storage.kinds import CACHES, MADE
 from cubehub.storage.names import original
 from cubehub.storage.planning import Entry
-from cubehub.storage.policies import OVER_QUOTA_AGE_S
+from cubehub.storage.policies import DAY_S, OVER_QUOTA_AGE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from cubehub.storage.policies import Policy
     from cubehub.storage.results import FoundFile, FoundUnit, Home
@@ -36,6 +38,8 @@ class Owner:
         When the person last logged in or used a server, seconds since 1970; 0 for never.
     running : bool
         Whether a server of theirs runs.
+    account : str
+        Directory's id; empty for whom only the Hub knows.
     """
 
     username: str
@@ -45,6 +49,7 @@ class Owner:
     storage: int | None = None
     last_seen: float = 0
     running: bool = False
+    account: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,39 @@ class Kept:
         return _within(path, self.path) or _within(self.path, path)
 
 
+class Keeps:
+    """All that is kept at a moment, for many questions: somebody may keep very many places.
+
+    Parameters
+    ----------
+    at : float
+        The moment, seconds since 1970.
+    """
+
+    def __init__(self, kept: Iterable[Kept], at: float) -> None:
+        found: dict[bytes, set[bytes]] = {}
+        for one in kept:
+            if one.until is None or one.until >= at:
+                found.setdefault(one.home, set()).add(one.path)
+        self._homes = {home: (paths, sorted(paths)) for home, paths in found.items()}
+
+    def cover(self, home: bytes, path: bytes) -> bool:
+        """Whether a path must stay, as `Kept.covers` says it of one."""
+        if home not in self._homes:
+            return False
+        paths, in_order = self._homes[home]
+        if not path or b"" in paths:
+            return True
+        above = path
+        while above and above not in paths:
+            above = above.rpartition(b"/")[0]
+        if above:
+            return True
+        below = path + b"/"
+        place = bisect_left(in_order, below)
+        return place < len(in_order) and in_order[place].startswith(below)
+
+
 def _within(path: bytes, above: bytes) -> bool:
     return not above or path == above or path.startswith(above + b"/")
 
@@ -87,6 +125,8 @@ class Found:
         By home, since when each scan found it over the storage of its owner's profile.
     owners : mapping of str to Owner, or None
         By home. None if nobody could be asked: then nothing that people made is moved, nor anything by profile.
+    apart : set of bytes
+        Homes that lie on a device of their own: nothing can be moved out of them, so only they as a whole are.
     """
 
     scanned: float
@@ -96,6 +136,7 @@ class Found:
     over_since: Mapping[str, float] = field(default_factory=dict)
     owners: Mapping[str, Owner] | None = None
     kept: Sequence[Kept] = ()
+    apart: AbstractSet[bytes] = frozenset()
 
 
 def decide(found: Found, policy: Policy, at: float, lead: float = 0) -> list[Entry]:
@@ -117,20 +158,12 @@ def decide(found: Found, policy: Policy, at: float, lead: float = 0) -> list[Ent
     """
     if found.owners is None and policy.profiles:
         return []
-    kept: dict[bytes, list[Kept]] = {}
-    for one in found.kept:
-        kept.setdefault(one.home, []).append(one)
-    whole = _homes(found, policy, at, lead)
-    free = [e for e in whole if not _is_kept(kept, e, at)]
-    gone = {e.home for e in free}
-    units = [e for e in _units(found, policy, at, lead) if e.home not in gone and not _is_kept(kept, e, at)]
-    large = [e for e in _large(found, policy, at, lead) if e.home not in gone and not _is_kept(kept, e, at)]
-    below = _outermost([*units, *large])
+    kept = Keeps(found.kept, at)
+    free = [e for e in _homes(found, policy, at, lead) if not kept.cover(e.home, e.path)]
+    gone = {e.home for e in free} | found.apart
+    parts = [*_units(found, policy, at, lead), *_large(found, policy, at, lead)]
+    below = _outermost([e for e in parts if e.home not in gone and not kept.cover(e.home, e.path)])
     return sorted([*free, *below], key=lambda e: (-e.bytes, e.home, e.path))
-
-
-def _is_kept(kept: Mapping[bytes, Iterable[Kept]], entry: Entry, at: float) -> bool:
-    return any(one.covers(entry.home, entry.path, at) for one in kept.get(entry.home, ()))
 
 
 def _cutoff(found: Found, at: float, age: int, lead: float) -> int:
@@ -143,7 +176,7 @@ def _owner(found: Found, home: str) -> Owner | None:
 
 def _units(found: Found, policy: Policy, at: float, lead: float) -> Iterable[Entry]:
     over = _over_quota(found, policy, at)
-    for unit in found.units:
+    for unit in _with_inner(found.units):
         made = unit.kind in MADE
         if made and found.owners is None:
             continue
@@ -158,6 +191,26 @@ def _units(found: Found, policy: Policy, at: float, lead: float) -> Iterable[Ent
             yield Entry(
                 original(unit.home), original(unit.path), unit.kind, unit.bytes, unit.files, unit.newest, cutoff, unit.inode
             )  # fmt: skip
+
+
+def _with_inner(units: Sequence[FoundUnit]) -> Iterable[FoundUnit]:
+    """Each with those that are in it, such as copies of notebooks in scratch: a scan counts them by themselves only."""
+    places = {(unit.home, unit.path): number for number, unit in enumerate(units)}
+    found = list(units)
+    for number in sorted(range(len(units)), key=lambda n: -units[n].path.count("/")):
+        inner = found[number]
+        above = inner.path.rpartition("/")[0]
+        while above and (inner.home, above) not in places:
+            above = above.rpartition("/")[0]
+        if above:
+            outer = found[place := places[inner.home, above]]
+            found[place] = replace(
+                outer,
+                bytes=outer.bytes + inner.bytes,
+                files=outer.files + inner.files,
+                newest=max(outer.newest, inner.newest),
+            )
+    return found
 
 
 def _over_quota(found: Found, policy: Policy, at: float) -> set[str]:
@@ -222,8 +275,8 @@ def _homes(found: Found, policy: Policy, at: float, lead: float) -> list[Entry]:
 
 def _after(day: object) -> float:
     """When a day is over in UTC."""
-    moment = datetime.fromisoformat(str(day)).replace(tzinfo=UTC) + timedelta(days=1)
-    return moment.timestamp()
+    # added as seconds: there is no day after the last of the year 9999, which people write for ever
+    return datetime.fromisoformat(str(day)).replace(tzinfo=UTC).timestamp() + DAY_S
 
 
 def _outermost(entries: list[Entry]) -> list[Entry]:

@@ -12,12 +12,13 @@ from cubehub.errors import BadInputError, CubeHubError
 from cubehub.local.data_folder import write_json
 from cubehub.storage import beneath, journal
 from cubehub.storage.archive import pack
-from cubehub.storage.journal import PURGED, RETURNED
+from cubehub.storage.journal import PURGING
 from cubehub.storage.names import readable
 from cubehub.storage.notices import record
 from cubehub.storage.planning import Entry
 from cubehub.storage.quarantine import Outcome
 from cubehub.storage.trees import folder_in, look_through
+from cubehub.storage.whose import account_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
 
 ERASURE = "erasure"
 RECEIPTS = "receipts"
+_PATIENCE_S = 30.0
 _EVER = 2**40
 """Later than anything that a file's time says: an erasure does not ask when something was last used."""
 ELSEWHERE = (
     "the account in Keycloak and in the Hub",
     "lines about the person in the audit log, which are kept for as long as the law or the house wants",
-    "cubes that the person published, see `cubehub cubes list`",
+    "cubes that the person published, see `cubehub cubes published`",
     "backups of the machine",
 )
 """Where else there may be something of a person; an erasure here does not reach it, and says so."""
@@ -86,6 +88,7 @@ def begin(keeping: Keeping, keeper: Keeper, made: journal.Journal, home: bytes) 
         ) from error
     finally:
         os.close(root)
+    made.free(home, _PATIENCE_S)
     entry = Entry(home, b"", ERASURE, found.bytes, found.files, found.newest, _EVER, facts.inode)
     run = made.begin_run(str(keeping.settings.homes), f"erasure of {readable(home)}", keeping.now())
     return keeper.quarantine(run, entry)
@@ -95,7 +98,7 @@ def away(keeping: Keeping, home: bytes, account: str | None) -> list[journal.Mov
     """What was moved out of a home of an account earlier, and can still be had."""
     return [
         one
-        for one in journal.read(keeping.settings.state, *journal.IN_QUARANTINE, PURGED)
+        for one in journal.read(keeping.settings.state, *journal.AWAY)
         if one.restorable and one.home == home and (account is None or one.account in {None, account})
     ]
 
@@ -118,18 +121,30 @@ def finish(
 
     Notes
     -----
-    What fails is named in the receipt, and the next try goes on from there.
+    What fails is named in the receipt, and the next try goes on from there. An archive that is being written of something
+    of this home gives way first.
+
+    Raises
+    ------
+    CubeHubError
+        Something of the home is being brought back just now, which takes long. Nothing is removed then.
     """
+    made.free(home, _PATIENCE_S)
     receipt = Receipt(readable(home), account, keeping.who, _now(keeping))
-    for one in made.moves(*journal.IN_QUARANTINE, PURGED, RETURNED):
+    with record.opened(keeping.settings.state) as told_of:
+        receipt.mails = told_of.forget(home)
+    # what waits for its erasure last: while it is there, a try that was ended is gone on with
+    for one in sorted(made.moves(*journal.STATES), key=lambda m: m.kind == ERASURE):
         if one.home != home or (account is not None and one.account not in {None, account}):
             continue
         path, removed_from = readable(one.path) or ".", []
         steps: list[tuple[str, Callable[[], Outcome]]] = []
-        if one.state in journal.IN_QUARANTINE:
+        if one.state in {*journal.IN_QUARANTINE, PURGING}:
             steps.append(("quarantine", lambda m=one: keeper.purge(m, erased=True)))  # type: ignore[misc]
         if one.seal is not None:
             steps.append(("archive", lambda m=one: archivist.expire(_as_it_is(made, m))))  # type: ignore[misc]
+        elif one.archive is not None:
+            receipt.left.append(f"{path} in the archive: what was not finished of it could not be deleted")
         for where, act in steps:
             try:
                 why = act().why
@@ -143,8 +158,7 @@ def finish(
             receipt.removed.append(
                 {"path": path, "bytes": one.bytes, "files": one.files, "from": removed_from}
             )
-    with record.opened(keeping.settings.state) as told_of:
-        receipt.mails = told_of.forget(home)
+    archivist.tidy()
     receipt.ended = _now(keeping)
     _keep(keeping.settings.state, receipt)
     return receipt
@@ -154,6 +168,10 @@ def finished(
     keeping: Keeping, keeper: Keeper, archivist: Archivist, made: journal.Journal, waiting: journal.Move
 ) -> list[Outcome]:
     """Finish an erasure whose hold is over, and write it into the audit log."""
+    try:
+        made.free(waiting.home, _PATIENCE_S)
+    except CubeHubError as error:
+        return [Outcome(waiting.home, waiting.path, 0, error.message.rstrip("."), waiting.id)]
     done = [Outcome(waiting.home, waiting.path, waiting.bytes, move=waiting.id)]
     keeping.note("erased", done)
     receipt = finish(keeping, keeper, archivist, made, waiting.home, waiting.account)
@@ -254,7 +272,12 @@ def _known(keeping: Keeping, home: bytes, about: dict[str, Any]) -> dict[str, An
         kept = [
             {"path": readable(k.path), "until": k.until, "by": k.by} for k in told.kept(keeping.now(), home)
         ]
-    moves = [m for m in journal.read(keeping.settings.state, *journal.STATES) if m.home == home]
+    account = account_of(keeping.settings.homes, home)
+    moves = [
+        m
+        for m in journal.read(keeping.settings.state, *journal.STATES)
+        if m.home == home and m.account in {None, account}
+    ]
     return {
         "account": about,
         "audit": _audited(keeping.settings.audit_log, str(about.get("name", ""))),

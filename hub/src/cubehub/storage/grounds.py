@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cubehub.errors import BadInputError, CubeHubError
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from cubehub.storage.journal import Journal, Move
 
 FOLDER, ITEM, NUMBER = b".cubehub-quarantine", b"item", b".number"
-_LONGEST_ACCOUNT = 200
+_LONGEST_ACCOUNT, _LONGEST_NAME = 200, 255
 _MOST_NAMES = 100
 """Tries for a free name beside what is in the way."""
+
+
+BUSY = "something of this home is being archived or brought back just now"
 
 
 class SkippedError(Exception):
@@ -175,6 +178,17 @@ class Grounds:
         with os.fdopen(mark, encoding="utf-8") as file:
             return file.read(_LONGEST_ACCOUNT) or None
 
+    def check_free(self, home: bytes) -> None:
+        """Look that nobody works on something of a home beside this keeper.
+
+        Raises
+        ------
+        SkippedError
+            Somebody does.
+        """
+        if self._journal.is_busy(home):
+            raise SkippedError(BUSY)
+
     def check_account(self, made: Move) -> None:
         """Look that what was moved goes back to whom it was taken from: names of people can be given again.
 
@@ -194,7 +208,8 @@ class Grounds:
     @staticmethod
     def names_for(name: bytes) -> list[bytes]:
         """Names under which something comes back, the best first."""
-        return [name, *(name + b".restored-%d" % n for n in range(1, _MOST_NAMES))]
+        endings = [b".restored-%d" % n for n in range(1, _MOST_NAMES)]
+        return [name, *(_cut(name, _LONGEST_NAME - len(ending)) + ending for ending in endings)]
 
     @staticmethod
     def is_in(slot: int) -> bool:
@@ -204,6 +219,28 @@ class Grounds:
         except FileNotFoundError:
             return False
         return True
+
+    def sweep(self) -> None:
+        """Take away what is empty of earlier moves, but what somebody is about to fill."""
+        claimed = {b"%d" % move for move in self._journal.claimed()}
+        with os.scandir(b"/proc/self/fd/%d" % self._quarantine) as entries:
+            names = [entry.name for entry in entries]
+        for name in names:
+            if name in claimed:
+                continue
+            with suppress(OSError):
+                os.rmdir(name, dir_fd=self._quarantine)
+
+    def in_slot(self, made: int) -> int:
+        """Inode of what is in the slot of a move; 0 if nothing is."""
+        try:
+            slot = self.slot(made)
+        except FileNotFoundError:
+            return 0
+        try:
+            return beneath.look(slot, ITEM).inode if self.is_in(slot) else 0
+        finally:
+            os.close(slot)
 
     @contextmanager
     def made_again(self, home: int, path: bytes) -> Iterator[int]:
@@ -243,6 +280,14 @@ class Grounds:
             os.close(made)
             raise
         return made
+
+
+def _cut(name: bytes, most: int) -> bytes:
+    """The beginning of a name, not within a letter."""
+    end = min(len(name), most)
+    while 0 < end < len(name) and name[end] & 0xC0 == 0x80:
+        end -= 1
+    return name[: end or most]
 
 
 def has(folder: int, name: bytes) -> bool:

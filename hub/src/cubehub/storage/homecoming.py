@@ -16,6 +16,7 @@ from cubehub.storage import journal, starting
 from cubehub.storage.keeping import Keeping
 from cubehub.storage.kinds import ASKED
 from cubehub.storage.settings import settings_of
+from cubehub.storage.whose import account_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from cubehub.local.data_folder import DataFolder
     from cubehub.storage.settings import StorageSettings
 
-_ARCHIVED = "Your earlier home was archived, because you had not been here for long. This one is new."
+_ARCHIVED = "Your earlier home was archived, because you had not been here for long. This one is new; that one can be brought back."
 _BRING_BACK = "Bring it back: View, What Fills My Home, Moved away."
 _PATIENCE_S = 45.0
 """For so long a start waits for a run of the keeper to end."""
@@ -39,14 +40,6 @@ class HomeAwayError(SpawnerError):
     default_hint = (
         "Nothing is lost. Try again in a few minutes; if it happens again, tell your administrator."
     )
-
-
-def account_of(homes: Path, home: bytes) -> str | None:
-    """The account that a home is noted to be of; None where that was never noted."""
-    try:
-        return (homes / f".{os.fsdecode(home)}.account").read_text(encoding="utf-8") or None
-    except FileNotFoundError:
-        return None
 
 
 def homecoming(folder: DataFolder) -> Callable[[Any], None]:
@@ -114,6 +107,8 @@ def bring_home(settings: StorageSettings, home: Path) -> bool:
         keeping = Keeping(settings, who="a start of their server")
         try:
             with keeping.keeper() as (keeper, made):
+                # of other homes archives may be written meanwhile; one of this home gives way
+                made.free(name, max(0.0, until - time.monotonic()))
                 wanted = [move for move in made.moves(*journal.IN_QUARANTINE) if is_it(move)]
                 # of several, the last: it has what came after the others
                 done = [keeper.put_back(move) for move in wanted[-1:]]

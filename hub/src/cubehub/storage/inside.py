@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from cubehub.errors import CubeHubError
 from cubehub.storage import beneath
 from cubehub.storage.archive import Seal, contents, manifest
-from cubehub.storage.archivist import LISTING
 from cubehub.storage.grounds import FOLDER, ITEM
-from cubehub.storage.journal import IN_QUARANTINE
+from cubehub.storage.journal import PURGED
+from cubehub.storage.places import LISTING
 from cubehub.storage.trees import folder_in
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def look(homes: Path, made: Move, store: Store | None, most: int) -> list[Line]:
         It cannot be looked into.
     """
     try:
-        if made.state in IN_QUARANTINE:
+        if made.state != PURGED:
             return _in_quarantine(homes, made, most)
         return _in_archive(made, store, most)
     except OSError as error:
@@ -53,6 +53,8 @@ def _in_quarantine(homes: Path, made: Move, most: int) -> list[Line]:
             path = waiting.pop(0)
             with folder_in(slot, b"/".join(part for part in (ITEM, path) if part)) as folder:
                 for name in sorted(os.listdir(b"/proc/self/fd/%d" % folder)):  # noqa: PTH208 - names as bytes
+                    if len(found) >= most:
+                        break
                     facts = beneath.look(folder, name)
                     below = path + b"/" + name if path else name
                     is_folder = stat.S_ISDIR(facts.mode)

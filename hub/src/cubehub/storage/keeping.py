@@ -5,40 +5,30 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import time
-from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-
-from cubehub_spawner import audit
 
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.mail.sending import Told, send_due
-from cubehub.storage import inside, journal, planning
-from cubehub.storage.archivist import Archivist, store_at
-from cubehub.storage.deciding import Found, Kept, decide, over_since
-from cubehub.storage.journal import PURGED, QUARANTINED, RETURNED
+from cubehub.storage import beneath, planning
+from cubehub.storage.away import Away
+from cubehub.storage.deciding import Found, Keeps, Kept, decide, over_since
 from cubehub.storage.kinds import ASKED, MADE
 from cubehub.storage.names import original, readable
 from cubehub.storage.notices import record, telling
-from cubehub.storage.planning import OF_HOMES
-from cubehub.storage.processes import Users
 from cubehub.storage.quarantine import Keeper, Outcome
 from cubehub.storage.results import Results
+from cubehub.storage.since import Since
+from cubehub.storage.whose import theirs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from cubehub.storage.deciding import Owner
     from cubehub.storage.planning import Entry, Excess
-    from cubehub.storage.policies import Policy
     from cubehub.storage.results import Summary
-    from cubehub.storage.settings import StorageSettings
 
 _KEPT = "its owner keeps it"
-
 
 log = logging.getLogger("cubehub.storage")
 _SENDING = "mail.lock"
@@ -50,18 +40,18 @@ class Known:
 
     Attributes
     ----------
+    found : Found
+        Without what was moved away since the scan.
+    sizes : dict of bytes to int
+        Bytes of each home, as scanned.
     people : str
         Why nobody could be asked whose the homes are; empty if they are known, or nobody needs to.
     """
 
     summary: Summary
     found: Found
+    sizes: dict[bytes, int]
     people: str = ""
-
-    @property
-    def sizes(self) -> dict[bytes, int]:
-        """Bytes of each home."""
-        return {original(home.name): home.bytes for home in self.found.homes}
 
 
 @dataclass(frozen=True)
@@ -74,32 +64,11 @@ class Plan:
     known: Known
 
 
-class Keeping:
+class Keeping(Away):
     """The keeper's work.
 
-    Parameters
-    ----------
-    settings : StorageSettings
-        Where, and whom to ask.
-    now : callable
-        Seconds since 1970; for tests, which cannot wait for weeks.
-    who : str
-        Who asks, for the audit log.
-    policy : Policy or None
-        Instead of the one that `storage.yaml` has now.
+    See `Away` for what it is made with, and for what is done with what is away.
     """
-
-    def __init__(
-        self,
-        settings: StorageSettings,
-        *,
-        now: Callable[[], float] = time.time,
-        who: str | None = None,
-        policy: Policy | None = None,
-    ) -> None:
-        self.settings, self.now = settings, now
-        self.policy: Policy = policy or settings.policy()
-        self.who = who or f"uid {os.getuid()}"
 
     # What is known
 
@@ -112,7 +81,9 @@ class Keeping:
             They could not be asked.
         """
         people = self.settings.people()
-        return people.owners(self.settings.storage_of_profiles()) if people else None
+        if people is None:
+            return None
+        return theirs(self.settings.homes, people.owners(self.settings.storage_of_profiles()))
 
     def known(self) -> Known:
         """What the last scan found, and what is known of the people.
@@ -137,16 +108,20 @@ class Keeping:
         with record.opened(self.settings.state) as told:
             kept = told.kept(self.now())
         kept += [Kept(original(home), original(path), None, "file") for home, path in results.kept(last.id)]
+        still = Since(self.settings.state, last)
+        homes = still.homes
         found = Found(
             scanned=last.started,
-            homes=results.homes(last.id),
-            units=results.units(last.id),
-            large=results.large(last.id),
+            homes=homes,
+            units=still.units(),
+            large=still.large(),
             over_since=over_since(results.fill(), owners) if owners is not None else {},
             owners=owners,
             kept=kept,
+            apart=beneath.apart(self.settings.homes, [original(home.name) for home in homes]),
         )
-        return Known(last, found, why if self.policy.needs_people() else "")
+        sizes = {original(home.name): home.bytes for home in results.homes(last.id)}
+        return Known(last, found, sizes, why if self.policy.needs_people() else "")
 
     def plan(self, at: float | None = None) -> Plan:
         """What the policy would have moved at a date; today if none is given."""
@@ -231,13 +206,13 @@ class Keeping:
         with record.opened(self.settings.state) as told:
             for one in told.open_ones():
                 by_home.setdefault(one.home, []).append(one)
-            kept = told.kept(self.now())
+            kept = Keeps(told.kept(self.now()), self.now())
         here = self._here(wanted)
         reasons = {}
         for entry in wanted:
             why = telling.why_not(entry, by_home.get(entry.home, ()), self.policy.notices, self.now())
             why = why or here.get((entry.home, entry.path), "")
-            if any(one.covers(entry.home, entry.path, self.now()) for one in kept):
+            if kept.cover(entry.home, entry.path):
                 why = _KEPT
             if why:
                 reasons[entry.home, entry.path] = why
@@ -248,8 +223,8 @@ class Keeping:
 
         Notes
         -----
-        Who uses a home from another machine, as pods do, is not seen in this one's processes; the Hub knows. A home as
-        a whole stays while nobody can be asked.
+        Who uses a home from another machine, as pods do, is not seen in this one's processes; the Hub knows. What
+        people made stays while nobody can be asked.
         """
         try:
             owners = self.owners()
@@ -257,7 +232,7 @@ class Keeping:
             owners = None
         if owners is None:
             why = "nobody can tell just now whether its owner is here"
-            return {(e.home, e.path): why for e in entries if e.kind in OF_HOMES}
+            return {(e.home, e.path): why for e in entries if e.kind in MADE}
         found = {}
         for entry in entries:
             owner = owners.get(readable(entry.home))
@@ -271,29 +246,6 @@ class Keeping:
         with record.opened(self.settings.state) as told:
             kept = told.kept(self.now(), entry.home)
         return any(one.covers(entry.home, entry.path, self.now()) for one in kept)
-
-    @contextmanager
-    def keeper(
-        self, told: Callable[[Outcome], None] = lambda _: None
-    ) -> Iterator[tuple[Keeper, journal.Journal]]:
-        """The keeper, after what an earlier one left undone was brought in order.
-
-        Parameters
-        ----------
-        told : callable
-            Given what was found of an earlier run.
-        """
-        with journal.opened(self.settings.state) as made:
-            keeper = Keeper(self.settings.homes, made, Users(), now=self.now)
-            try:
-                for outcome in [
-                    *keeper.recover(),
-                    *Archivist(keeper, made, None).recover(),
-                ]:
-                    told(outcome)
-                yield keeper, made
-            finally:
-                keeper.close()
 
     def apply(
         self,
@@ -351,104 +303,3 @@ class Keeping:
                     if one.is_about(entry):
                         told.end(one.id, self.now(), "moved")
         return done
-
-    @contextmanager
-    def archivist(
-        self,
-        keeper: Keeper,
-        made: journal.Journal,
-        progress: Callable[[int, int], None] = lambda _files, _bytes: None,
-    ) -> Iterator[Archivist]:
-        """Who moves things between quarantine and archives, beside a keeper.
-
-        Raises
-        ------
-        CubeHubError
-            The place for archives cannot be used.
-        """
-        store = store_at(self.policy.archive.to)
-        try:
-            found = Archivist(keeper, made, store, progress=progress)
-            found.recover()
-            yield found
-        finally:
-            if store is not None:
-                store.close()
-
-    def bring_back(
-        self, keeper: Keeper, made: journal.Journal, one: journal.Move, only: bytes | None = None
-    ) -> Outcome:
-        """Put something that is away back, or a copy of one file or folder of it.
-
-        Raises
-        ------
-        CubeHubError
-            It cannot be had just now.
-        """
-        with self.archivist(keeper, made) as archivist:
-            done = archivist.copy_out(one, only) if only else archivist.bring_back(one)
-        if not done.why and not only:
-            with record.opened(self.settings.state) as told:
-                told.withdraw(one.home, telling.MOVED)
-        return done
-
-    def kept_until(self, one: journal.Move) -> float | None:
-        """When something that is away goes for good at the earliest, seconds since 1970; None for never."""
-        keep = self.policy.archive.keep
-        if one.state == PURGED:
-            return None if keep is None else one.at + keep
-        if one.kind in MADE:
-            return None if keep is None else one.at + self.policy.hold + keep
-        return one.at + self.policy.hold
-
-    def inside(self, one: journal.Move, most: int) -> list[inside.Line]:
-        """What is in something that is away, the first of it."""
-        store = store_at(self.policy.archive.to) if one.state not in journal.IN_QUARANTINE else None
-        try:
-            return inside.look(self.settings.homes, one, store, most)
-        finally:
-            if store is not None:
-                store.close()
-
-    # What is archived, removed and forgotten
-
-    def to_archive(self, made: journal.Journal) -> list[journal.Move]:
-        """What people made that is in quarantine and in no archive, the oldest first."""
-        return [m for m in made.moves(QUARANTINED) if m.kind in MADE] if self.policy.archive.to else []
-
-    def to_purge(self, made: journal.Journal) -> list[journal.Move]:
-        """What has been in quarantine for longer than the hold, and may be removed."""
-        over = [m for m in made.moves(*journal.IN_QUARANTINE) if self.now() - m.at >= self.policy.hold]
-        return [m for m in over if (m.kind not in MADE or m.seal is not None) and m.kind not in ASKED]
-
-    def to_expire(self, made: journal.Journal) -> list[journal.Move]:
-        """Archives whose time is over, and those of what was brought back before the hold's time."""
-        found = []
-        for one in made.moves(PURGED, RETURNED):
-            keep = self.policy.archive.keep if one.state == PURGED else self.policy.hold
-            if one.seal is not None and keep is not None and self.now() - one.at >= keep:
-                found.append(one)
-        return found
-
-    def note(self, what: str, done: list[Outcome]) -> None:
-        """Write one line for each home into the audit log.
-
-        Raises
-        ------
-        CubeHubError
-            It cannot be written.
-        """
-        homes = Counter(o.home for o in done if not o.why)
-        log = self.settings.audit_log
-        for home, count in sorted(homes.items()):
-            line = {
-                "time": datetime.now(UTC).isoformat(), "event": f"storage_{what}", "user": readable(home), "asked_by": self.who,
-                "outcome": "done", "folders": count, "bytes": sum(o.bytes for o in done if o.home == home and not o.why),
-            }  # fmt: skip
-            try:
-                audit.append(log, line)
-            except OSError as error:
-                raise CubeHubError(
-                    f"It cannot be written down in {log}: {error.strerror}.",
-                    "Make room on the disk, then try again.",
-                ) from error

@@ -76,7 +76,7 @@ def page(summary: Summary, homes: list[Home], details: dict[str, Details], most:
             )
         )
         parts.sort(key=lambda part: -part.bytes)
-    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(summary.ended))
+    when = time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(summary.ended))
     title = f"{summary.homes:,} homes, {summary.files:,} files, {format_bytes(summary.bytes)}"
     legend = "".join(f'<li><i style="background:{colour}"></i>{said}</li>' for _, colour, said in AGES)
     drawn = "".join(_drawn(parts, Box(0, 0, WIDTH, HEIGHT), summary.ended, 0))

@@ -130,6 +130,7 @@ def merge(
             storage=storage.get(profile) if profile else None,
             last_seen=_seconds(hub.get("last_activity")),
             running=bool(hub.get("server") or hub.get("servers")),
+            account=str(account.get("id") or ""),
         )
     for name, hub in activity.items():
         found[home_name(name)] = Owner(

@@ -92,6 +92,9 @@ def read(text: str, name: str) -> list[Entry]:
         raise BadInputError(f"{name} has more than {MOST_LINES:,} lines.", "Cut it into several.")
     entries: list[Entry] = []
     columns: dict[str, int] | None = None
+    # the line with the names, wherever sorting has brought it, before those that go by it
+    head = next((place for place, (_, line) in enumerate(lines) if _is_head(line)), 0)
+    lines[:1], lines[head : head + 1] = lines[head : head + 1], lines[:1]
     sign = max(_SIGNS, key=lines[0][1].count) if lines else ","
     for number, line in lines:
         row = _cells(line, number, name, sign)
@@ -119,6 +122,15 @@ def read(text: str, name: str) -> list[Entry]:
             raise BadInputError(f"{name} has {place} twice.", "Take one of the two lines out.")
         seen.add((entry.home, entry.path))
     return entries
+
+
+def _is_head(line: str) -> bool:
+    """Whether a line has the names of the columns and nothing else; no folder can be called so that its line does."""
+    if not all(column in line for column in COLUMNS):
+        return False
+    return any(
+        sorted(filter(None, (c.strip(' "') for c in line.split(s)))) == sorted(COLUMNS) for s in _SIGNS
+    )
 
 
 def _cells(line: str, number: int, name: str, sign: str) -> list[str]:
@@ -206,7 +218,8 @@ def excess(entries: Iterable[Entry], sizes: dict[bytes, int], policy: Policy) ->
     moved: dict[bytes, int] = {}
     everything = 0
     for entry in entries:
-        everything += entry.bytes
+        # of a home as a whole the scan tells, whatever somebody wrote into the plan; the rest is looked at when it is moved
+        everything += entry.bytes if entry.path else max(entry.bytes, sizes.get(entry.home, 0))
         if entry.path:
             # a home as a whole is all of it, and meant so
             moved[entry.home] = moved.get(entry.home, 0) + entry.bytes

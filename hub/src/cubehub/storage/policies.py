@@ -212,10 +212,13 @@ class Policy(Rules):
 
     def needs_people(self) -> bool:
         """Whether anything is moved that people made, or by profile: who has which home must be known then."""
-        every: list[Rules] = [self, *self.profiles.values()]
-        kinds = ("scratch", "large", "idle", "over_quota")
-        made = any(self._says(rules, kind) for rules in every for kind in kinds)
+        made = any(self.moves(kind) for kind in ("scratch", "large", "idle", "over_quota"))
         return bool(made or self.profiles or self.workshops)
+
+    def moves(self, kind: str) -> bool:
+        """Whether a kind is moved out of anybody's home."""
+        every: list[Rules] = [self, *self.profiles.values()]
+        return any(self._says(rules, kind) for rules in every)
 
     def _says(self, rules: Rules, kind: str) -> bool:
         said: Any = rules.age_of(kind)

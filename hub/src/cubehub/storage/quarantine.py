@@ -10,11 +10,11 @@ import errno
 import os
 import stat
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cubehub.storage import beneath
+from cubehub.storage import beneath, trees
 from cubehub.storage.grounds import ITEM, Grounds, SkippedError, has
 from cubehub.storage.journal import (
     ARCHIVED,
@@ -31,7 +31,7 @@ from cubehub.storage.journal import (
 )
 from cubehub.storage.kinds import ASKED, KEEP, MADE
 from cubehub.storage.quotas.attributes import suit
-from cubehub.storage.starting import kept_off
+from cubehub.storage.starting import STARTED, kept_off
 from cubehub.storage.trees import Inside, folder_in, look_through, move, remove, settle
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 _FILES = frozenset({"large", "scratch"})
 """Kinds that may be a file."""
+_SAME, _BLOCKS = 1.01, 2**16
+"""A thing may be so many times as large as a plan says, and so many bytes more: file systems give and take some blocks."""
 _KEPT = "its owner keeps it"
 _NOT_OWN = "it does not belong to the owner of the home"
 WHOLE_HOME = b"restored-home"
@@ -92,6 +94,7 @@ class Keeper(Grounds):
     def quarantine(self, run: int, entry: Entry) -> Outcome:
         """Move one entry of a plan, if all that it says still holds."""
         try:
+            self.check_free(entry.home)
             return self._move_away(run, entry)
         except SkippedError as skipped:
             return Outcome(entry.home, entry.path, 0, str(skipped))
@@ -99,23 +102,27 @@ class Keeper(Grounds):
             return Outcome(entry.home, entry.path, 0, _why(error))
 
     def _move_away(self, run: int, entry: Entry) -> Outcome:
+        # before it is opened: the name may be given to another account while its home is looked through
+        account = self.account_of(entry.home)
         with self.home(entry.home) as home, self._above(home, entry) as (parent, name):
             found = self._checked(home, parent, name, entry)
             self._step("checked")
             if entry.path:
-                made = self._renamed(run, entry, found, parent, name)
+                made = self._renamed(run, entry, found, parent, name, account)
             else:
                 with kept_off(self._root, entry.home) as starts:
                     if starts:
-                        raise SkippedError("a server of this person starts")
-                    made = self._renamed(run, entry, found, parent, name)
+                        raise SkippedError(STARTED)
+                    made = self._renamed(run, entry, found, parent, name, account)
         return Outcome(entry.home, entry.path, found.bytes, move=made)
 
-    def _renamed(self, run: int, entry: Entry, found: Inside, parent: int, name: bytes) -> int:
+    def _renamed(
+        self, run: int, entry: Entry, found: Inside, parent: int, name: bytes, account: str | None
+    ) -> int:
         """Rename an entry into a slot of its own; the number of the move."""
         made = self._journal.intend(
             run, entry.home, entry.path, entry.kind, found.bytes, found.files, entry.inode, self._now(),
-            self.account_of(entry.home), self._highest,
+            account, self._highest,
         )  # fmt: skip
         self._step("intended")
         slot = self.slot(made, create=True)
@@ -181,6 +188,8 @@ class Keeper(Grounds):
             found = look_through(home)
         if found.kept and entry.kind not in ASKED:
             raise SkippedError(_KEPT)
+        if entry.path and found.bytes > entry.bytes * _SAME + _BLOCKS:
+            raise SkippedError("it is larger than the plan says")
         if found.newest >= entry.cutoff:
             raise SkippedError("it was used since")
         if found.unread and entry.kind not in ASKED:
@@ -224,10 +233,12 @@ class Keeper(Grounds):
         A home as a whole comes back as it was; where its owner has another one by now, as a folder in that.
         """
         try:
+            self.check_free(made.home)
             self.check_account(made)
             if not made.path and not has(self._root, made.home):
                 return self._with_slot(made, self._root, b"", made.home)
             with self.home(made.home) as home:
+                self.check_account(made)  # of the one that is open: a new account has one of its own
                 self._check_owner(made, home)
                 above, _, name = made.path.rpartition(b"/")
                 with self.made_again(home, above) as parent:
@@ -295,6 +306,7 @@ class Keeper(Grounds):
         if made.kind in MADE and made.seal is None and not erased:
             return Outcome(made.home, made.path, 0, "it is in no archive", made.id)
         try:
+            self.check_free(made.home)
             self._journal.set(made.id, PURGING, self._now())
             self._step("purging")
             if has(self._quarantine, b"%d" % made.id):  # else all but the word was done
@@ -302,7 +314,11 @@ class Keeper(Grounds):
             os.fsync(self._quarantine)
             self._journal.set(made.id, PURGED, self._now())
             self._step("purged")
+        except SkippedError as skipped:
+            return Outcome(made.home, made.path, 0, str(skipped), made.id)
         except OSError as error:
+            # each keeper tries again, and tells nobody: so it is listed
+            self._journal.trouble(made.id, _why(error))
             return Outcome(made.home, made.path, 0, _why(error), made.id)
         return Outcome(made.home, made.path, made.bytes, move=made.id)
 
@@ -313,7 +329,7 @@ class Keeper(Grounds):
             with os.scandir(b"/proc/self/fd/%d" % slot) as entries:
                 names = [entry.name for entry in entries]
             for name in names:
-                remove(slot, name)
+                remove(slot, name, trees.MOST_REMOVED)
             self._step("removed")
         finally:
             os.close(slot)
@@ -330,7 +346,7 @@ class Keeper(Grounds):
             # the one that was ended did not: else what is written down here could outlive what it is about
             settle(self._root)
         for made in under_way:
-            there = self._in_slot(made.id)
+            there = self.in_slot(made.id)
             if there and made.state == INTENDED and there != made.inode:
                 # exchanged just when the keeper was ended, or left by a record that was lost: nobody's to bring back
                 why = f"what is in quarantine as {made.id} is another one than was meant: look at it"
@@ -355,33 +371,15 @@ class Keeper(Grounds):
                 self.leave(made.id)
                 told.append(Outcome(made.home, made.path, 0, "it was not moved", made.id))
         for made in self._journal.moves(PURGING):
-            self.purge(made)
+            # that it may be removed was looked at before this was written down; some of it has gone by now
+            self.purge(made, erased=True)
         for made in self._journal.moves(*IN_QUARANTINE):
-            if not self._in_slot(made.id):
+            if not self.in_slot(made.id):
                 # by other hands than the keeper's: nothing is there to be put back, unless an archive is
                 self._journal.set(made.id, PURGED if made.seal else GONE, self._now())
                 told.append(Outcome(made.home, made.path, 0, "it is not in quarantine any more", made.id))
-        self._sweep()
+        self.sweep()
         return told
-
-    def _sweep(self) -> None:
-        """Take away what is empty of earlier moves."""
-        with os.scandir(b"/proc/self/fd/%d" % self._quarantine) as entries:
-            names = [entry.name for entry in entries]
-        for name in names:
-            with suppress(OSError):
-                os.rmdir(name, dir_fd=self._quarantine)
-
-    def _in_slot(self, made: int) -> int:
-        """Inode of what is in the slot of a move; 0 if nothing is."""
-        try:
-            slot = self.slot(made)
-        except FileNotFoundError:
-            return 0
-        try:
-            return beneath.look(slot, ITEM).inode if self.is_in(slot) else 0
-        finally:
-            os.close(slot)
 
 
 def _why(error: OSError) -> str:

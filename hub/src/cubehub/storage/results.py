@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from cubehub.errors import CubeHubError
 from cubehub.storage import inodes
-from cubehub.storage.names import readable
+from cubehub.storage.names import original, readable
+from cubehub.storage.standing import Before, Row
 from cubehub.storage.tally import Share, biggest
 
 if TYPE_CHECKING:
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
     from cubehub.storage.scan import Scan
 
 FILE = "storage.sqlite"
-VERSION = 2
+VERSION = 3
 KEPT_WHOLE = 3
 """Scans of which all is kept; of earlier ones only how much each home had."""
 _TABLES = """
 CREATE TABLE scans (id INTEGER PRIMARY KEY, root TEXT, started REAL, ended REAL, homes INTEGER, files INTEGER, bytes INTEGER);
 CREATE TABLE homes (scan INTEGER REFERENCES scans ON DELETE CASCADE, name TEXT, bytes INTEGER, files INTEGER, folders INTEGER,
-  newest INTEGER, unread INTEGER, inode INTEGER, PRIMARY KEY (scan, name)) WITHOUT ROWID;
+  newest INTEGER, unread INTEGER, inode INTEGER, mark TEXT NOT NULL DEFAULT '', PRIMARY KEY (scan, name)) WITHOUT ROWID;
 CREATE TABLE caches (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, kind TEXT, bytes INTEGER, files INTEGER,
   newest INTEGER, PRIMARY KEY (scan, home, kind)) WITHOUT ROWID;
 CREATE TABLE places (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, path TEXT, bytes INTEGER, files INTEGER,
@@ -47,6 +48,9 @@ CREATE TABLE kept (scan INTEGER REFERENCES scans ON DELETE CASCADE, home TEXT, p
   PRIMARY KEY (scan, home, path)) WITHOUT ROWID;
 """
 """From version 1 on: what has no inode is in no plan until the next scan."""
+_FROM_2 = "ALTER TABLE homes ADD COLUMN mark TEXT NOT NULL DEFAULT '';"
+"""From version 2 on: a home without a mark is walked through at the next scan."""
+_STEPS = {0: _TABLES, 1: _FROM_1 + _FROM_2, 2: _FROM_2}
 
 
 @dataclass(frozen=True)
@@ -162,10 +166,8 @@ class Results:
 
     def _prepare(self, made: sqlite3.Connection) -> None:
         (version,) = made.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            made.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-        elif version == 1:
-            made.executescript(f"BEGIN IMMEDIATE; {_FROM_1} PRAGMA user_version = {VERSION}; COMMIT;")
+        if version in _STEPS:
+            made.executescript(f"BEGIN IMMEDIATE; {_STEPS[version]} PRAGMA user_version = {VERSION}; COMMIT;")
         elif version != VERSION:
             message = f"{self._file} was written by another version of CubeHub."
             raise CubeHubError(message, "Move it away: the next scan makes it anew.")
@@ -173,15 +175,14 @@ class Results:
     def add(self, scan: Scan) -> int:
         """Keep a scan, all of it or nothing; its number."""
         with self._open(create=True) as made:
-            files = sum(t.own.files for t in scan.homes.values())
-            whole = sum(scan.bytes_of(h) for h in scan.homes)
             number = made.execute(
                 "INSERT INTO scans (root, started, ended, homes, files, bytes) VALUES (?, ?, ?, ?, ?, ?)",
-                (str(scan.root), scan.started, scan.ended, len(scan.homes), files, whole),
+                (str(scan.root), scan.started, scan.ended, scan.count, scan.files, scan.bytes),
             ).lastrowid
             for table, rows in _rows(number or 0, scan):
-                marks = ", ".join("?" * _WIDTHS[table])
+                marks = ", ".join("?" * (len(_COLUMNS[table]) + 1))
                 made.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - names from here
+            _take_over(made, number or 0, scan)
             old = [
                 n
                 for (n,) in made.execute(
@@ -191,6 +192,20 @@ class Results:
             for table in ("caches", "places", "units", "large", "unread", "kept"):
                 made.executemany(f"DELETE FROM {table} WHERE scan = ?", [(n,) for n in old])  # noqa: S608 - as above
         return number or 0
+
+    def before(self, root: Path) -> Before | None:
+        """The last scan of these homes, for one that is to walk only through what was changed since; None if there is none."""
+        if not self._file.exists():
+            return None
+        with self._open() as made:
+            last = made.execute("SELECT id, root FROM scans ORDER BY id DESC LIMIT ?", (KEPT_WHOLE,))
+            number = next((n for n, where in last if where == str(root)), None)
+            if number is None:
+                return None
+            rows = made.execute(
+                "SELECT name, mark, bytes, files FROM homes WHERE scan = ? AND mark != ''", (number,)
+            )
+            return Before(number, {original(name): Row(*rest) for name, *rest in rows})
 
     def scans(self) -> list[Summary]:
         """All scans, the newest first; none if there was none yet."""
@@ -223,23 +238,25 @@ class Results:
                 for name, size, files, folders, newest, unread, inode in rows
             ]
 
-    def units(self, scan: int) -> list[FoundUnit]:
-        """Caches and trash of a scan by folder, by home and path."""
+    def units(self, scan: int, only: str | None = None) -> list[FoundUnit]:
+        """Caches and trash of a scan by folder, or those of one home; by home and path."""
+        where, given = _of(scan, only)
         with self._open() as made:
             rows = made.execute(
-                "SELECT home, path, kind, inode, bytes, files, newest FROM units WHERE scan = ? ORDER BY home, path", (scan,)
+                f"SELECT home, path, kind, inode, bytes, files, newest FROM units WHERE {where} ORDER BY home, path", given  # noqa: S608 - names from here
             )  # fmt: skip
             return [
                 FoundUnit(home, path, kind, inodes.known(inode), size, files, newest)
                 for home, path, kind, inode, size, files, newest in rows
             ]
 
-    def large(self, scan: int) -> list[FoundFile]:
-        """Large files of a scan, by home and path."""
+    def large(self, scan: int, only: str | None = None) -> list[FoundFile]:
+        """Large files of a scan, or those of one home; by home and path."""
+        where, given = _of(scan, only)
         with self._open() as made:
             rows = made.execute(
-                "SELECT home, path, inode, bytes, newest FROM large WHERE scan = ? ORDER BY home, path",
-                (scan,),
+                f"SELECT home, path, inode, bytes, newest FROM large WHERE {where} ORDER BY home, path",  # noqa: S608 - names from here
+                given,
             )
             return [
                 FoundFile(home, path, inodes.known(inode), size, newest)
@@ -278,7 +295,49 @@ class Results:
             )  # fmt: skip
 
 
-_WIDTHS = {"homes": 8, "caches": 6, "places": 6, "units": 8, "large": 6, "unread": 4, "kept": 3}
+def _of(scan: int, only: str | None) -> tuple[str, tuple[int | str, ...]]:
+    """What to look for: rows of a scan, or of one home in it."""
+    return ("scan = ?", (scan,)) if only is None else ("scan = ? AND home = ?", (scan, only))
+
+
+_COLUMNS = {
+    "homes": ("name", "bytes", "files", "folders", "newest", "unread", "inode", "mark"),
+    "caches": ("home", "kind", "bytes", "files", "newest"),
+    "places": ("home", "path", "bytes", "files", "newest"),
+    "units": ("home", "path", "kind", "inode", "bytes", "files", "newest"),
+    "large": ("home", "path", "bytes", "newest", "inode"),
+    "unread": ("home", "path", "why"),
+    "kept": ("home", "path"),
+}
+"""Of each table what comes after the scan's number; the first is the home."""
+
+
+def _take_over(made: sqlite3.Connection, number: int, scan: Scan) -> None:
+    """Give a scan the rows of an earlier one for the homes that stood still since.
+
+    Raises
+    ------
+    CubeHubError
+        They are not there any more.
+    """
+    if scan.before is None or not scan.unchanged:
+        return
+    before = scan.before.scan
+    there = dict(made.execute("SELECT name, mark FROM homes WHERE scan = ?", (before,)))
+    (since,) = made.execute(
+        "SELECT count(*) FROM scans WHERE id > ? AND id != ?", (before, number)
+    ).fetchone()
+    if since >= KEPT_WHOLE or any(there.get(readable(n)) != row.mark for n, row in scan.unchanged.items()):
+        raise CubeHubError(
+            "What this scan took over from an earlier one is not kept any more: others ended meanwhile.",
+            "Run `cubehub storage scan` again.",
+        )
+    for table, (home, *rest) in _COLUMNS.items():
+        columns = ", ".join((home, *rest))
+        made.executemany(
+            f"INSERT INTO {table} SELECT ?, {columns} FROM {table} WHERE scan = ? AND {home} = ?",  # noqa: S608 - names from here
+            [(number, before, readable(name)) for name in scan.unchanged],
+        )
 
 
 def _rows(number: int, scan: Scan) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
@@ -297,6 +356,7 @@ def _rows(number: int, scan: Scan) -> Iterator[tuple[str, list[tuple[Any, ...]]]
                     tally.own.newest,
                     tally.unread_count,
                     inodes.stored(tally.inode),
+                    scan.marks.get(name, ""),
                 )
             ],
         )
@@ -331,27 +391,3 @@ def _rows(number: int, scan: Scan) -> Iterator[tuple[str, list[tuple[Any, ...]]]
         )
         yield "kept", [(number, home, readable(path)) for path in set(tally.kept)]
         yield "unread", [(number, home, readable(path), why) for path, why in dict(tally.unread).items()]
-
-
-def metrics(summary: Summary, homes: list[Home]) -> str:
-    """A scan as Prometheus reads it, for the textfile collector of its node exporter."""
-    lines = []
-    for name, what, value in (
-        ("bytes", "Bytes on the disk of all homes.", summary.bytes),
-        ("files", "Files in all homes.", summary.files),
-        ("homes", "Homes.", summary.homes),
-        ("unread", "Places in homes that could not be looked into.", sum(h.unread for h in homes)),
-        ("cache_bytes", "Bytes of caches and trash in all homes.", sum(s.bytes for h in homes for s in h.caches.values())),
-        ("scan_timestamp_seconds", "When the scan ended.", summary.ended),
-        ("scan_duration_seconds", "How long the scan took.", summary.ended - summary.started),
-    ):  # fmt: skip
-        full = f"cubehub_storage_{name}"
-        lines += [f"# HELP {full} {what}", f"# TYPE {full} gauge", f"{full} {value:.17g}"]
-    lines += [
-        "# HELP cubehub_storage_home_bytes Bytes on the disk of a home.",
-        "# TYPE cubehub_storage_home_bytes gauge",
-    ]
-    for home in homes:
-        label = home.name.replace("\\", "\\\\").replace('"', '\\"')
-        lines.append(f'cubehub_storage_home_bytes{{home="{label}"}} {home.bytes}')
-    return "\n".join(lines) + "\n"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cubehub.errors import CubeHubError
 from cubehub.local.data_folder import read_json, write_json
 from cubehub.mail.sending import NO_SERVER
-from cubehub.storage import clock, erasing, planning
+from cubehub.storage import clock, erasing, journal, planning
 from cubehub.storage import scan as scanning
 from cubehub.storage.names import readable
 from cubehub.storage.quarantine import Outcome
@@ -36,6 +36,11 @@ CREATE TABLE IF NOT EXISTS rounds (id INTEGER PRIMARY KEY, started REAL NOT NULL
 """
 _TURN_S, _OTHERS_S = 20.0, 1.0
 """For so long a round archives before it lets others in, and for so long it lets them."""
+_WANTED_S = 90 * 86400.0
+"""For so long a round by itself leaves alone what was brought back; a plan that somebody applies does not."""
+_LATER = (
+    "a mail that did not go is tried again within the hour, or at once after `cubehub storage mails --again`"
+)
 RUNNING, DONE, FAILED = "running", "done", "failed"
 
 
@@ -182,7 +187,12 @@ class PausedError(CubeHubError):
 
 
 def make_round(
-    keeping: Keeping, by: str, report: Callable[[str, int, int], None], *, iops: float = 0, processes: int = 2
+    keeping: Keeping,
+    by: str,
+    report: Callable[[str, int, int, str], None],
+    *,
+    iops: float = 0,
+    processes: int = 2,
 ) -> Round:
     """Make one round.
 
@@ -191,7 +201,7 @@ def make_round(
     by : str
         Who began it.
     report : callable
-        Told the step, how much of it is done, and of how much (0: not known).
+        Told the step, how much of it is done, of how much (0: not known), and in what: ``bytes``, or nothing for a count.
     iops : float
         Names that the scan looks at in a second; 0 for no bound.
 
@@ -228,28 +238,32 @@ def make_round(
 
 
 def _reporter(
-    state: Path, began: float, report: Callable[[str, int, int], None]
-) -> Callable[[str, int, int], None]:
+    state: Path, began: float, report: Callable[[str, int, int, str], None]
+) -> Callable[[str, int, int, str], None]:
     """Tells whoever began the round, and, once in a second, the file that pages look at."""
     when, what = float("-inf"), ""
 
-    def tell(step: str, done: int, of: int) -> None:
+    def tell(step: str, done: int, of: int, unit: str) -> None:
         nonlocal when, what
-        report(step, done, of)
+        report(step, done, of, unit)
         if step != what or time.monotonic() - when > 1:
             when, what = time.monotonic(), step
             with suppress(OSError):  # a full disk keeps pages from telling how far it is, and ends no round
-                write_json(state / PROGRESS, {"step": step, "done": done, "of": of, "started": began})
+                found = {"step": step, "done": done, "of": of, "unit": unit, "started": began}
+                write_json(state / PROGRESS, found)
 
     return tell
 
 
 class _Steps:
     def __init__(
-        self, keeping: Keeping, told: dict[str, Any], report: Callable[[str, int, int], None]
+        self, keeping: Keeping, told: dict[str, Any], report: Callable[[str, int, int, str], None]
     ) -> None:
-        self._keeping, self._told, self._report = keeping, told, report
+        self._keeping, self._told, self._tell = keeping, told, report
         self._item: Move | None = None
+
+    def _report(self, step: str, done: int, of: int, unit: str = "") -> None:
+        self._tell(step, done, of, unit)
 
     def make(self, iops: float, processes: int) -> None:
         doubt = clock.doubt(self._keeping.settings.state)
@@ -258,19 +272,17 @@ class _Steps:
         keeping, told = self._keeping, self._told
         self._report("telling people", 0, 0)
         known = keeping.known()
-        told["mails"] = keeping.tell(known)
+        told["mails"], told["sent"], told["refused"] = keeping.tell(known), 0, 0
+        told["mails_waiting"] = keeping.mails_waiting()  # as it stays if none can be sent
         if known.people:
             told["people"] = known.people
         sent = asyncio.run(keeping.send())
-        told["sent"], told["mails_waiting"], told["refused"] = (
-            sent.sent,
-            keeping.mails_waiting(),
-            sent.refused,
-        )
-        if told["mails_waiting"] and not sent.why and not keeping.settings.mail().server:
-            told["mail"] = NO_SERVER
+        told["sent"], told["refused"] = sent.sent, sent.refused
+        told["mails_waiting"] = keeping.mails_waiting()
         if sent.why:
             told["mail"] = sent.why
+        elif told["mails_waiting"]:
+            told["mail"] = _LATER if keeping.settings.mail().server else NO_SERVER
         plan = keeping.plan()
         waiting = keeping.waiting(plan.entries)
         told["planned"] = len(plan.entries)
@@ -296,20 +308,29 @@ class _Steps:
     def _scan(self, iops: float, processes: int) -> None:
         settings = self._keeping.settings
         total = len(scanning.homes_in(settings.homes))
+        results = Results(settings.state)
         found = scanning.scan(
             settings.homes,
             processes=processes,
             iops=iops,
             scratch=[os.fsencode(path) for path in self._keeping.policy.scratch_folders],
+            before=results.before(settings.homes),
             progress=lambda at: self._report("looking at homes", at.homes, total),
         )
-        Results(settings.state).add(found)
-        self._told["homes"] = len(found.homes)
-        self._told["bytes"] = sum(found.bytes_of(home) for home in found.homes)
+        results.add(found)
+        self._told["homes"] = found.count
+        self._told["unchanged"] = len(found.unchanged)
+        self._told["bytes"] = found.bytes
 
     def _move(self, plan: Any, waiting: dict[tuple[bytes, bytes], str]) -> None:
         keeping = self._keeping
-        entries = [e for e in plan.entries if (e.home, e.path) not in waiting]
+        back = self._brought_back()
+        due = [e for e in plan.entries if (e.home, e.path) not in waiting]
+        entries = [e for e in due if (e.home, e.path) not in back]
+        if len(entries) < len(due):
+            self._told["left"] = (
+                f"Brought back lately, so left alone by rounds: {len(due) - len(entries)} of that."
+            )
 
         def each(items: list[Entry], act: Callable[[Entry], Outcome]) -> list[Outcome]:
             done = []
@@ -323,6 +344,12 @@ class _Steps:
             text = planning.write(entries, ["made by a round"])
             done = keeping.apply(entries, text, {}, each=each)
         self._count("moved", done)
+
+    def _brought_back(self) -> set[tuple[bytes, bytes]]:
+        """What somebody put back where it was, not long ago: its times are as they were, and it would be due again at once."""
+        since = self._keeping.now() - _WANTED_S
+        moves = journal.read(self._keeping.settings.state, journal.RETURNED)
+        return {(m.home, m.path if m.back is None else m.back) for m in moves if m.at >= since}
 
     def _count(self, key: str, done: list[Outcome]) -> None:
         self._told[key] = sum(not o.why for o in done)
@@ -355,8 +382,8 @@ class _Steps:
                     done.append(act(one))
                 self._count(key, done)
             for one in erasing.due(keeping, made):
-                erasing.finished(keeping, keeper, archivist, made, one)
-                self._told["erased"] = self._told.get("erased", 0) + 1
+                ended = erasing.finished(keeping, keeper, archivist, made, one)
+                self._told["erased"] = self._told.get("erased", 0) + (not any(o.why for o in ended))
 
     def _archive_some(self, done: list[Outcome]) -> bool:
         """Archive for a while; whether there is more."""
@@ -373,9 +400,9 @@ class _Steps:
                 done.append(archivist.archive(self._item))
         return False
 
-    def _reading(self, _files: int, size: int) -> None:
+    def _reading(self, what: str, done: int, of: int) -> None:
         assert self._item is not None  # noqa: S101 - nothing is read before there is one
-        self._report(f"archiving {readable(self._item.home)}", size, self._item.bytes)
+        self._report(f"{what} {readable(self._item.home)}", done, of, "bytes")
 
 
 def as_json(one: Round) -> dict[str, Any]:

@@ -52,8 +52,21 @@ class StorageSettings(BaseModel):
         return ConfigFolder(self.config or self.data / "config")
 
     def policy(self) -> Policy:
-        """Read `storage.yaml`; as `policy_of`."""
-        return policy_of(self.files)
+        """Read `storage.yaml`; as `policy_of`.
+
+        Raises
+        ------
+        BadInputError
+            Archives would be among the homes: they would be taken for one that nobody uses.
+        """
+        found = policy_of(self.files)
+        to = found.archive.to
+        if to.startswith("/") and Path(to).resolve().is_relative_to(self.homes.resolve()):
+            raise BadInputError(
+                f"{self.files.path(FILE)}: archive.to: {to} is among the homes, in {self.homes}.",
+                "Name a folder elsewhere: there it would be cleaned up as the home of somebody.",
+            )
+        return found
 
     def mail(self) -> MailSettings:
         """Read how people are written to."""

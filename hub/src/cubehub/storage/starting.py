@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _FRESH_S = 900.0
 """For so long after a start has begun its home stays where it is; later its server's processes are seen, or there are none."""
+STARTED = f"a server of this person was started less than {_FRESH_S / 60:.0f} minutes ago"
 _SAID = 1
 """Time of last reading that a note has which a start wrote: times need no room on a disk, and nobody reads it."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})

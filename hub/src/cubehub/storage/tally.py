@@ -74,6 +74,10 @@ class HomeTally:
         The largest files: bytes, newest use, path from the home, inode.
     inode : int
         Of the home itself; 0 where this process did not look at it.
+    device : int
+        Of the home itself; on btrfs each subvolume has its own.
+    mixed : bool
+        Whether there are folders of another device in it.
     linked : array of int
         Of files with several names: inode, bytes and how many names, one after another, once for each name that was met.
     kept : list of bytes
@@ -85,6 +89,8 @@ class HomeTally:
     own: Share = field(default_factory=Share)
     folders: int = 0
     inode: int = 0
+    device: int = 0
+    mixed: bool = False
     caches: dict[str, Share] = field(default_factory=dict)
     places: dict[bytes, Share] = field(default_factory=dict)
     units: dict[bytes, Unit] = field(default_factory=dict)
@@ -132,6 +138,8 @@ class HomeTally:
         self.own.add(other.own)
         self.folders += other.folders
         self.inode = self.inode or other.inode
+        self.mixed |= other.mixed or (0 < self.device != other.device > 0)
+        self.device = self.device or other.device
         for kind, share in other.caches.items():
             self.caches.setdefault(kind, Share()).add(share)
         for path, share in other.places.items():
@@ -151,12 +159,15 @@ def linked_bytes(tallies: list[HomeTally]) -> list[int]:
 
     Notes
     -----
+    Inodes are compared within a device: each subvolume of btrfs counts its own from the same number on.
+
     Only files with names that were not met in the same home are remembered for the others: what conda links within a
     home can be millions, what is linked between homes is little.
     """
     found = []
-    elsewhere: set[int] = set()
+    devices: dict[int, set[int]] = {}
     for tally in tallies:
+        elsewhere = devices.setdefault(tally.device, set())
         inodes, sizes, links = (tally.linked[n::3] for n in range(3))
         met = Counter(inodes)
         told = dict(zip(inodes, zip(sizes, links, strict=True), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import secrets
 import stat
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 _NOREPLACE = 1
 _DEEPEST = 200
 """Folders in one another of which the keeper holds all open while it removes them; deeper ones are brought up first."""
+
+MOST_LOOKED_AT, MOST_REMOVED = 20_000_000, 5_000_000
+"""Names after which the keeper stops: somebody may put new ones in as fast as it goes, and others wait for it."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _renameat2 = _libc.renameat2
@@ -70,6 +74,7 @@ class Inside:
     files: int = 0
     newest: int = 0
     unread: int = 0
+    names: int = 0
     kept: bool = False
     """Whether a file in it says that something of it is to stay."""
 
@@ -91,6 +96,9 @@ def look_through(folder: int) -> Inside:
                 os.close(frames.pop()[0])
                 continue
             name = below.pop()
+            if found.names > MOST_LOOKED_AT:
+                found.unread += 1
+                break
             if len(frames) >= 2 * _DEEPEST:
                 found.unread += 1
                 continue
@@ -120,6 +128,10 @@ def _look_in(found: Inside, at: int) -> list[bytes]:
     found.owners.add(own.owner)
     with os.scandir(b"/proc/self/fd/%d" % at) as entries:
         for entry in entries:
+            found.names += 1
+            if found.names > MOST_LOOKED_AT:
+                found.unread += 1
+                break
             try:
                 facts = beneath.look(at, entry.name)
             except FileNotFoundError:
@@ -138,26 +150,42 @@ def _look_in(found: Inside, at: int) -> list[bytes]:
     return below
 
 
-def remove(at: int, name: bytes) -> None:
+def remove(at: int, name: bytes, most: int | None = None) -> None:
     """Remove a file, or a folder with all that is in it; through no link, into no other mount.
 
     Parameters
     ----------
     at : int
         Folder of the keeper's own: what is nested very deep is brought up into it first.
+    most : int, optional
+        Names to be removed; the rest is left. For what somebody may have open, who could put in more as fast as it goes.
 
     Raises
     ------
     OSError
-        Some of it cannot be removed; what could is gone.
+        Some of it cannot be removed; what could is gone. EBUSY: there is more than is to be removed at once.
     """
-    tops = [name]
+    tops, left = [name], _Left(most)
     while tops:
         # not taken off the list before it is gone: what is brought up comes after it
-        _remove(at, tops[-1], tops)
+        _remove(at, tops[-1], tops, left)
 
 
-def _remove(at: int, name: bytes, tops: list[bytes]) -> None:
+class _Left:
+    """How many names may still be removed."""
+
+    def __init__(self, most: int | None) -> None:
+        self._most = most
+
+    def take(self, name: bytes) -> None:
+        """Count one."""
+        if self._most is not None:
+            if not self._most:
+                raise OSError(errno.EBUSY, "there is more in it than is removed at once", name)
+            self._most -= 1
+
+
+def _remove(at: int, name: bytes, tops: list[bytes], left: _Left) -> None:
     """Remove the last of some names; or bring up what is deep below it, as another name to be removed first."""
     if not stat.S_ISDIR(beneath.look(at, name).mode):
         os.unlink(name, dir_fd=at)
@@ -169,8 +197,9 @@ def _remove(at: int, name: bytes, tops: list[bytes]) -> None:
         while chain:
             parent, current = chain[-1]
             with folder_in(parent, current) as folder:
-                inner = _unlinked(folder)
+                inner = _unlinked(folder, left)
                 if inner is not None and len(chain) >= _DEEPEST:
+                    left.take(inner)
                     up = b"deep-" + secrets.token_hex(8).encode()
                     move(folder, inner, at, up)
                     tops.append(up)
@@ -178,6 +207,7 @@ def _remove(at: int, name: bytes, tops: list[bytes]) -> None:
                 if inner is not None:
                     chain.append((os.dup(folder), inner))
                     continue
+            left.take(current)
             os.rmdir(current, dir_fd=parent)
             os.close(chain.pop()[0])
     finally:
@@ -186,11 +216,12 @@ def _remove(at: int, name: bytes, tops: list[bytes]) -> None:
     tops.pop()
 
 
-def _unlinked(folder: int) -> bytes | None:
+def _unlinked(folder: int, left: _Left) -> bytes | None:
     """Remove the files of a folder until there is a folder among them; its name, or None if there is none."""
     with os.scandir(b"/proc/self/fd/%d" % folder) as entries:
         for entry in entries:
             if stat.S_ISDIR(beneath.look(folder, entry.name).mode):
                 return entry.name
+            left.take(entry.name)
             os.unlink(entry.name, dir_fd=folder)
     return None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -63,6 +65,18 @@ def write(store: Store, name: str, data: bytes) -> None:
             sink.write(data[at : at + 100_000])
 
 
+def begin(store: Store, data: bytes) -> None:
+    """Write something that is to be gone on with where the store fails."""
+    with store.put("1", expected=len(data), resume=True) as sink:
+        sink.write(data)
+
+
+def sent(s3: S3) -> list[int]:
+    """Numbers of the parts that went over the wire."""
+    found = [re.search(r"partNumber=(\d+)", path) for method, path in s3.wire.seen if method == "PUT"]
+    return sorted(int(one[1]) for one in found if one)
+
+
 def read(store: Store, name: str) -> bytes:
     found = b""
     with store.open(name) as source:
@@ -81,6 +95,7 @@ def test_what_is_put_is_read(store: Store, size: int) -> None:
     assert [(found.name, found.bytes) for found in store.list()] == [("1.tar.zst", size)]
     assert store.exists("1.tar.zst")
     assert not store.exists("1.tar")
+    assert (store.bytes_of("1.tar.zst"), store.bytes_of("1.tar")) == (size, None)
     store.delete("1.tar.zst")
     store.delete("1.tar.zst")
     assert not list(store.list())
@@ -111,6 +126,7 @@ def test_nothing_is_put_over_something(store: Store) -> None:
 def test_names_are_plain(store: Store, name: str) -> None:
     for call in (
         store.exists,
+        store.bytes_of,
         store.delete,
         lambda name: write(store, name, b""),
         lambda name: read(store, name),
@@ -329,6 +345,147 @@ def test_what_cannot_even_be_given_up_is_swept_later(s3: S3) -> None:
         store.sweep()
     s3.wire.trouble = lambda _method, _path: None
     assert (store.sweep(), s3.uploads()) == (1, set())
+
+
+def cut_off(s3: S3, part: int) -> None:
+    """Break an upload for good at a part."""
+    s3.wire.trouble = lambda method, path: 500 if method == "PUT" and f"partNumber={part}" in path else None
+    with pytest.raises(StoreError, match="cannot be uploaded"):
+        begin(bucket(s3, patience_s=0.3), LARGE)
+    s3.wire.trouble = lambda _method, _path: None
+    assert (s3.keys(), s3.uploads()) == (set(), {"kept/1"})
+    s3.wire.seen.clear()
+
+
+@pytest.mark.parametrize("part", [2, 3])
+def test_a_cut_upload_goes_on_from_the_parts_that_are_there(s3: S3, part: int) -> None:
+    cut_off(s3, part)
+    there = {p["PartNumber"] for p in parts(s3)}
+    assert part not in there
+    begin(bucket(s3), LARGE)
+    assert sent(s3) == sorted({1, 2, 3} - there)
+    assert 1 in there
+    assert read(bucket(s3), "1") == LARGE
+    assert (s3.keys(), s3.uploads()) == ({"kept/1"}, set())
+
+
+def parts(s3: S3) -> list[dict]:
+    (upload,) = s3.direct.list_multipart_uploads(Bucket=BUCKET)["Uploads"]
+    found: list[dict] = s3.direct.list_parts(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])[
+        "Parts"
+    ]
+    return found
+
+
+def test_what_is_another_by_now_is_sent_and_no_part_of_the_earlier_stays(s3: S3) -> None:
+    cut_off(s3, 3)
+    other = LARGE[:PART] + bytes(PART // 2)
+    begin(bucket(s3), other)
+    assert sent(s3) == [2]
+    assert read(bucket(s3), "1") == other
+    assert s3.uploads() == set()
+
+
+def test_a_kill_is_gone_on_from_too(s3: S3) -> None:
+    program = (
+        "import os\n"
+        "from cubehub.storage.archive.bucket import BucketStore\n"
+        f"store = BucketStore({ADDRESS!r}, os.environ, part_bytes=5 << 20)\n"
+        "with store.put('1', resume=True) as sink:\n"
+        "    sink.write(b'x' * (12 << 20))\n"
+        "    for one in sink._parts._coming: one.result()\n"
+        "    os._exit(9)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], env={**os.environ, **s3.environment}, check=False)
+    assert ended.returncode == 9
+    s3.wire.seen.clear()
+    begin(bucket(s3), b"x" * (12 << 20))
+    assert sent(s3) == [3]
+    assert (s3.keys(), s3.uploads()) == ({"kept/1"}, set())
+
+
+def test_what_will_be_gone_on_with_stays_for_some_days(s3: S3) -> None:
+    cut_off(s3, 2)
+    store = bucket(s3)
+    assert (store.sweep({"1", "2"}), s3.uploads()) == (0, {"kept/1"})
+    later = time.time() + 8 * 86400
+    assert store.uploads.newest("kept/1", time.time())
+    assert store.uploads.give_up("kept/", keep={"kept/1"}, at=later) == 1
+    assert s3.uploads() == set()
+    cut_off(s3, 2)
+    assert (store.sweep({"2"}), s3.uploads()) == (1, set()), "nobody will write it any more"
+
+
+def test_what_an_error_of_another_kind_ends_is_given_up(s3: S3) -> None:
+    def fail() -> None:
+        with bucket(s3).put("1", resume=True) as sink:
+            sink.write(LARGE)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert (s3.keys(), s3.uploads()) == (set(), set())
+
+
+def test_an_upload_that_cannot_be_listed_is_sent_as_a_whole(s3: S3) -> None:
+    cut_off(s3, 3)
+    s3.wire.trouble = lambda method, path: 403 if method == "GET" and "uploads" in path else None
+    begin(bucket(s3), LARGE)
+    assert sent(s3) == [1, 2, 3]
+    s3.wire.trouble = lambda _method, _path: None
+    assert read(bucket(s3), "1") == LARGE
+
+
+def test_a_beginning_that_was_not_answered_leaves_nothing(s3: S3) -> None:
+    s3.wire.trouble = Breaking("cut after", "POST", "uploads", times=1)
+    begin(bucket(s3), LARGE)
+    assert (s3.keys(), s3.uploads()) == ({"kept/1"}, set())
+
+
+def test_parts_are_told_page_by_page(s3: S3) -> None:
+    cut_off(s3, 3)
+    uploads = bucket(s3).uploads
+    ident = uploads.newest("kept/1", time.time())
+    assert ident is not None
+    found = uploads.parts("kept/1", ident, page=1)
+    assert {number: one.bytes for number, one in found.items()} == {1: PART, 2: PART}
+    assert found[1].tag == hashlib.md5(LARGE[:PART], usedforsecurity=False).hexdigest()
+
+
+def answering(*texts: str) -> Uploads:
+    """Uploads of a store that gives these answers."""
+    left = list(texts)
+    config = {"endpoint": "http://store", "region": "r", "access_key_id": "k", "secret_access_key": SECRET}
+    uploads = Uploads("b", config, patience_s=0)
+    uploads._client.close()
+    uploads._client = httpx.Client(
+        transport=httpx.MockTransport(lambda _: httpx.Response(200, text=left.pop(0)))
+    )
+    return uploads
+
+
+def test_uploads_are_told_page_by_page() -> None:
+    one = "<Upload><UploadId>{}</UploadId><Key>kept/1</Key><Initiated>2026-01-01T00:00:0{}Z</Initiated></Upload>"
+    more = "<IsTruncated>true</IsTruncated><NextKeyMarker>kept/1</NextKeyMarker>"
+    uploads = answering(one.format("a", 1) + more, one.format("b", 2))
+    assert [found[1] for found in uploads._all("kept/")] == ["a", "b"]
+
+
+def test_an_end_that_fails_after_it_was_told_as_good_is_a_failure() -> None:
+    with pytest.raises(StoreError, match="InternalError"):
+        answering("<Error><Code>InternalError</Code></Error>").end("1", "i", ["tag"])
+
+
+def test_a_role_without_a_key_uploads_in_parts_too(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Uploads, "signs", False)
+    store = bucket(s3, patience_s=1)
+    s3.wire.trouble = lambda method, path: 500 if method == "PUT" and "partNumber=2" in path else None
+    with pytest.raises(StoreError, match="cannot be uploaded"):
+        begin(store, LARGE)
+    s3.wire.trouble = lambda _method, _path: None
+    assert s3.keys() == set()
+    begin(store, LARGE)
+    assert read(store, "1") == LARGE
 
 
 def test_uploads_of_others_stay(s3: S3) -> None:

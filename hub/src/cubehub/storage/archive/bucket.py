@@ -15,11 +15,12 @@ from obstore.store import S3Store
 
 from cubehub.errors import BadInputError
 from cubehub.storage.archive.errors import StoreError
+from cubehub.storage.archive.parted import Parted
 from cubehub.storage.archive.stores import BUCKET, Stored, checked_name
-from cubehub.storage.archive.uploads import Uploads
+from cubehub.storage.archive.uploads import HINT, Uploads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from concurrent.futures import Future
 
 _ADDRESS = re.compile(
@@ -33,7 +34,6 @@ _MOST_PARTS = 9_000
 _AT_ONCE = 3
 _ATTEMPTS = 5
 _MISSING = (NotFoundError, FileNotFoundError)
-_HINT = "Look at the bucket and its credentials (AWS_… in the environment), then try again."
 
 
 class BucketStore:
@@ -101,23 +101,29 @@ class BucketStore:
                 },
             },
         )
-        self.uploads = Uploads(bucket, config)
+        self.uploads = Uploads(bucket, config, patience_s=patience_s, timeout_s=timeout_s)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Let go of the connections."""
+        self.uploads.close()
 
     @contextmanager
-    def put(self, name: str, *, expected: int = 0) -> Iterator[_Upload]:
+    def put(self, name: str, *, expected: int = 0, resume: bool = False) -> Iterator[_Upload]:
         """Upload an object: at once and only if there is none of that name, or in parts, which become one at the end."""
         if self.exists(name):
             raise StoreError(
                 f"{self._address}/{name} is there already.", "Delete it first if it is not needed."
             )
-        upload = _Upload(self, self._prefix + name, max(self._part, -(-expected // _MOST_PARTS)))
+        part = max(self._part, -(-expected // _MOST_PARTS))
+        upload = _Upload(self, self._prefix + name, part, resume=resume)
         try:
             yield upload
             upload.end()
+        except StoreError:
+            upload.drop(keep=resume)
+            raise
         except BaseException:
+            # what it was made from is not what it was, or nobody wants it: the parts are of no use
             upload.drop()
             raise
 
@@ -138,6 +144,10 @@ class BucketStore:
     def exists(self, name: str) -> bool:
         """Whether there is an object of that name."""
         return self.size(self._prefix + checked_name(name)) is not None
+
+    def bytes_of(self, name: str) -> int | None:
+        """Bytes of an object; None if there is none."""
+        return self.size(self._prefix + checked_name(name))
 
     def size(self, key: str) -> int | None:
         """Bytes of an object, None if there is none."""
@@ -169,9 +179,10 @@ class BucketStore:
         except Exception as error:
             raise self.failed(self._prefix, "listed", error) from error
 
-    def sweep(self) -> int:
-        """Give up all uploads in parts that were not brought to their end."""
-        return self.uploads.give_up(self._prefix)
+    def sweep(self, keep: Collection[str] = ()) -> int:
+        """Give up all uploads in parts that were not brought to their end, but those that are to be gone on with."""
+        names = {self._prefix + name for name in keep}
+        return self.uploads.give_up(self._prefix, keep=names, at=time.time())
 
     def failed(self, key: str, what: str, error: Exception) -> StoreError:
         """The error in words; of what the store answered its code, never its text."""
@@ -192,63 +203,98 @@ class BucketStore:
                 if "timed out" in text or "kind: Timeout" in text
                 else "the connection failed"
             )
-        return StoreError(f"{BUCKET}{self.uploads.bucket}/{key} cannot be {what}: {why}.", _HINT)
+        return StoreError(f"{BUCKET}{self.uploads.bucket}/{key} cannot be {what}: {why}.", HINT)
 
 
 class _Upload:
     """What is uploaded: held back until there is more than one part of it."""
 
-    def __init__(self, store: BucketStore, key: str, part: int) -> None:
-        self._store, self._key, self._part = store, key, part
+    def __init__(self, store: BucketStore, key: str, part: int, *, resume: bool) -> None:
+        self._store, self._key, self._part, self._resume = store, key, part, resume
         self._held = bytearray()
-        self._writer: obstore.WritableFile | None = None
+        self._parts: Parted | _Streamed | None = None
         self._bytes = 0
 
     def write(self, data: bytes, /) -> None:
         """Take all of it; may wait for parts to be taken."""
         self._bytes += len(data)
-        if self._writer is None:
-            self._held += data
-            if len(self._held) <= self._part:
-                return
-            data, self._held = bytes(self._held), bytearray()
-            self._writer = obstore.open_writer(
-                self._store.client, self._key, buffer_size=self._part, max_concurrency=_AT_ONCE
-            )  # fmt: skip
-        left = memoryview(data)
         try:
-            while left:
-                left = left[self._writer.write(left) :]
+            if self._parts is None:
+                self._held += data
+                if len(self._held) <= self._part:
+                    return
+                data, self._held = bytes(self._held), bytearray()
+                if self._store.uploads.signs:
+                    self._parts = Parted(self._store.uploads, self._key, self._part, resume=self._resume)
+                else:
+                    self._parts = _Streamed(self._store, self._key, self._part)
+            self._parts.write(memoryview(data))
+        except StoreError:
+            raise
         except Exception as error:
             raise self._store.failed(self._key, "uploaded", error) from error
 
     def end(self) -> None:
         """Make an object of it."""
         try:
-            if self._writer is None:
+            if self._parts is None:
                 obstore.put(
                     self._store.client, self._key, bytes(self._held), mode="create", use_multipart=False
                 )
             else:
-                self._writer.close()
+                self._parts.end()
         except Exception as error:
             # the answer may have been lost on its way, or the first of two tries have done it
             if self._store.size(self._key) != self._bytes:
+                if isinstance(error, StoreError):
+                    raise
                 raise self._store.failed(self._key, "uploaded", error) from error
         if (size := self._store.size(self._key)) != self._bytes:
             with suppress(Exception):
                 obstore.delete(self._store.client, self._key)
-            raise StoreError(f"{self._key} has {size} bytes in the bucket, not {self._bytes}.", _HINT)
-        self._writer = None
+            raise StoreError(f"{self._key} has {size} bytes in the bucket, not {self._bytes}.", HINT)
+        if self._parts is not None:
+            # of the same name there may be one more, whose beginning was not answered
+            self._parts.give_up()
+            self._parts = None
 
-    def drop(self) -> None:
-        """Give it up: parts that were taken would be paid for."""
-        if self._writer is None:
+    def drop(self, *, keep: bool = False) -> None:
+        """Give it up: parts that were taken would be paid for. Or keep them, for the next try."""
+        if self._parts is None:
             return
-        with suppress(Exception):
-            self._writer.__exit__(StoreError, None, None)
-        with suppress(StoreError):  # else the next sweep does
-            self._store.uploads.give_up(self._key, exactly=True)
+        if keep:
+            self._parts.close()
+        else:
+            self._parts.give_up()
+
+
+class _Streamed:
+    """What is uploaded with the rights of a role, which only obstore knows: a cut upload is not gone on with."""
+
+    def __init__(self, store: BucketStore, key: str, part: int) -> None:
+        self._writer: obstore.WritableFile | None = obstore.open_writer(
+            store.client, key, buffer_size=part, max_concurrency=_AT_ONCE
+        )
+
+    def write(self, data: memoryview, /) -> None:
+        """Take all of it."""
+        assert self._writer is not None  # noqa: S101 - nothing is written after the end
+        while data:
+            data = data[self._writer.write(data) :]
+
+    def end(self) -> None:
+        """Make an object of it."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def close(self) -> None:
+        """Give it up, if it was not ended."""
+        if self._writer is not None:
+            with suppress(Exception):
+                self._writer.__exit__(StoreError, None, None)
+
+    give_up = close
 
 
 class _Download:
@@ -293,4 +339,4 @@ class _Download:
             else:
                 if len(data) == end - begin:
                     return data
-        raise StoreError(f"{self._key} ends before its end.", _HINT)
+        raise StoreError(f"{self._key} ends before its end.", HINT)

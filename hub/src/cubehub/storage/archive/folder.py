@@ -15,9 +15,11 @@ from cubehub.storage.archive.errors import StoreError
 from cubehub.storage.archive.stores import Stored, checked_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
+NUMBER = ".number"
+"""File with the number that a folder was given when it was used for the first time; see `cubehub.storage.places`."""
 _CUT = ".cut-"
 """Begins the names of what is being written."""
 
@@ -56,8 +58,48 @@ class FolderStore:
         """Let go of the folder."""
         os.close(self._at)
 
+    def number(self) -> int | None:
+        """The folder's number; None if it was given none.
+
+        Raises
+        ------
+        StoreError
+            It cannot be read.
+        """
+        try:
+            at = os.open(NUMBER, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._at)
+            with os.fdopen(at, encoding="ascii", errors="replace") as file:
+                text = file.read(30)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._failed(NUMBER, error) from error
+        if not (text.isascii() and text.isdigit()):
+            raise StoreError(f"{self._path / NUMBER} has no number.", "Put it back from a backup.")
+        return int(text)
+
+    def mark(self) -> int:
+        """Give the folder a number, if it has none; its number."""
+        cut = f"{_CUT}{secrets.token_hex(8)}"
+        try:
+            at = os.open(cut, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=self._at)
+            with os.fdopen(at, "w", encoding="ascii") as file:
+                file.write(str(secrets.randbelow(2**62) + 1))
+                file.flush()
+                os.fsync(at)
+            try:
+                self._name(cut, NUMBER)
+            except FileExistsError:
+                os.unlink(cut, dir_fd=self._at)
+            os.fsync(self._at)
+        except OSError as error:
+            raise self._failed(NUMBER, error) from error
+        found = self.number()
+        assert found is not None  # noqa: S101 - it has its name, or another one had
+        return found
+
     @contextmanager
-    def put(self, name: str, *, expected: int = 0) -> Iterator[_File]:
+    def put(self, name: str, *, expected: int = 0, resume: bool = False) -> Iterator[_File]:  # noqa: ARG002 - writing anew takes no time here
         """Write a file: under another name until all of it is on the disk."""
         checked_name(name)
         if self.exists(name):
@@ -112,13 +154,16 @@ class FolderStore:
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of that name."""
+        return self.bytes_of(name) is not None
+
+    def bytes_of(self, name: str) -> int | None:
+        """Bytes of a file; None if there is none."""
         try:
-            os.stat(checked_name(name), dir_fd=self._at, follow_symlinks=False)
+            return os.stat(checked_name(name), dir_fd=self._at, follow_symlinks=False).st_size
         except FileNotFoundError:
-            return False
+            return None
         except OSError as error:
             raise self._failed(name, error) from error
-        return True
 
     def delete(self, name: str) -> None:
         """Delete a file, on the disk too."""
@@ -139,7 +184,7 @@ class FolderStore:
         except OSError as error:
             raise self._failed("", error) from error
 
-    def sweep(self) -> int:
+    def sweep(self, keep: Collection[str] = ()) -> int:  # noqa: ARG002 - nothing is gone on with here
         """Remove what was not written to its end."""
         try:
             with os.scandir(self._at) as entries:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from cubehub.errors import BadInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from cubehub.storage.archive.manifest import Sink, Source
@@ -31,10 +31,11 @@ class Stored:
 class Store(Protocol):
     """A place for archives. Every call raises `StoreError` where the place does not do what it should.
 
-    Names are letters, digits, ``.``, ``_``, ``=`` and ``-``. One keeper at a time writes to a store.
+    Names are letters, digits, ``.``, ``_``, ``=`` and ``-``. Several may write to a store, each under names of its own; it is
+    swept while nobody does.
     """
 
-    def put(self, name: str, *, expected: int = 0) -> AbstractContextManager[Sink]:
+    def put(self, name: str, *, expected: int = 0, resume: bool = False) -> AbstractContextManager[Sink]:
         """Write an object: it is there, whole and on the disk, when the block has ended; after an error it is not.
 
         Parameters
@@ -43,6 +44,9 @@ class Store(Protocol):
             Of which there is none yet.
         expected : int
             Bytes that it will have at most, as far as one knows: buckets take so many parts only.
+        resume : bool
+            Whether what the place has taken may stay there when the place fails, and be gone on with by the next `put` of
+            that name. Until then it is no object; `sweep` removes it.
         """
 
     def open(self, name: str) -> AbstractContextManager[Source]:
@@ -51,14 +55,23 @@ class Store(Protocol):
     def exists(self, name: str) -> bool:
         """Whether there is an object of that name."""
 
+    def bytes_of(self, name: str) -> int | None:
+        """Bytes of an object as it is now; None if there is none."""
+
     def delete(self, name: str) -> None:
         """Delete an object for good; it need not be there."""
 
     def list(self) -> Iterator[Stored]:
         """All objects, in no order."""
 
-    def sweep(self) -> int:
-        """Remove what was left of writing that a kill or a cut connection ended; how many such things there were."""
+    def sweep(self, keep: Collection[str] = ()) -> int:
+        """Remove what was left of writing that a kill or a cut connection ended; how many such things there were.
+
+        Parameters
+        ----------
+        keep : collection of str
+            Names that will be written again: what can be gone on with stays, for some days.
+        """
 
     def close(self) -> None:
         """Let go of it."""

@@ -10,7 +10,7 @@ import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from cubehub.errors import BadInputError
 from cubehub.storage import beneath, trees
@@ -18,6 +18,7 @@ from cubehub.storage.archive import manifest
 from cubehub.storage.archive.chain import Chain, open_deep
 from cubehub.storage.archive.errors import ArchiveError, DamagedError
 from cubehub.storage.archive.reading import CHUNK, Archive, Content
+from cubehub.storage.archive.wanted import Wanted, is_name
 from cubehub.storage.names import readable
 
 if TYPE_CHECKING:
@@ -99,9 +100,9 @@ def unpack(
     of last reading is now: it was asked for.
     """
     with manifest.checked(listing, seal.manifest) as kept:
-        wanted = _Wanted(kept, only)
+        wanted = Wanted(kept, only)
         name = wanted.path.rpartition(b"/")[2] if name is None else name
-        if not _is_name(name):
+        if not is_name(name):
             raise BadInputError(f"{readable(name)} is no name of a file.")
         if _exists(to, name):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
@@ -165,50 +166,9 @@ def _failed(error: OSError) -> ArchiveError:
     )
 
 
-def _is_name(part: bytes) -> bool:
-    return part not in {b"", b".", b".."} and b"/" not in part and b"\0" not in part and len(part) <= 255
-
-
-class _Wanted:
-    """Which members are to be unpacked: all, or those below a path with the content that their hard links need."""
-
-    def __init__(self, listing: IO[bytes], only: bytes | None) -> None:
-        top = next(manifest.members(listing), None)
-        if top is None:
-            raise DamagedError("The manifest is empty.")
-        if not _is_name(top.path):
-            raise DamagedError(f"{readable(top.path)} is no name of a file.", "Do not use this archive.")
-        self.owner = (top.uid, top.gid)
-        self.path = top.path if not only else top.path + b"/" + only.strip(b"/")
-        self._below = self.path + b"/"
-        self.all = not only
-        self.last = 0
-        """Number of lines up to the last one that is needed."""
-        self.contents: dict[bytes, bytes | None] = {}
-        """Members outside whose content is needed for hard links inside; where they were put."""
-        found = False
-        if only and not all(map(_is_name, only.strip(b"/").split(b"/"))):
-            raise _not_in(only)
-        for number, line in enumerate(manifest.members(listing), 1):
-            if self.has(line.path):
-                found = True
-                self.last = number
-                if line.type == manifest.HARD_LINK and not self.has(line.to):
-                    self.contents[line.to] = None
-        if not found:
-            raise _not_in(only or b"")
-
-    def has(self, path: bytes) -> bool:
-        return self.all or path == self.path or path.startswith(self._below)
-
-    def relative(self, path: bytes) -> bytes:
-        """Path below the scratch folder: what is above of what is wanted is not made."""
-        return path[len(self.path) - len(self.path.rpartition(b"/")[2]) :]
-
-
 class _Unpacker:
     def __init__(
-        self, archive: Archive, wanted: _Wanted, scratch: int, owner: tuple[int, int] | None,
+        self, archive: Archive, wanted: Wanted, scratch: int, owner: tuple[int, int] | None,
         progress: Callable[[int, int], None],
     ) -> None:  # fmt: skip
         self._archive, self._wanted, self._scratch, self._owner = archive, wanted, scratch, owner
@@ -240,11 +200,7 @@ class _Unpacker:
         above, _, name = path.rpartition(b"/")
         while len(chain) > 1 and chain.last.path != above:
             self._leave(chain)
-        if (
-            chain.last.path != above
-            or not _is_name(name)
-            or (above == b"" and line.path != self._wanted.path)
-        ):
+        if chain.last.path != above or not is_name(name) or (above == b"" and line.path != self._wanted.path):
             raise DamagedError(
                 f"The archive would unpack {readable(line.path)} outside of the folders it made.",
                 "Do not use this archive.",
@@ -319,7 +275,7 @@ class _Unpacker:
         except OSError as error:
             raise _no_file(line) from error
         try:
-            if not _is_name(first) or not stat.S_ISREG(
+            if not is_name(first) or not stat.S_ISREG(
                 os.stat(first, dir_fd=parent, follow_symlinks=False).st_mode
             ):
                 raise _no_file(line)
@@ -387,12 +343,6 @@ class _Unpacker:
                 if error.errno != errno.EOPNOTSUPP:
                     raise
                 self._without += 1
-
-
-def _not_in(path: bytes) -> BadInputError:
-    return BadInputError(
-        f"There is no {readable(path)} in the archive.", "Look which paths its manifest has."
-    )
 
 
 def _no_file(line: Member) -> DamagedError:

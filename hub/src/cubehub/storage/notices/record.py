@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -14,16 +15,18 @@ from cubehub.errors import CubeHubError
 from cubehub.mail.outbox import SENT, WAITING, Outbox
 from cubehub.mail.outbox import TABLES as OUTBOX_TABLES
 from cubehub.storage import inodes
-from cubehub.storage.deciding import Kept
+from cubehub.storage.deciding import Keeps, Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from cubehub.storage.planning import Entry
 
 FILE = "notices.sqlite"
 VERSION = 1
+_HIGHEST_FIRST = 2**30
+"""Half of the numbers that SQLite keeps beside its tables."""
 _TABLES = """
 CREATE TABLE noticed (id INTEGER PRIMARY KEY, home BLOB NOT NULL, path BLOB NOT NULL, kind TEXT NOT NULL, inode INTEGER NOT NULL,
   bytes INTEGER NOT NULL, newest INTEGER NOT NULL, begun REAL NOT NULL, due REAL NOT NULL, first INTEGER REFERENCES outbox,
@@ -151,12 +154,11 @@ class Record:
         with self._made as made:
             for table in ("noticed", "kept", "warned"):
                 made.execute(f"DELETE FROM {table} WHERE home = ?", (home,))  # noqa: S608 - names from here
-            names = [name for (name,) in made.execute("SELECT DISTINCT username FROM outbox")]
-            gone = 0
-            for name in names:
-                if home_name(name).encode() == home:
-                    gone += made.execute("DELETE FROM outbox WHERE username = ?", (name,)).rowcount
-        return gone
+            mails = made.execute("SELECT id, username FROM outbox").fetchall()
+            gone = [mail for mail, name in mails if home_name(name).encode() == home]
+            for mail in gone:
+                self.outbox.delete(mail)
+        return len(gone)
 
     def withdraw(self, home: bytes, topic: str) -> None:
         """Send no mail of a topic to a home's owner that still waits: what it says is no longer so."""
@@ -166,7 +168,7 @@ class Record:
             ).fetchall()
             for mail, name in waiting:
                 if home_name(name).encode() == home:
-                    made.execute("DELETE FROM outbox WHERE id = ?", (mail,))
+                    self.outbox.delete(mail)
 
     # How full homes are
 
@@ -182,14 +184,20 @@ class Record:
 
     def keep(self, kept: Kept, who: str, at: float) -> None:
         """Keep a place where it is; what its owner was told about it is over."""
+        self.keep_all([kept], who, at)
+
+    def keep_all(self, kept: Sequence[Kept], who: str, at: float) -> None:
+        """Keep several places, or none of them."""
         with self._made as made:
-            made.execute(
+            made.executemany(
                 "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?, ?)",
-                (kept.home, kept.path, kept.until, kept.by, who, at),
+                [(one.home, one.path, one.until, one.by, who, at) for one in kept],
             )
-            for one in self.open_ones(kept.home):
-                if kept.covers(one.home, one.path, at):
-                    self.end(one.id, at, "kept")
+            covered = Keeps(kept, at)
+            for home in {one.home for one in kept}:
+                for told in self.open_ones(home):
+                    if covered.cover(told.home, told.path):
+                        self.end(told.id, at, "kept")
 
     def let_go(self, home: bytes, path: bytes, by: str) -> bool:
         """Keep a place no longer; whether it was kept."""
@@ -201,11 +209,12 @@ class Record:
 
     def kept(self, at: float, home: bytes | None = None) -> list[Kept]:
         """What is kept now; of one home or of all."""
+        where, given = ("AND home = ?", (home,)) if home is not None else ("", ())
         rows = self._made.execute(
-            "SELECT home, path, until, by FROM kept WHERE (until IS NULL OR until >= ?) ORDER BY home, path",
-            (at,),
+            f"SELECT home, path, until, by FROM kept WHERE (until IS NULL OR until >= ?) {where} ORDER BY home, path",  # noqa: S608 - names from here
+            (at, *given),
         )
-        return [Kept(*row) for row in rows if home is None or row[0] == home]
+        return [Kept(*row) for row in rows]
 
 
 @contextmanager
@@ -226,8 +235,10 @@ def opened(folder: Path) -> Iterator[Record]:
             made.execute("PRAGMA synchronous = EXTRA")
             (version,) = made.execute("PRAGMA user_version").fetchone()
             if version == 0:
+                # begins anywhere: links in mails of a record that was lost must not fit those of this one
+                begin = secrets.randbelow(_HIGHEST_FIRST)
                 made.executescript(
-                    f"BEGIN IMMEDIATE; {OUTBOX_TABLES} {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
+                    f"BEGIN IMMEDIATE; {OUTBOX_TABLES} {_TABLES} PRAGMA application_id = {begin}; PRAGMA user_version = {VERSION}; COMMIT;"
                 )
             elif version != VERSION:
                 message = f"{file} was written by another version of CubeHub."

@@ -60,7 +60,8 @@ def steps(
     Notes
     -----
     Times count from when a mail has gone out, not from when it was written: a mail server that is down for a day gives
-    people a day more.
+    people a day more. And a mail is a promise: what it said is not before a day stays until then, though `settings` are
+    shorter by now.
     """
     wanted = {(e.home, e.path, e.kind, e.inode): e for e in entries if e.kind in MADE}
     found = []
@@ -73,7 +74,7 @@ def steps(
         elif (
             one.second is None
             and one.first_sent is not None
-            and now >= one.first_sent + settings.first - settings.second
+            and now >= max(one.first_sent + settings.first, one.due) - settings.second
         ):
             found.append(Step(again=one))
     found += [Step(entry=entry) for entry in wanted.values()]
@@ -91,7 +92,7 @@ def why_not(entry: Entry, known: Iterable[Noticed], settings: NoticeSettings, no
         return "its owner was not told of it: the mail did not go out"
     if one.second_sent is None:
         return "its owner was told once only"
-    if now < max(one.first_sent + settings.first, one.second_sent + settings.second):
+    if now < max(one.first_sent + settings.first, one.second_sent + settings.second, one.due):
         return "its owner has time left to keep it"
     return ""
 
@@ -137,19 +138,22 @@ def tell(
         for (topic, home), about in mails.items():
             owner = owners.get(readable(home))
             address = (owner.email if owner else None) or mail.operator
-            lead = settings.first if topic == FIRST else settings.second
+            due = now + settings.first
+            if topic == SECOND:
+                due = max(now + settings.second, *(s.again.due for s in about if s.again is not None))
             number = None
             if address:
                 language = owner.language if owner and owner.email and owner.language else mail.language
                 name = owner.username if owner else readable(home)
                 number = record.outbox.put(topic, name, address, language, now, state=WAITING)
                 letter = Letter(
-                    topic, title, name, now + lead, [_item(s) for s in about], link(number), archived=archived
-                )
+                    topic, title, name, due, [_item(s) for s in about], link(number), archived=archived,
+                    operator=not (owner and owner.email),
+                )  # fmt: skip
                 record.outbox.fill(number, *write(letter, language), unsubscribe="")
                 written += 1
             for step in about:
-                _note(record, step, number, now, now + lead)
+                _note(record, step, number, now, due)
     return written
 
 

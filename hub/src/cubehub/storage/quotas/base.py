@@ -85,6 +85,9 @@ class QuotaBackend(ABC):
             It could not be taken away.
         """
 
+    caution = ""
+    """What an administrator should know who takes this back end; empty where there is nothing."""
+
     def make(self, home: Path) -> None:
         """Make a new home in the way that this back end can limit; nothing happens where something is there.
 

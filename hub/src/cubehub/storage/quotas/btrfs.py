@@ -39,6 +39,10 @@ class BtrfsQuota(QuotaBackend):
     """Simple quotas of btrfs."""
 
     name = "btrfs"
+    caution = (
+        "There each home is a subvolume, out of which nothing can be moved: an idle home can be moved away as a whole, "
+        "but caches, scratch and large files stay in homes."
+    )
 
     def __init__(self, sys: Path = Path("/sys/fs/btrfs")) -> None:
         self._sys = sys
@@ -66,7 +70,7 @@ class BtrfsQuota(QuotaBackend):
         return Support(
             works=False,
             reason=f"quotas are not switched on for {mount.at}",
-            remedy="`cubehub storage quotas --switch-on` (Linux 6.7 or newer; older kernels can't mount it then).",
+            remedy=f"`cubehub storage quotas --switch-on` (Linux 6.7 or newer; older kernels can't mount it then). {self.caution}",
         )
 
     def switch_on(self, root: Path) -> None:
@@ -75,10 +79,16 @@ class BtrfsQuota(QuotaBackend):
         Raises
         ------
         QuotaError
-            The kernel can't, or full quotas are on.
+            The homes lie elsewhere, the kernel can't, or full quotas are on.
         """
         hint = "They need Linux 6.7 or newer, and full quotas to be off (`btrfs quota disable`)."
         with opened(root) as descriptor:
+            mount = mount_of(descriptor)
+            if mount.kind != "btrfs":
+                where = f"the homes lie on {mount.kind} ({mount.at})"
+                raise QuotaError(
+                    f"Simple quotas are of btrfs, and {where}.", "Put the homes on btrfs for them."
+                )
             try:
                 fcntl.ioctl(descriptor, _QUOTA_CTL, bytearray(struct.pack("=QQ", _ENABLE_SIMPLE, 0)))
                 mode = self._mode(descriptor)

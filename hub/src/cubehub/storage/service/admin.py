@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from tornado.web import stream_request_body
 
 from cubehub.errors import BadInputError
 from cubehub.storage import journal, planning, rounds
@@ -17,11 +19,16 @@ from cubehub.storage.results import Results
 from cubehub.storage.service.access import Handler
 from cubehub.storage.service.mine import a_name, a_path, day, moment
 from cubehub.storage.service.person import a_number
+from cubehub.storage.since import Since
 
 if TYPE_CHECKING:
+    from tornado.http1connection import HTTP1Connection
+
     from cubehub.storage.keeping import Keeping, Plan
     from cubehub.storage.quarantine import Outcome
 
+LONGEST_PLAN = 32 * 2**20
+"""Bytes that are sent to have a plan applied: it may have very many lines."""
 MOST_ROWS = 2_000
 """Of a plan that a page shows; the file has all."""
 _DAY_S = 86400
@@ -62,10 +69,9 @@ class SummaryHandler(_Admin):
 def summary(keeping: Keeping) -> dict[str, Any]:
     """What the page shows at its beginning."""
     state = keeping.settings.state
-    results = Results(state)
-    scans = results.scans()
-    homes = results.homes(scans[0].id) if scans else []
-    away = [m for m in journal.read(state, *journal.IN_QUARANTINE, PURGED) if m.restorable]
+    scans = Results(state).scans()
+    homes = Since(state, scans[0]).homes if scans else []
+    away = [m for m in journal.read(state, *journal.AWAY) if m.restorable]
     gone = journal.read(state, PURGED, journal.EXPIRED)
     with record.opened(state) as told:
         mails = told.outbox.newest(50)
@@ -89,9 +95,16 @@ def summary(keeping: Keeping) -> dict[str, Any]:
             }
             for m in away[-MOST_ROWS:][::-1]
         ],
+        "stuck": [
+            {
+                "number": m.id, "home": readable(m.home), "path": readable(m.path), "bytes": m.bytes,
+                "since": moment(m.at), "why": why,
+            }
+            for m, why in journal.read_stuck(state)[:MOST_ROWS]
+        ],
         "sums": {
             "noticed": sum(n.bytes for n in noticed),
-            "quarantined": sum(m.bytes for m in away if m.state in journal.IN_QUARANTINE),
+            "quarantined": sum(m.bytes for m in away if m.state != PURGED),
             "archived": sum(m.bytes for m in away if m.seal is not None),
             "freed": sum(m.bytes for m in gone),
         },
@@ -181,11 +194,24 @@ def _date(text: object) -> float:
     return at
 
 
+@stream_request_body
 class ApplyHandler(_Admin):
     """Move what a plan says."""
 
+    async def prepare(self) -> None:
+        """Take as much as a plan may have only from whom may send one: before, nothing of it is read."""
+        self._sent = bytearray()
+        await super().prepare()
+        if not self._finished:
+            cast("HTTP1Connection", self.request.connection).set_max_body_size(LONGEST_PLAN)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep a piece of it."""
+        self._sent += chunk
+
     async def post(self) -> None:
         """Apply a plan that somebody may have cut; only the lines that are sent."""
+        self.request.body = bytes(self._sent)
         sent = self.body()
         text, really = sent.get("plan"), sent.get("yes_really") is True
         if not isinstance(text, str):
@@ -255,7 +281,7 @@ class BackHandler(_Admin):
 
         def act(keeping: Keeping) -> list[Outcome]:
             with keeping.keeper() as (keeper, made):
-                there = made.moves(*journal.IN_QUARANTINE, PURGED)
+                there = made.moves(*journal.AWAY)
                 wanted = [m for m in there if m.id == number and m.restorable]
                 if not wanted:
                     raise BadInputError(

@@ -14,8 +14,9 @@ from cubehub.storage.service.access import HEADERS, Handler
 if TYPE_CHECKING:
     from cubehub.storage.service.office import Office
 
-LIMITS = {"max_body_size": 32 * 2**20, "max_buffer_size": 64 * 2**20}
-"""A plan may have very many lines."""
+_LONGEST_BODY = 2**20
+LIMITS = {"max_body_size": _LONGEST_BODY, "max_buffer_size": 2 * _LONGEST_BODY}
+"""What anybody may send, logged in or not; only a plan may be longer, see `admin.ApplyHandler`."""
 
 
 class HealthHandler(Handler):

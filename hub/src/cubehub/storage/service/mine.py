@@ -10,21 +10,24 @@ from typing import TYPE_CHECKING, Any
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import journal
 from cubehub.storage.deciding import Kept
-from cubehub.storage.homecoming import account_of
-from cubehub.storage.journal import PURGED
 from cubehub.storage.kinds import KINDS
 from cubehub.storage.names import original, readable
 from cubehub.storage.notices import record
 from cubehub.storage.results import Results
+from cubehub.storage.since import Since
+from cubehub.storage.whose import account_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cubehub.storage.keeping import Keeping
+    from cubehub.storage.notices.record import Noticed
     from cubehub.storage.quarantine import Keeper, Outcome
 
 KEEP_DAYS = 90
 LONGEST_DAYS = 365
+_MOST_KEPT, _LONGEST_KEPT = 2_000, 2**20
+"""Places that a person may keep one by one, and bytes of their paths together: each round reads those of all people."""
 _DAY_S = 86400
 _LAST = 253402300799
 """The last second of the year 9999."""
@@ -82,6 +85,11 @@ def a_path(text: object) -> bytes:
     return path
 
 
+def _reason(one: Noticed) -> str:
+    """What it is, and since when nobody used it."""
+    return f"{KINDS[one.kind]}; {f'last used {day(one.newest)}' if one.newest else 'never used'}"
+
+
 class Mine:
     """One person's view of their home.
 
@@ -113,7 +121,7 @@ class Mine:
             "scan": self._scan(),
             "noticed": [
                 {
-                    "path": readable(one.path), "kind": one.kind, "reason": KINDS[one.kind], "bytes": one.bytes,
+                    "path": readable(one.path), "kind": one.kind, "reason": _reason(one), "bytes": one.bytes,
                     "when": day(one.due), "notice": 2 if one.second_sent else 1,
                 }
                 for one in noticed
@@ -123,15 +131,14 @@ class Mine:
         }  # fmt: skip
 
     def _scan(self) -> dict[str, Any] | None:
-        results = Results(self._keeping.settings.state)
-        scans = results.scans()
+        scans = Results(self._keeping.settings.state).scans()
         if not scans:
             return None
         last, name = scans[0], readable(self._home)
-        home = next((one for one in results.homes(last.id, name)), None)
-        if home is None:
+        still = Since(self._keeping.settings.state, last, name)
+        if not still.homes:
             return None
-        details = results.details(last.id, name)
+        home, details = still.homes[0], still.details(name)
         return {
             "ended": moment(last.ended),
             "bytes": home.bytes,
@@ -150,7 +157,7 @@ class Mine:
         }
 
     def _moves(self) -> list[journal.Move]:
-        found = journal.read(self._keeping.settings.state, *journal.IN_QUARANTINE, PURGED)
+        found = journal.read(self._keeping.settings.state, *journal.AWAY)
         account = account_of(self._keeping.settings.homes, self._home)
         return [
             one
@@ -174,7 +181,24 @@ class Mine:
         Raises
         ------
         BadInputError
-            The number of days is none that one may have.
+            The number of days is none that one may have, or one keeps very much already.
+        """
+        with record.opened(self._keeping.settings.state) as told:
+            kept = [k for k in told.kept(self._keeping.now(), self._home) if k.by == "you" and k.path != path]
+        if len(kept) >= _MOST_KEPT or sum(len(k.path) for k in kept) + len(path) > _LONGEST_KEPT:
+            raise BadInputError(
+                f"You keep {len(kept):,} places, and no more can be remembered.",
+                "Let some go, or put a file `.cubehub-keep` into a folder above them.",
+            )
+        self.keep_all([path], days)
+
+    def keep_all(self, paths: list[bytes], days: int) -> None:
+        """Keep what one was told of, or got back, however much it is.
+
+        Raises
+        ------
+        BadInputError
+            As above, of the days.
         """
         if not 1 <= days <= LONGEST_DAYS:
             raise BadInputError(
@@ -182,7 +206,9 @@ class Mine:
             )
         now = self._keeping.now()
         with record.opened(self._keeping.settings.state) as told:
-            told.keep(Kept(self._home, path, now + days * _DAY_S, "you"), self._username, now)
+            told.keep_all(
+                [Kept(self._home, path, now + days * _DAY_S, "you") for path in paths], self._username, now
+            )
 
     def let_go(self, path: bytes) -> None:
         """Keep a path no longer.
@@ -210,7 +236,7 @@ class Mine:
             It cannot be brought back now, and why.
         """
         with self._alone() as (keeper, made):
-            there = made.moves(*journal.IN_QUARANTINE, PURGED)
+            there = made.moves(*journal.AWAY)
             wanted = {m.id for m in self._moves()}
             one = next((m for m in there if m.id == number and m.id in wanted), None)
             if one is None:
@@ -218,10 +244,10 @@ class Mine:
                     f"There is nothing of yours with the number {number}.", "See the list for what there is."
                 )
             done = self._keeping.bring_back(keeper, made, one, only)
-            self._keeping.note("restore", [done])
             if not done.why:
                 # who brings something back wants it; its times are as they were, so it would be due again at once
-                self.keep(done.path, KEEP_DAYS)
+                self.keep_all([done.path], KEEP_DAYS)
+            self._keeping.note("restore", [done])
             if done.why:
                 raise CubeHubError(
                     f"It cannot be brought back: {done.why}.",

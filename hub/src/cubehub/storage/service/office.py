@@ -96,8 +96,8 @@ class Office:
             self.trouble = ""
         return self.policy
 
-    async def limit_of(self, home: str) -> int | None:
-        """What the profile of its owner gives to a home; None if it cannot be told just now.
+    async def owner_of(self, home: str) -> Owner | None:
+        """Who has the name of a home; None if it cannot be told just now.
 
         Notes
         -----
@@ -108,8 +108,7 @@ class Office:
             self._asked = asyncio.get_running_loop().run_in_executor(self.asking, self._owners)
         with contextlib.suppress(TimeoutError):
             self.known = await asyncio.wait_for(asyncio.shield(self._asked), _PATIENCE_S)
-        owner = self.known.get(home)
-        return owner.storage if owner else None
+        return self.known.get(home)
 
     def _owners(self) -> Mapping[str, Owner]:
         try:

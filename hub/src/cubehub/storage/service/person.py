@@ -8,18 +8,35 @@ from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage.kinds import KINDS
 from cubehub.storage.names import readable
 from cubehub.storage.notices import record
-from cubehub.storage.service.access import Handler
+from cubehub.storage.service.access import ForbiddenError, Handler
 from cubehub.storage.service.mine import KEEP_DAYS, Mine, a_path
+from cubehub.storage.whose import is_anothers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cubehub.mail.outbox import Mail
+    from cubehub.storage.deciding import Owner
     from cubehub.storage.keeping import Keeping
     from cubehub.storage.notices.record import Noticed
 
 
 class _Mine(Handler):
+    owner: Owner | None = None
+
+    async def prepare(self) -> None:
+        """Look that the home is theirs: their name may have been another account's."""
+        await super().prepare()
+        if self._finished:
+            return
+        home = readable(self.own_home())
+        self.owner = await self.office.owner_of(home)
+        if self.owner is not None and is_anothers(self.office.settings.homes, home, self.owner):
+            raise ForbiddenError(
+                "The home of your name is still that of an earlier account.",
+                "Start your server once: then you have one of your own.",
+            )
+
     async def with_mine(self, act: Callable[[Mine], Any], *, moves: bool = False) -> Any:
         home, name = self.own_home(), self.me.name
         return await self.office.do(
@@ -27,7 +44,7 @@ class _Mine(Handler):
         )
 
     async def describe(self) -> None:
-        limit = await self.office.limit_of(readable(self.own_home()))
+        limit = self.owner.storage if self.owner else None
         self.answer(await self.with_mine(lambda mine: mine.describe(limit)))
 
 
@@ -89,7 +106,7 @@ class InsideHandler(_Mine):
     async def get(self) -> None:
         """List the first of it."""
         number = a_number(self.get_query_argument("number", ""))
-        self.answer({"entries": await self.with_mine(lambda mine: mine.inside(number))})
+        self.answer({"entries": await self.with_mine(lambda mine: mine.inside(number), moves=True)})
 
 
 def a_number(value: object) -> int:
@@ -170,9 +187,9 @@ class KeepLink(_Linked):
         mail, about = await self.mail(text)
 
         def keep(keeping: Keeping) -> None:
-            for one in about:
-                if one.ended is None:
-                    Mine(keeping, one.home, mail.username).keep(one.path, KEEP_DAYS)
+            for home in {one.home for one in about}:
+                paths = [one.path for one in about if one.home == home and one.ended is None]
+                Mine(keeping, home, mail.username).keep_all(paths, KEEP_DAYS)
 
         await self.office.do(keep, mail.username, lenient=True)
         mail, about = await self.mail(text)

@@ -61,6 +61,8 @@ class Letter:
     """Whether what is moved comes into an archive."""
     per_cent: int = 0
     limit: str = ""
+    operator: bool = False
+    """Whether it goes to the operator, because the person has no address."""
 
 
 def write(letter: Letter, language: str) -> tuple[str, str]:
@@ -78,6 +80,10 @@ def write(letter: Letter, language: str) -> tuple[str, str]:
         )
     )
     subject, _, body = text.partition("\n")
+    if letter.operator:
+        subject = f"[{letter.name}] {subject}"
+        before = _texts().get_template(f"{chosen}/operator.txt").render(letter=letter)
+        body = f"{before.strip()}\n\n{body.strip()}"
     return " ".join(subject.split()), body.strip() + "\n"
 
 

@@ -1,4 +1,4 @@
-import { ask, button, code, count, day, during, el, fill, minute, of, say, size, soft, svg, table, used } from './common.js';
+import { ask, button, code, count, day, during, el, fill, minute, narrow, of, say, size, soft, svg, table, used } from './common.js';
 import { offerPlans } from './plan.js';
 
 const told = (answer, what) => [
@@ -19,7 +19,7 @@ function chart(points) {
   if (points.length < 2) {
     return soft('How full it is over time shows from the second scan on.');
   }
-  const [width, height, left, below] = [900, 220, 70, 24];
+  const [width, height, left, below] = narrow ? [360, 200, 70, 24] : [900, 220, 70, 24];
   const times = points.map(one => Date.parse(one.at));
   const most = Math.max(...points.map(one => one.bytes), 1);
   const x = time => left + ((time - times[0]) / Math.max(1, times.at(-1) - times[0])) * (width - left - 12);
@@ -56,22 +56,33 @@ function show(found) {
     : soft('No mail was written yet.'));
 }
 
-function showHomes({ homes, kept }) {
-  const held = new Map(kept.filter(one => one.by === 'admin').map(one => [one.home, one.path]));
-  const hold = ({ name }) => (held.has(name)
-    ? button('Release', `Release the home ${name}`, self => act(self, 'Writing it down …', '/api/admin/hold', { home: name, path: held.get(name), hold: false }, () => `${name} goes by the policy again.`))
-    : button('Hold', `Hold the home ${name}`, self => act(self, 'Writing it down …', '/api/admin/hold', { home: name, path: '', hold: true }, () => `Nothing of ${name} is moved.`)));
+function showHomes({ homes, kept, fill: looks }) {
+  const write = (title, about, home, path, hold, done) => button(title, about, self => act(self, 'Writing it down …', '/api/admin/hold', { home, path, hold }, () => done));
+  const release = (home, path) => write(path ? `Release ${path}` : 'Release', path ? `Release ${of(home, path)}` : `Release the home ${home}`, home, path, false, `${path ? of(home, path) : home} goes by the policy again.`);
+  const hold = ({ name }) => {
+    // the home as a whole, and folders in it, are held and released each by itself
+    const paths = kept.filter(one => one.by === 'admin' && one.home === name).map(one => one.path);
+    const first = paths.includes('') ? [] : [write('Hold', `Hold the home ${name}`, name, '', true, `Nothing of ${name} is moved.`)];
+    return el('div', { class: 'actions' }, ...first, ...paths.sort().map(path => release(name, path)));
+  };
   fill('homes', homes.length
     ? table([['Home'], ['Size', true], ['Files', true], ['Caches, trash', true], ['Last used'], ['Do']], homes.map(one => [one.name, size(one.bytes), one.files.toLocaleString('en'), size(one.caches), used(one.newest), hold(one)]))
-    : soft('Nobody has looked at the homes yet: begin a round.'));
+    : soft(looks.length ? 'There are no homes yet.' : 'Nobody has looked at the homes yet: begin a round.'));
 }
 
-function showAway({ away, undo }) {
-  const where = one => (one.state === 'purged' ? 'archive' : one.archived ? 'quarantine, archive' : 'quarantine');
+function showAway({ away, undo, stuck }) {
+  const places = { purged: 'archive', archiving: 'quarantine, being archived' };
+  const where = one => places[one.state] ?? (one.archived ? 'quarantine, archive' : 'quarantine');
   fill('away',
     undo ? el('div', { class: 'actions' },
       button('Undo the last run', 'Undo the last run: put back all that it moved', self => act(self, 'Putting it back …', '/api/admin/undo', { run: undo.run }, answer => told(answer, 'put back'))),
       el('span', {}, `${minute(undo.at)}: ${count(undo.entries, 'entry', 'entries')}, ${size(undo.bytes)}`)) : null,
+    stuck.length ? el('h3', {}, 'To be removed, and still there') : null,
+    stuck.length
+      ? table([['Number', true], ['Place'], ['Size', true], ['Tried'], ['Why']], stuck.map(one => [
+        String(one.number), code(of(one.home, one.path)), size(one.bytes), minute(one.since), one.why || 'being removed just now'
+      ]))
+      : null,
     away.length
       ? table([['Number', true], ['Place'], ['Kind'], ['Size', true], ['Since'], ['Where'], ['Do']], away.map(one => [
         String(one.number), code(of(one.home, one.path)), one.kind, size(one.bytes), day(one.since), where(one),
@@ -81,8 +92,9 @@ function showAway({ away, undo }) {
 }
 
 function showRounds({ rounds, running, paused, policy }) {
+  const amount = much => (running.unit === 'bytes' ? size(much) : much.toLocaleString('en'));
   const state = running
-    ? `Running: ${running.step}${running.of ? `, ${running.done.toLocaleString('en')} of ${running.of.toLocaleString('en')}` : ''}`
+    ? `Running: ${running.step}${running.of ? `, ${amount(running.done)} of ${amount(running.of)}` : ''}`
     : paused ? `Paused by ${paused.by}${paused.why ? `: ${paused.why}` : ''}.`
       : `Each round ${policy.automatic ? 'applies its plan by itself' : 'scans, plans and tells people; nothing is moved by itself'}. Policy: ${policy.preset}${policy.archive ? '' : '; no archive is set'}.`;
   fill('rounds',
@@ -100,7 +112,7 @@ function showRounds({ rounds, running, paused, policy }) {
 function sentence(found) {
   const parts = [];
   if ('homes' in found) {
-    parts.push(`${count(found.homes, 'home')}, ${size(found.bytes)}`);
+    parts.push(`${count(found.homes, 'home')}, ${size(found.bytes)}${found.unchanged ? `, ${found.unchanged.toLocaleString('en')} unchanged` : ''}`);
   }
   if ('mails' in found) {
     parts.push(`${count(found.mails, 'mail')} written, ${found.sent} sent, ${found.mails_waiting} wait`);

@@ -93,12 +93,22 @@ export function button(text, label, act, kind = null) {
   return made;
 }
 
-/** A table; columns are [title, is a number?], cells are texts or elements. */
+/** Whether this is a phone's width, as storage.css has it. */
+export const narrow = matchMedia('(max-width: 40rem)').matches;
+
+/**
+ * A table; columns are [title, is a number?], cells are texts or elements.
+ *
+ * On a phone each row is a block, and each cell says its column itself. Browsers take what is no longer laid out as a
+ * table for none, so the roles are written down.
+ */
 export function table(columns, rows) {
-  const cell = (name, content, number, more = {}) => el(name, { ...more, class: number ? 'number' : null }, content);
-  return el('div', { class: 'wide' }, el('table', {},
-    el('thead', {}, el('tr', {}, ...columns.map(([title, number]) => cell('th', title, number, { scope: 'col' })))),
-    el('tbody', {}, ...rows.map(row => el('tr', {}, ...row.map((content, at) => cell('td', content, columns[at][1])))))));
+  const classes = (title, number) => [number ? 'number' : '', typeof title === 'string' ? '' : 'control'].join(' ').trim() || null;
+  const head = ([title, number]) => el('th', { scope: 'col', role: 'columnheader', class: classes(title, number) }, title);
+  const cell = (content, [title, number]) => el('td', { role: 'cell', class: number ? 'number' : null, 'data-column': typeof title === 'string' ? title : null }, content);
+  return el('div', { class: 'wide' }, el('table', { role: 'table' },
+    el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' }, ...columns.map(head))),
+    el('tbody', { role: 'rowgroup' }, ...rows.map(row => el('tr', { role: 'row' }, ...row.map((content, at) => cell(content, columns[at])))))));
 }
 
 /** Put something in place of all that is in an element. */

@@ -1,4 +1,4 @@
-import { ask, button, code, day, during, el, fill, mine, say, size, soft, svg, table, used } from './common.js';
+import { ask, button, code, day, during, el, fill, mine, narrow, say, size, soft, svg, table, used } from './common.js';
 import { layOut } from './treemap.js';
 
 let at = ''; // the folder that is looked into
@@ -24,7 +24,7 @@ function showUse({ scan, limit_bytes: limit }) {
 }
 
 const COLOURS = ['#1f6f8d', '#3d7350', '#75663d', '#7b4f6d', '#44608c', '#5f6b25', '#8a573c', '#4d6a78'];
-const [WIDTH, HEIGHT] = [900, 320];
+const [WIDTH, HEIGHT] = narrow ? [360, 300] : [900, 320]; // so that what is written in it can be read
 const above = path => path.slice(0, Math.max(0, path.lastIndexOf('/')));
 
 function showMap(found) {
