@@ -365,6 +365,35 @@ def test_the_operator_s_cube_of_the_same_id_is_the_one_that_counts(tmp_path):
     assert [p.name for p in folders.items.iterdir()] == ["ana--x.item.json"]
 
 
+@pytest.mark.parametrize("access", ["owner", "account", ["/water", "/all"]], ids=str)
+def test_the_catalogue_is_told_who_sees_a_cube(tmp_path, access):
+    registry = Registry(tmp_path / "published")
+    folders = registry.folders
+    (folders.cubes / "ana--x.1").mkdir(parents=True)
+    (folders.cubes / "ana--x.1" / "item.json").write_text('{"id": "ana--x"}')
+    write_record(folders, record(access="public"))
+    settle_items(folders, registry.records(), 50.0)
+    assert not list(folders.items_for_some.iterdir())
+    write_record(folders, record(access=access))
+    settle_items(folders, registry.records(), 50.0)
+    assert not list(folders.items.iterdir())
+    (path,) = folders.items_for_some.iterdir()
+    kept = json.loads(path.read_text())
+    one = registry.records()[0]
+    assert kept == {
+        "readers": access,
+        "owner_id": one.owner_id,
+        "owner_name": one.owner_name,
+        "item": {"id": "ana--x"},
+    }
+    settle_items(folders, registry.records(), 50.0, {"ana--x"})
+    assert not list(folders.items_for_some.iterdir())
+    settle_items(folders, registry.records(), 50.0)
+    (folders.cubes / "ana--x.1" / "item.json").write_text("{")
+    settle_items(folders, registry.records(), 50.0)
+    assert not list(folders.items_for_some.iterdir())
+
+
 def test_earlier_versions_count_until_they_are_gone(tmp_path):
     registry = Registry(tmp_path / "published")
     write_record(registry.folders, record())

@@ -131,6 +131,7 @@ def test_only_its_owner_sees_it_and_others_do_not_learn_of_it(running, issuer, a
             assert {a.status_code for a in answers} == {404}
         assert cube["id"] not in running.get("/datasets", token).text
     assert not (running.folder / "cubes/published/items/ana--secret.item.json").exists()
+    assert (running.folder / "cubes/published/items-for-some/ana--secret.item.json").exists()
     petra = Publisher(running.base, "petra")
     refused = [petra.ask("DELETE", f"/cubes/{n}") for n in (cube["id"], "ana--nothing")]
     assert {r.status_code for r in refused} == {404}

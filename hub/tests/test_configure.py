@@ -54,10 +54,10 @@ def test_who_may_see_and_who_may_change(configured: Any) -> None:
             if scope in role["scopes"]:
                 holders[scope] |= {*role.get("services", []), *role.get("groups", []), *role.get("users", [])}
     assert holders[WRITE_SCOPE] == {"accounts", "cubehub-cli", "/cubehub/admin"}
-    assert holders[READ_SCOPE] == {"cubes", "dask-gateway", "storage"}
+    assert holders[READ_SCOPE] == {"catalogue", "cubes", "dask-gateway", "storage"}
     people = {role["name"]: role["scopes"] for role in configured.JupyterHub.load_roles}
     for name in ("user", "server"):
-        assert "access:services!service=cubes" in people[name]
+        assert {"access:services!service=cubes", "access:services!service=catalogue"} <= set(people[name])
 
 
 def test_what_is_shipped_is_safe(configured: Any) -> None:

@@ -65,6 +65,71 @@ print(sorted(xr.open_zarr(href, consolidated=True).data_vars)[0])
     assert variable == "conc_chl"
 
 
+OWN = """
+import json, os, subprocess, tempfile
+import pystac, pystac_client
+from cubehub import catalogue as own
+
+item = {
+    "type": "Feature", "stac_version": "1.0.0", "id": "anas-lake", "geometry": {"type": "Point", "coordinates": [15, 46]},
+    "bbox": [15, 46, 15, 46], "properties": {"datetime": "2024-05-01T00:00:00Z", "title": "A lake"}, "links": [],
+    "assets": {"data": {"href": "/services/cubes/x"}},
+}
+own.register(item)
+url, token = os.environ["CUBEHUB_CATALOGUE_URL"], os.environ["JUPYTERHUB_API_TOKEN"]
+for headers in ({"Authorization": "token " + token}, {}):
+    found = pystac_client.Client.open(url, headers=headers).search(ids=["anas-lake"]).items()
+    print([one.id for one in found])
+written = own.export(os.path.join(tempfile.mkdtemp(), "out"))
+print([one.id for one in pystac.Catalog.from_file(str(written)).get_items(recursive=True)])
+told = subprocess.run(["cubehub", "catalogue", "list", "--json"], capture_output=True, text=True, check=True).stdout
+print([one["collection"] for one in json.loads(told)["items"]])
+"""
+
+
+@pytest.mark.needs("postgis")
+def test_an_item_of_one_s_own_is_found_by_its_owner_alone(
+    http: httpx.Client, ana: Account, petra: Account
+) -> None:
+    ana.start()
+    with ana.kernel() as kernel:
+        try:
+            mine, others, exported, collections = kernel.run(OWN).text.splitlines()
+            assert (mine, others, exported) == ("['anas-lake']", "[]", "['anas-lake']")
+            collection = ana.api.get(f"{BASE}/own").json()["own_collection"]
+            assert collections == str([collection])
+            address = f"{BASE}/collections/{collection}/items/anas-lake"
+            assert ana.api.get(address).json()["properties"]["title"] == "A lake"
+            for other in (petra.api, http):
+                assert other.get(address).status_code == httpx.codes.NOT_FOUND
+                assert other.post(f"{BASE}/search", json={"ids": ["anas-lake"]}).json()["features"] == []
+                assert collection not in other.get(f"{BASE}/collections").text
+        finally:
+            kernel.run("own.unregister('anas-lake')")
+    assert ana.api.get(address).status_code == httpx.codes.NOT_FOUND
+
+
+def test_a_group_s_item_is_found_by_its_members(http: httpx.Client, ana: Account, petra: Account) -> None:
+    group = "/cubehub/premium"
+    item = {
+        "type": "Feature", "stac_version": "1.0.0", "id": "premium-lake", "geometry": {"type": "Point", "coordinates": [15, 46]},
+        "properties": {"datetime": "2024-05-01T00:00:00Z"}, "links": [], "assets": {},
+    }  # fmt: skip
+    refused = ana.api.post(f"{BASE}/own/items", json={"item": item, "group": group})
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_a_member")
+    assert http.post(f"{BASE}/own/items", json={"item": item}).status_code == httpx.codes.UNAUTHORIZED
+    made = petra.api.post(f"{BASE}/own/items", json={"item": item, "group": group})
+    assert made.status_code == httpx.codes.CREATED, made.text
+    where = f"{made.json()['collection']}/items/premium-lake"
+    try:
+        assert petra.api.get(f"{BASE}/collections/{where}").json()["id"] == "premium-lake"
+        for other in (ana.api, http):
+            assert other.get(f"{BASE}/collections/{where}").status_code == httpx.codes.NOT_FOUND
+    finally:
+        address = f"{BASE}/own/items/{made.json()['collection']}/premium-lake"
+        assert petra.api.delete(address).status_code == httpx.codes.OK
+
+
 def test_every_asset_of_a_cube_is_there(http: httpx.Client, whole: Whole) -> None:
     item = http.get(f"{BASE}/collections/cubes/items/olci-water-quality").json()
     assert set(item["assets"]) >= {"zarr", "viewer"}

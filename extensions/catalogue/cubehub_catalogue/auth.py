@@ -142,7 +142,14 @@ class Person(_Auth):
     """Whom the token is for: the catalogue's client in Keycloak."""
 
 
-Auth = Annotated[NoAuth | ApiKey | Basic | OAuth2Client | Person, Field(discriminator="type")]
+class Hub(_Auth):
+    """The server's own token of the Hub, for catalogues on the platform: each person finds their own items too."""
+
+    type: Literal["hub"]
+    """hub"""
+
+
+Auth = Annotated[NoAuth | ApiKey | Basic | OAuth2Client | Person | Hub, Field(discriminator="type")]
 
 
 def read_secret(file: Path | None, variable: str | None) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cubehub_catalogue.auth import Auth, NoAuth
+from cubehub_catalogue.auth import Auth, Hub, NoAuth
 from cubehub_catalogue.errors import InputError
 
 FILE_VARIABLE = "CUBEHUB_CATALOGUES"
@@ -124,6 +124,10 @@ class Catalogue(_Strict):
                 )
         if self.public and not isinstance(self.auth, NoAuth):
             raise ValueError("public: true and auth contradict each other; leave one of them out")
+        if isinstance(self.auth, Hub) and not self.on_platform:
+            raise ValueError("auth: the type hub is for catalogues on this platform, whose url starts with /")
+        if isinstance(self.auth, Hub) and self.also:
+            raise ValueError("also: a catalogue with the auth type hub has one address, the platform's own")
         self.auth.check(private=self.private or self.on_platform)
         return self
 
@@ -271,7 +275,7 @@ def _first(error: ValidationError, content: Any = None) -> tuple[str, str, str]:
     return where, why, f"a {type(found).__name__}" if hidden else repr(found)[:100]
 
 
-_KINDS_OF_AUTH = frozenset({"none", "api_key", "basic", "oauth2_client", "person"})
+_KINDS_OF_AUTH = frozenset({"none", "api_key", "basic", "oauth2_client", "person", "hub"})
 
 
 def _named(part: int | str, content: Any) -> str:

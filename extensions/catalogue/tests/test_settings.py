@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cubehub_catalogue.auth import ApiKey, NoAuth, Person, read_secret
+from cubehub_catalogue.auth import ApiKey, Hub, Person, read_secret
 from cubehub_catalogue.errors import InputError, SignInError
 from cubehub_catalogue.settings import Settings, SettingsError, here, load_settings, own_catalogue, schema
 
@@ -32,7 +32,7 @@ def test_the_shipped_file_is_read_and_stands_on_the_platform():
     made = load_settings(SHIPPED, platform_url="https://hub.example")
     (one,) = made.catalogues
     assert (one.url, one.private, one.type) == ("https://hub.example/services/catalogue/", True, "stac")
-    assert isinstance(one.auth, NoAuth)
+    assert isinstance(one.auth, Hub)
     assert not made.user_catalogues
     assert made.tiles == ""
 
@@ -105,6 +105,8 @@ def test_auth_of_each_kind(load):
         (entry(auth={"type": "api_key", "value_env": "a"}), "exactly one of header and query"),
         (entry(auth={"type": "api_key", "header": "Host", "value_env": "a"}), "is no header for a key"),
         (entry(auth={"type": "magic"}), "catalogues.0 (a).auth"),
+        (entry(auth={"type": "hub"}), "the type hub is for catalogues on this platform"),
+        (entry(url="/x/", auth={"type": "hub"}, also=["https://b.example"]), "the platform's own"),
         (
             entry(
                 auth={

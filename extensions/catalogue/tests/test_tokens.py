@@ -9,7 +9,7 @@ import pytest
 from cubehub_catalogue.auth import ApiKey, Basic, OAuth2Client, Person
 from cubehub_catalogue.errors import CatalogueError, ForbiddenError, SignInError, UpstreamError
 from cubehub_catalogue.http import Client, client_for
-from cubehub_catalogue.settings import Catalogue
+from cubehub_catalogue.settings import Catalogue, load_settings
 from cubehub_catalogue.tokens.bearer import BearerCredentials, Token, token_of
 from cubehub_catalogue.tokens.oauth2 import read_token
 from cubehub_tests.catalogue_net import answer, answering
@@ -53,6 +53,36 @@ def test_a_key(monkeypatch, where):
             assert [one.path for one in server.asked] == ["/x?a=1&X-Key=k-1234", "/x?X-Key=k-5678"]
 
     run(ApiKey(type="api_key", value_env="A_KEY", **{where: "X-Key"}), lambda _: answer({}), use)
+
+
+def test_the_token_of_the_server_where_there_is_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "t-1234")
+    (tmp_path / "c.yaml").write_text("catalogues: [{id: a, title: A, url: /stac/, auth: {type: hub}}]")
+
+    async def go():
+        async with (
+            answering(
+                lambda one: answer({}, 302, Location="/user/ben/x") if "sent-on" in one.path else answer({})
+            ) as hub,
+        ):
+            (catalogue,) = load_settings(tmp_path / "c.yaml", platform_url=hub.url).catalogues
+            client = client_for(catalogue)
+            try:
+                await client.json("x")
+                monkeypatch.delenv("JUPYTERHUB_API_TOKEN")
+                await client.json("x?again")
+                monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "t-1234")
+                for address in ("/user/ben/x", "/stacx", "/stac/%2e%2e/user/ben", "/stac/%252e%252e/user/ben",
+                                "/stac/..%2fuser/ben", "/stac/..%5cuser/ben"):  # fmt: skip
+                    await client.json(hub.url + address)
+                await client.json("sent-on")
+            finally:
+                await client.close()
+            assert [one.headers.get("authorization") for one in hub.asked] == [
+                "token t-1234", None, *[None] * 6, "token t-1234", None,
+            ]  # fmt: skip
+
+    asyncio.run(go())
 
 
 def test_a_user_name_and_a_password(tmp_path):

@@ -168,7 +168,9 @@ def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder
 
     idle = config.operator_settings().idle
     # what people use from notebooks, by the token of their server
-    services = [f"access:services!service={name}" for name in ("dask-gateway", "cubes", "storage")]
+    services = [
+        f"access:services!service={name}" for name in ("dask-gateway", "cubes", "storage", "catalogue")
+    ]
     c.JupyterHub.services = [
         _service("dask-gateway", platform.inner_url("gateway"), secrets.get("gateway-token")),
         _service("cubes", platform.inner_url("cubes"), secrets.get("cubes-token")),
@@ -220,6 +222,8 @@ def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder
         {"name": "cubehub-administrators", "groups": [ADMIN_GROUP], "scopes": [WRITE_SCOPE]},
         # the cubes ask the Hub who publishes, whether they still may, and which groups they are in
         {"name": "cubes", "services": ["cubes"], "scopes": [READ_SCOPE]},
+        # the catalogue asks the Hub who searches, and which groups they are in
+        {"name": "catalogue", "services": ["catalogue"], "scopes": [READ_SCOPE]},
         {"name": "user", "scopes": ["self", *services]},
         {
             "name": "server",

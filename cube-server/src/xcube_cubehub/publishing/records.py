@@ -2,7 +2,8 @@
 
 Below the folder of cubes, ``published/ID.json`` names the folder of the data, ``published/cubes/ID.REVISION``: a new
 version is there, whole, before the file names it. ``published/items/`` has the STAC items of what is public, for the
-catalogue; ``published/uploads/`` what is being sent.
+catalogue; ``published/items-for-some/`` those of the rest, each with who may see it; ``published/uploads/`` what is being
+sent.
 """
 
 import errno
@@ -45,6 +46,11 @@ class Folders:
     def items(self) -> Path:
         """STAC items of those that are public."""
         return self.root / "items"
+
+    @property
+    def items_for_some(self) -> Path:
+        """STAC items of the others, each with who may see it."""
+        return self.root / "items-for-some"
 
     @property
     def uploads(self) -> Path:
@@ -214,26 +220,39 @@ def cube_of(record: Record, folders: Folders) -> PublishedCube:
 def settle_items(
     folders: Folders, records: Iterable[Record], now: float, operators: Collection[str] = ()
 ) -> None:
-    """Have the catalogue find the items of all that is public, and of nothing else.
+    """Have the catalogue find the items of all that is live: what is public for everybody, the rest for its readers.
 
     Parameters
     ----------
     operators : collection of str
         Ids of the operator's own cubes, behind which published ones are not shown.
     """
-    wanted = {r.id: r for r in records if r.is_live(now) and r.access == "public" and r.id not in operators}
-    folders.items.mkdir(parents=True, exist_ok=True)
-    for path in folders.items.glob("*.json"):
-        if path.name.removesuffix(".item.json") not in wanted:
-            path.unlink(missing_ok=True)
-    for name, record in wanted.items():
-        target = folders.items / f"{name}.item.json"
+    live = {r.id: r for r in records if r.is_live(now) and r.id not in operators}
+    public = {name: r for name, r in live.items() if r.access == "public"}
+    # taken away before anything is added: what is for some from now on is not for everybody any longer
+    for folder, wanted in ((folders.items, public), (folders.items_for_some, live.keys() - public.keys())):
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.glob("*.json"):
+            if path.name.removesuffix(".item.json") not in wanted:
+                path.unlink(missing_ok=True)
+    for name, record in live.items():
+        target = (folders.items if name in public else folders.items_for_some) / f"{name}.item.json"
         try:
             item = (folders.cubes / record.folder / "item.json").read_bytes()
-            if not target.exists() or target.read_bytes() != item:
-                write_whole(target, item)
+            content = item if name in public else _for_some(record, item)
+            if not target.exists() or target.read_bytes() != content:
+                write_whole(target, content)
         except OSError as error:
             log.error("the STAC item of %s is missing: %s", name, error.strerror)  # noqa: TRY400
+        except ValueError as error:
+            target.unlink(missing_ok=True)
+            log.error("the STAC item of %s cannot be read: %s", name, error)  # noqa: TRY400
+
+
+def _for_some(record: Record, item: bytes) -> bytes:
+    """Write an item with who may see it, as the catalogue reads it."""
+    kept = {"readers": record.access, "owner_id": record.owner_id, "owner_name": record.owner_name}
+    return json.dumps(kept | {"item": json.loads(item)}).encode()
 
 
 def sweep(registry: Registry, grace_s: float, now: float, operators: Collection[str] = ()) -> list[str]:

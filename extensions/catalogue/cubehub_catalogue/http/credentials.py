@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from yarl import URL
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,16 @@ class Given:
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    below: str = ""
+    """Path, with a slash at its end, below which it holds; beside it on the same host may be other people's servers."""
+
+    def holds_for(self, url: URL) -> bool:
+        """Whether it may go to one of the catalogue's own addresses."""
+        if not self.below:
+            return True
+        # decoded twice: however somebody behind the door reads it, it leads nowhere else
+        path = unquote(unquote(url.raw_path)).replace("\\", "/")
+        return f"{path}/".startswith(self.below) and not {".", ".."} & set(path.split("/"))
 
 
 class Credentials:

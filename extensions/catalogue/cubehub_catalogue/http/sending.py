@@ -108,7 +108,9 @@ class Sender:
             async with contextlib.AsyncExitStack() as stack:
                 with self.translated(request.url):
                     response = await stack.enter_async_context(
-                        self._once(request, given if own else None, trusted=trusted)
+                        self._once(
+                            request, given if own and given.holds_for(request.url) else None, trusted=trusted
+                        )
                     )
                 where = response.headers.get("Location")
                 if response.status not in _SENT_ON or where is None:

@@ -22,11 +22,21 @@ _PATH = "cubehub/access-token"
 
 
 class ServerToken(Credentials):
-    """The server's own token of the Hub, which says whose server asks."""
+    """The server's own token of the Hub, which says whose server asks.
+
+    Parameters
+    ----------
+    below
+        Path of a service of the platform, for it alone: other people's servers stand at the same host.
+    """
+
+    def __init__(self, below: str = "") -> None:
+        self._below = below and below.rstrip("/") + "/"
 
     async def given(self) -> Given:
-        """Give the token."""
-        return Given(headers={"Authorization": f"token {os.environ.get(TOKEN_VARIABLE, '')}"})
+        """Give the token; nothing where there is none, as outside of a platform."""
+        token = os.environ.get(TOKEN_VARIABLE)
+        return Given(headers={"Authorization": f"token {token}"} if token else {}, below=self._below)
 
     def hide(self, text: str) -> str:
         """Take the token out."""

@@ -120,13 +120,16 @@ def cubehub() -> None:
 
 
 def load_commands() -> click.Group:
-    """Give the `cubehub` command with all its subcommands; but for publishing they need the server half."""
+    """Give the `cubehub` command with all its subcommands; but for publishing and the catalogue they need the server half."""
     if find_spec("jupyterhub") is None or find_spec("cubehub_spawner") is None:
+        from cubehub.cli.catalogue import catalogue  # noqa: PLC0415 - as below
         from cubehub.cli.publishing import light  # noqa: PLC0415 - as below
 
         cubehub.add_command(light, "cubes")
+        cubehub.add_command(catalogue)
         return cubehub
     from cubehub.cli import audit, cubes, doctor, logs, status, storage, up, users  # noqa: PLC0415 - so that a missing extra gets a message
+    from cubehub.cli import catalogue as own_items  # noqa: PLC0415 - as above
 
     for command in (
         up.up,
@@ -138,6 +141,7 @@ def load_commands() -> click.Group:
         logs.logs,
         cubes.cubes,
         storage.storage,
+        own_items.catalogue,
     ):
         cubehub.add_command(command)
     return cubehub

@@ -90,6 +90,10 @@ def write_run_files(
             # what the samples' items point to, so that code for them works without any other host
             "files": {"samples": str(samples / "pixels")},
             "static_only": False,
+            "hub_api_url": platform.hub_api_url,
+            "hub_api_token": secrets.get("catalogue-token"),
+            # of what people published for some: each says for whom
+            "shared": [str(data.cubes / "published" / "items-for-some")],
         },
         "gateway": {
             **common,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,9 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from cubehub_stac.asked import BadRequestError, check_body, check_query, describe
 from cubehub_stac.boxes import boxes_geometry, split_box
+from cubehub_stac.guard import PERSON
 from cubehub_stac.postgres import DATABASE, READER
+from cubehub_stac.visibility import NOTHING, readable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -60,14 +63,38 @@ class SocketSettings(PostgresSettings):
         return f"postgresql://{self.pguser}@/{self.pgdatabase}?host={self.pghost}&port={self.pgport}"
 
 
+_listed: ContextVar[list[str] | None] = ContextVar("_listed", default=None)
+"""While collections are listed, the ids of those that may be."""
+
+
 class Client(CoreCrudClient):  # type: ignore[misc]
-    """stac-fastapi-pgstac's client, with boxes made plain before they reach pgstac.
+    """stac-fastapi-pgstac's client, with boxes made plain before they reach pgstac, and collections only for whom they are.
 
     pgstac takes a box over the antimeridian for its complement and fails on one with heights.
     """
 
+    async def all_collections(self, request: Request, **kwargs: Any) -> Any:
+        """Answer `GET /collections`, and give the landing page its children."""
+        token = _listed.set(await _visible(request))
+        try:
+            return await super().all_collections(request=request, **kwargs)
+        finally:
+            _listed.reset(token)
+
+    async def _search_base(self, search_request: PgstacSearch, request: Request) -> Any:
+        asked = search_request.collections
+        visible = await _visible(request)
+        chosen = visible if not asked else [name for name in visible if name in asked]
+        # never without: a search over all would be one over private ones too
+        search_request.collections = chosen or [NOTHING]
+        if search_request.token and not _token_readable(search_request.token, request):
+            raise HTTPException(400, "The search can't be run: there is no such page.")
+        return await super()._search_base(search_request, request=request)
+
     def _clean_search_args(self, base_args: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
         clean: dict[str, Any] = super()._clean_search_args(base_args, *args, **kwargs)
+        if (listed := _listed.get()) is not None:
+            clean["ids"] = listed or [NOTHING]
         if bbox := clean.pop("bbox", None):
             clean.update(_plain(bbox, clean.get("intersects")))
         return clean
@@ -79,6 +106,22 @@ class Client(CoreCrudClient):  # type: ignore[misc]
             given = search_request.model_dump(exclude_unset=True, by_alias=True)
             search_request = type(search_request).model_validate({**given, "bbox": None, **plain})
         return await super().post_search(search_request, request=request, **kwargs)
+
+
+async def _visible(request: Request) -> list[str]:
+    async with request.app.state.get_connection(request, "r") as connection:
+        rows = await connection.fetch("SELECT id FROM collections ORDER BY id")
+    person = getattr(request.state, PERSON, None)
+    return [row["id"] for row in rows if readable(row["id"], person)]
+
+
+def _token_readable(token: str, request: Request) -> bool:
+    """Whether the item at which a page begins is one the person may see: pgstac starts from it whatever else is asked."""
+    try:
+        collection = bytes.fromhex(token.split(":")[-2]).decode()
+    except (IndexError, ValueError):
+        return True  # names none, and is refused by pgstac
+    return readable(collection, getattr(request.state, PERSON, None))
 
 
 def _plain(bbox: Any, intersects: Any) -> dict[str, Any]:

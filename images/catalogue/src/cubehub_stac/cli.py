@@ -20,14 +20,19 @@ import uvicorn
 
 from cubehub_stac.config import Config, ConfigError, read_config
 from cubehub_stac.files import AssetFiles
+from cubehub_stac.guard import Guard
 from cubehub_stac.origin import FixedOrigin
+from cubehub_stac.own import Registry, Shown
+from cubehub_stac.own_api import create_own
 from cubehub_stac.page import BrowserPage
+from cubehub_stac.people import People
 from cubehub_stac.postgres import HINT, Cluster, PostgresError, find_installation
 from cubehub_stac.process import die_with_parent
 from cubehub_stac.watch import keep_loaded, keep_running, load_command, serve_with
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
 log = logging.getLogger("cubehub_stac")
 
@@ -131,7 +136,7 @@ def _disk_is_full(config: Config) -> bool:
     return status.f_bavail * status.f_frsize < 64 * 2**20
 
 
-def _application(config: Config, cluster: Cluster | None, reason: str) -> tuple[Starlette, list[Any]]:
+def _application(config: Config, cluster: Cluster | None, reason: str) -> tuple[ASGIApp, list[Any]]:
     # Imported late: each mode loads its own half, so that neither pays for the other's memory.
     if cluster is None:
         log.warning("serving a static catalogue: %s", reason)
@@ -140,13 +145,16 @@ def _application(config: Config, cluster: Cluster | None, reason: str) -> tuple[
         catalogue = static.StaticCatalogue(config, reason)
         catalogue.reload()
         app: Starlette = static.create_app(config, catalogue)
+        shown: Shown = catalogue
         tasks = [keep_loaded(config, catalogue.reload)]
         health: dict[str, Any] = {"mode": "static", "hint": reason}
     else:
         from cubehub_stac import api  # noqa: PLC0415
+        from cubehub_stac.own_database import OwnDatabase  # noqa: PLC0415
 
         running = cluster
         app = api.create_app(config, running.host)
+        shown = OwnDatabase(running.host)
         tasks = [
             keep_loaded(
                 config,
@@ -158,10 +166,11 @@ def _application(config: Config, cluster: Cluster | None, reason: str) -> tuple[
         ]
         health = {"mode": "pgstac", "hint": None}
     serve_with(app, config, health)
-    return app, tasks
+    own = create_own(config, Registry(config, shown))
+    return Guard(app, own, People(config.hub_api_url, config.hub_api_token), config.prefix), tasks
 
 
-def _serve(app: Starlette, listener: socket.socket, tasks: list[Any], config: Config) -> int:
+def _serve(app: ASGIApp, listener: socket.socket, tasks: list[Any], config: Config) -> int:
     page = BrowserPage(app, f"{config.prefix}/", config.root_url)
     settings = uvicorn.Config(
         FixedOrigin(AssetFiles(page, config.files_path, config.files), config.public_url),

@@ -43,6 +43,21 @@ class Config:
     static_only: bool = False
     """Serve the static catalogue even where PostgreSQL is installed."""
     title: str = "CubeHub catalogue"
+    hub_api_url: str = ""
+    """The Hub's API, which says who sends a request; empty: nobody can log in."""
+    hub_api_token: str = field(default="", repr=False)
+    """This service's token there."""
+    shared: tuple[str, ...] = ()
+    """Folders with STAC items that are not for everybody, each in a file that says for whom."""
+    own_items: int = 1000
+    """So many items may one person register."""
+    own_bytes: int = 20_000_000
+    """So many bytes may they have together."""
+
+    @property
+    def own_dir(self) -> Path:
+        """Folder of the items that people register."""
+        return self.state_dir / "own"
 
     @property
     def root_url(self) -> str:
@@ -90,6 +105,11 @@ def read_config(path: Path) -> Config:
             files=_folders(values.get("files", {}), path),
             static_only=bool(values.get("static_only", False)),
             title=values.get("title", Config.title),
+            hub_api_url=str(values.get("hub_api_url", "")),
+            hub_api_token=str(values.get("hub_api_token", "")),
+            shared=tuple(str(folder) for folder in values.get("shared", [])),
+            own_items=int(values.get("own_items", Config.own_items)),
+            own_bytes=int(values.get("own_bytes", Config.own_bytes)),
         )
     except KeyError as error:
         raise ConfigError(f"{path}: {error} is missing") from error

@@ -12,10 +12,11 @@ import psycopg
 from pypgstac.db import PgstacDB
 from pypgstac.migrate import Migrate
 
-from cubehub_stac.files import FileFolder
-from cubehub_stac.postgres import ADMIN, DATABASE, READER
+from cubehub_stac.postgres import ADMIN, CHANGES, DATABASE, READER
 from cubehub_stac.process import die_with_parent
-from cubehub_stac.sources import Contents, queryables, read_contents
+from cubehub_stac.reading import Source
+from cubehub_stac.sources import Contents, queryables
+from cubehub_stac.visibility import is_reserved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +64,9 @@ def load(host: str, contents: Contents) -> tuple[int, int]:
         for (collection_id,) in connection.execute("SELECT id FROM collections").fetchall():
             if collection_id not in contents.collections:
                 connection.execute("SELECT delete_collection(%s)", [collection_id])
-        _offer_queryables(connection, queryables(contents.items.values()))
+        # what private items have is nobody else's to know, not even by name
+        told = (item for (collection, _), item in contents.items.items() if not is_reserved(collection))
+        _offer_queryables(connection, queryables(told))
         row = connection.execute("SELECT count(*) FROM items").fetchone()
     return (int(row[0]) if row else 0), left_out
 
@@ -109,15 +112,17 @@ def _write(connection: psycopg.Connection[Any], function: str, thing: Any) -> bo
 
 
 def main(argv: Iterable[str] | None = None) -> int:
-    """Run as `python -m cubehub_stac.load HOST FOLDERS SOURCE…`; FOLDERS is JSON: address: path."""
+    """Run as `python -m cubehub_stac.load HOST SOURCES`, where SOURCES is a `Source` as JSON."""
     die_with_parent(signal.SIGKILL)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     logging.getLogger("pypgstac").setLevel(logging.WARNING)
-    host, given, *sources = list(sys.argv[1:] if argv is None else argv)
-    folders = [FileFolder(path, url) for url, path in json.loads(given).items()]
+    host, sources = list(sys.argv[1:] if argv is None else argv)
     try:
         migrate(host)
-        offered, left_out = load(host, read_contents(sources, folders))
+        with psycopg.connect(host=host, user=ADMIN, dbname=DATABASE) as connection:
+            # An item that is registered while files are read waits, and comes after: else it would be taken away again.
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [CHANGES])
+            offered, left_out = load(host, Source.decode(sources).read())
     except psycopg.Error as error:
         log.error("loading the catalogue failed: %s", str(error).strip().splitlines()[0])  # noqa: TRY400
         return 1

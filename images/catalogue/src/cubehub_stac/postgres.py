@@ -21,6 +21,8 @@ log = logging.getLogger("cubehub_stac")
 
 MIN_VERSION = 13
 ADMIN, READER, DATABASE = "cubehub", "cubehub_read", "cubehub"
+CHANGES = 6_231_973
+"""Key of the lock under which the items are changed."""
 HINT = "sudo apt install postgresql postgresql-postgis"
 _EXTENSIONS = ("postgis", "btree_gist", "btree_gin")
 
@@ -36,7 +38,8 @@ _SETTINGS = {
     "max_parallel_workers_per_gather": "0",
     "max_logical_replication_workers": "0",
     "autovacuum_max_workers": "1",
-    "max_locks_per_transaction": "128",
+    # each collection is a table with indexes, and loading locks them all: there may be one for each person
+    "max_locks_per_transaction": "1024",
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "min_wal_size": "32MB",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cubehub_stac.files import offered_assets
 from cubehub_stac.repair import RefusedError, kept_links, repaired_item, without_markers
+from cubehub_stac.visibility import is_reserved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -78,6 +79,8 @@ def read_contents(sources: Iterable[str | os.PathLike[str]], folders: Sequence[F
         for thing in _things(path):
             kind = thing.get("type")
             try:
+                if kind in {"Feature", "Collection"}:
+                    _check_free(thing.get("collection" if kind == "Feature" else "id"))
                 if kind == "Feature":
                     item = _reachable(repaired_item(thing), path, folders)
                     contents.items[item["collection"], item["id"]] = item
@@ -116,6 +119,13 @@ def _things(path: Path) -> Iterator[dict[str, Any]]:
         return
     things = document.get("features", []) if document.get("type") == "FeatureCollection" else [document]
     yield from (thing for thing in things if isinstance(thing, dict))
+
+
+def _check_free(collection: Any) -> None:
+    if isinstance(collection, str) and is_reserved(collection):
+        raise RefusedError(
+            f"its collection {collection!r} is kept for items that are not for everybody; give it another name"
+        )
 
 
 def _given(collection: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -11,7 +13,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from cubehub_stac.sources import Contents, read_contents
+from cubehub_stac.guard import PERSON
+from cubehub_stac.reading import Source
+from cubehub_stac.sources import Contents
+from cubehub_stac.visibility import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from cubehub_stac.config import Config
+    from cubehub_stac.visibility import Person
 
 _GEOJSON = "application/geo+json"
 _CONFORMS = [
@@ -38,10 +44,20 @@ class StaticCatalogue:
         self.config = config
         self.hint = hint
         self.contents = Contents()
+        self._reading = threading.Lock()
 
     def reload(self) -> None:
         """Read the files again."""
-        self.contents = read_contents(self.config.items, self.config.file_folders)
+        with self._reading:  # what was written before is in what is read, whoever else reads
+            self.contents = Source.of(self.config).read()
+
+    async def put(self, collection: dict[str, Any], item: dict[str, Any]) -> None:  # noqa: ARG002 -- read from files
+        """Show an item that was written."""
+        await asyncio.to_thread(self.reload)
+
+    async def remove(self, collection: str, item_id: str, left: dict[str, Any] | None) -> None:  # noqa: ARG002
+        """Show an item no longer whose file is gone."""
+        await asyncio.to_thread(self.reload)
 
     def _url(self, *parts: str) -> str:
         return self.config.root_url + "/".join(quote(part, safe="") for part in parts)
@@ -56,12 +72,14 @@ class StaticCatalogue:
             {**link, "type": _GEOJSON if link["rel"] == "items" else "application/json"} for link in links
         ]
 
-    def root(self) -> dict[str, Any]:
-        """Build the catalogue's root, whose description says that search is missing and how to get it."""
+    def root(self, person: Person | None = None) -> dict[str, Any]:
+        """Build the catalogue's root as a person sees it, whose description says that search is missing and how to get it."""
         own = self.config.root_url
         links = self._links(own, own, data=self._url("collections"), conformance=self._url("conformance"))
         links = [link for link in links if link["rel"] != "parent"]
         for name, collection in sorted(self.contents.collections.items()):
+            if not readable(name, person):
+                continue
             title = collection.get("title", name)
             links.append(
                 {
@@ -80,6 +98,10 @@ class StaticCatalogue:
             "conformsTo": _CONFORMS,
             "links": links,
         }
+
+    def names(self, person: Person | None) -> list[str]:
+        """Give the collections that a person may see."""
+        return [name for name in sorted(self.contents.collections) if readable(name, person)]
 
     def collection(self, name: str) -> dict[str, Any] | None:
         """Build one collection with links to its items, or None."""
@@ -133,11 +155,14 @@ def create_app(config: Config, catalogue: StaticCatalogue) -> Starlette:
 
         return endpoint
 
-    def collections(_request: Request) -> dict[str, Any]:
+    def collections(request: Request) -> dict[str, Any]:
         own = f"{config.root_url}collections"
-        names = sorted(catalogue.contents.collections)
+        names = catalogue.names(_person(request))
         links = [{"rel": "self", "href": own}, {"rel": "root", "href": config.root_url}]
-        return {"collections": [catalogue.collection(name) for name in names], "links": links}
+        return {
+            "collections": [found for name in names if (found := catalogue.collection(name))],
+            "links": links,
+        }
 
     def items(request: Request) -> JSONResponse:
         try:
@@ -159,7 +184,7 @@ def create_app(config: Config, catalogue: StaticCatalogue) -> Starlette:
 
     path = request_path = config.prefix
     routes = [
-        Route(f"{path}/", document(lambda _: catalogue.root())),
+        Route(f"{path}/", document(lambda r: catalogue.root(_person(r)))),
         Route(f"{path}/conformance", document(lambda _: {"conformsTo": _CONFORMS})),
         Route(f"{path}/collections", document(collections)),
         Route(
@@ -175,6 +200,11 @@ def create_app(config: Config, catalogue: StaticCatalogue) -> Starlette:
     ]
     cors = Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET"])
     return Starlette(routes=routes, middleware=[cors])
+
+
+def _person(request: Request) -> Person | None:
+    person: Person | None = getattr(request.state, PERSON, None)
+    return person
 
 
 def _missing() -> JSONResponse:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sys
 import time
@@ -13,6 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from cubehub_stac.postgres import Cluster, PostgresError
+from cubehub_stac.reading import Source
 from cubehub_stac.sources import fingerprint
 
 if TYPE_CHECKING:
@@ -31,16 +31,16 @@ _RESTARTS, _WINDOW_S = 5, 60.0
 
 def load_command(cluster: Cluster, config: Config) -> list[str]:
     """Command that brings the database to what the files say; needs `cluster.fd` passed on."""
-    folders = json.dumps({folder.url: folder.path for folder in config.file_folders})
-    return [sys.executable, "-m", "cubehub_stac.load", cluster.host, folders, *config.items]
+    return [sys.executable, "-m", "cubehub_stac.load", cluster.host, Source.of(config).encode()]
 
 
 async def keep_loaded(config: Config, reload: Callable[[], Any], pause_s: float = RESCAN_S) -> None:
     """Call `reload` (in a thread) whenever a source file appeared, changed or went."""
-    known = await asyncio.to_thread(fingerprint, config.items)
+    source = Source.of(config)
+    known = await asyncio.to_thread(fingerprint, source.files)
     while True:
         await asyncio.sleep(pause_s)
-        found = await asyncio.to_thread(fingerprint, config.items)
+        found = await asyncio.to_thread(fingerprint, source.files)
         if found == known:
             continue
         try:
