@@ -88,6 +88,10 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
         {"ids": ["chl-2"], "query": Query(aoi=degrees(1.45, 51.28, 1.48, 51.30))},
         "{'lat': ds.lat.values.tolist(), 'lon': ds.lon.values.tolist(), 'vars': sorted(ds)}",
     ),
+    "publish": (
+        {"ids": ["scene-3", "scene-4"], "query": Query(aoi=AREA), "options": {"variant": "publish"}},
+        "{'url': made.url, 'title': made.title, 'structure': made.structure}",
+    ),
     "grib": (
         {"ids": ["t2m"], "query": Query(aoi=degrees(-5, 50, 2, 55))},
         "{'shape': list(ds.t2m.shape), 'mean': float(ds.t2m.mean())}",
@@ -95,6 +99,16 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 
 
+_PUBLISHING = """
+import types, cubehub
+from cubehub.publishing.structure import as_dataset, structure_of
+
+def publish(ds, name, *, title):
+    return types.SimpleNamespace(url=name, title=title, structure=structure_of(as_dataset(ds)))
+
+cubehub.publish = publish
+"""
+"""There is no platform here: what `cubehub.publish` looks at first is looked at, and nothing is sent."""
 _SIZES = """
 import json, os, pystac, odc.stac
 answers = []
@@ -193,7 +207,12 @@ def ran(lab_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
             )  # fmt: skip
             written[name] = write(task)
         cells = [
-            {"name": name, "code": written[name].code, "ask": ask, "env": env}
+            {
+                "name": name,
+                "code": (_PUBLISHING if name == "publish" else "") + written[name].code,
+                "ask": ask,
+                "env": env,
+            }
             for name, (_, ask) in ASKED.items()
         ]
         scenes = real_scenes()
@@ -290,6 +309,12 @@ def test_grib_is_cut_across_greenwich(ran: Ran) -> None:
     found = ran.of("grib")
     assert found["shape"] == ran.expected["grib"]["shape"]
     assert found["mean"] == pytest.approx(ran.expected["grib"]["mean"], abs=1e-3)
+
+
+def test_what_is_to_be_published_has_the_form_of_a_cube(ran: Ran) -> None:
+    found = ran.of("publish")
+    assert (found["url"], found["title"]) == ("scenes", "scenes")
+    assert set(found["structure"]["variables"]) == {"ndvi", "clp"}
 
 
 def test_the_size_that_is_said_of_real_scenes_is_the_size_that_is_loaded(ran: Ran) -> None:

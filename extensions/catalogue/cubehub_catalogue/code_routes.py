@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import TYPE_CHECKING, Any
 
 from tornado.web import authenticated
@@ -36,7 +37,8 @@ class CodeHandler(Handler):
     async def post(self) -> None:
         """Write code for ``{search, keys, query, catalogues, options}``; of these what there is."""
         task = await self._task(self.body())
-        self.answer((await asyncio.to_thread(write, task)).to_dict())
+        told = (await asyncio.to_thread(write, task)).to_dict()
+        self.answer({**told, "missing": [name for name in told["needs"] if not _is_here(name)]})
 
     async def _task(self, sent: dict[str, Any]) -> Task:
         options = Options.from_json(sent.get("options"))
@@ -93,6 +95,15 @@ class CodeHandler(Handler):
         except CatalogueError:
             return True
         return (able.filter or not query.filter) and (able.text or not query.text)
+
+
+def _is_here(package: str) -> bool:
+    """Tell whether a package is in the environment of the server, which is that of its own kernels."""
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 class TemplatesHandler(Handler):

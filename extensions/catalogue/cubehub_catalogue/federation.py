@@ -166,6 +166,7 @@ class Federation:
                     "matched": page.matched,
                     "more": page.next is not None,
                     "ignored": [*page.ignored, *cut],
+                    "warnings": list(page.warnings),
                     "took_ms": round((time.monotonic() - began) * 1000),
                 }
             )

@@ -337,6 +337,30 @@ def test_no_way_back_inside_from_outside(attempts, authority):
     tried("redirect", ["back inside"])
 
 
+def test_a_host_that_fails_is_named_and_not_the_catalogue_for_it(attempts, authority):
+    async def lookup(host, *_):
+        return [PUBLIC] if host != "gone.example" else []
+
+    async def run():
+        trusts, shows = authority("catalogue.example", "stranger.example")
+        async with answering(lambda _: answer({}, 404), ssl=shows) as server:
+            attempts.outside[PUBLIC] = server.port
+            asking = client("https://catalogue.example", lookup=lookup, ssl=trusts)
+            said = []
+            for url in ("x", "https://stranger.example/t.png?key=k-1", "https://gone.example/t.png?key=k-1"):
+                with pytest.raises(UpstreamError) as error:
+                    await asking.json(url)
+                said.append(error.value.message)
+            await asking.close()
+        assert said[0].startswith("A answered with 404")
+        assert said[1].startswith("stranger.example, which A names, answered with 404")
+        assert said[2].startswith("gone.example, which A names, can't be asked")
+        assert "k-1" not in "".join(said)
+
+    asyncio.run(run())
+    tried("error", ["a key in a link"])
+
+
 def test_no_certificate_of_somebody_else(attempts, authority):
     async def run():
         trusts, shows = authority("stranger.example")

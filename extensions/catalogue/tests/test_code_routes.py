@@ -27,6 +27,18 @@ SCENE = json.loads((Path(__file__).parent / "data/code/sentinel-2-earth-search.j
 CLOUD = {"op": "<", "args": [{"property": "eo:cloud_cover"}, 20]}
 
 
+ADDRESS = re.compile(r"(http://(?:localhost|127\.0\.0\.1):\d+/)")
+
+
+def answers(url):
+    """Tell whether a server is there: it says its address before it listens."""
+    try:
+        with urllib.request.urlopen(url + "api", timeout=5):  # noqa: S310 - our own server
+            return True
+    except OSError:
+        return False
+
+
 @pytest.fixture(scope="module")
 def stand():
     """A catalogue, served from a thread, with one real scene of which there are three days."""
@@ -71,7 +83,7 @@ def jupyter(stand, tmp_path_factory):
         )  # fmt: skip
         try:
             deadline = time.monotonic() + 60
-            while not (found := re.search(r"(http://(?:localhost|127\.0\.0\.1):\d+/)", log.read_text())):
+            while not ((found := ADDRESS.search(log.read_text())) and answers(found[1])):
                 assert server.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.05)
@@ -141,6 +153,8 @@ def test_code_for_chosen_items(ask, search, stand):
     assert told["estimate"]["profile_bytes"] == 5 * 2**30
     assert told["estimate"]["lazy"] is False
     assert told["needs"] == ["odc-stac", "pystac-client"]
+    # of the environment of the tests
+    assert told["missing"] == ["odc-stac"]
     assert {band["name"] for band in told["bands"] if band["chosen"]} == {"red", "nir"}
 
 

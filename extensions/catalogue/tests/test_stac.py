@@ -343,3 +343,12 @@ def test_reading_an_answer_leaves_the_collector_of_garbage_on(data):
     with contextlib.suppress(reading.RubbishError):
         reading.parse_json(data, Limits())
     assert gc.isenabled()
+
+
+def test_a_link_that_is_no_address_is_told():
+    asked = Request("https://catalogue.example/search")
+    with pytest.raises(UpstreamError) as told:
+        following(
+            {"links": [{"rel": "next", "href": "http://[::1"}]}, asked, "https://catalogue.example/search"
+        )
+    assert told.value.code == "bad_link"

@@ -309,7 +309,7 @@ class Client:
 
     async def _error(self, response: aiohttp.ClientResponse) -> UpstreamError:
         """Make the error for an answer of 400 or more; what the catalogue said comes shortened, without secrets."""
-        status, title = response.status, self.catalogue.title
+        status, title = response.status, self._sender.who(response.url)
         with self._readable(response):
             body = await reading.beginning(response, self.limits)
         text = reading.said(body, response.headers.get("Content-Type", ""), self.credentials.hide)
@@ -339,7 +339,7 @@ class Client:
     @contextlib.contextmanager
     def _readable(self, response: aiohttp.ClientResponse) -> Any:
         try:
-            with self._sender.translated():
+            with self._sender.translated(response.url):
                 yield
         except reading.TooMuchError as error:
             raise reading.too_much(self.catalogue.title, str(error)) from None

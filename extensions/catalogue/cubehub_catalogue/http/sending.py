@@ -106,7 +106,7 @@ class Sender:
             own = not left and self._targets.gets_login(request.url)
             trusted = self._targets.check(request.url, left=left)
             async with contextlib.AsyncExitStack() as stack:
-                with self.translated():
+                with self.translated(request.url):
                     response = await stack.enter_async_context(
                         self._once(request, given if own else None, trusted=trusted)
                     )
@@ -123,6 +123,12 @@ class Sender:
             f"{self._title} sent the request on more than {self._limits.redirects} times.",
             "Its address in the settings may be an old one.",
         )
+
+    def who(self, url: URL) -> str:
+        """Name whom an address belongs to: the catalogue, or a host that it named."""
+        if self._targets.is_own(url):
+            return self._title
+        return f"{(url.raw_host or '')[:100]}, which {self._title} names,"
 
     def _once(self, request: Request, given: Given | None, *, trusted: bool) -> Any:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_OURS}
@@ -167,39 +173,39 @@ class Sender:
         return made
 
     @contextlib.contextmanager
-    def translated(self) -> Any:
+    def translated(self, url: URL) -> Any:
         """Say what went wrong on the way in the words of the room; the errors of the library name addresses with keys."""
         try:
             yield
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, RefusedAddressError):
                 raise refused("The address is not a public one.") from None
-            raise self._unreachable(error) from None
+            raise self._unreachable(url, error) from None
         except aiohttp.ClientPayloadError:
-            raise self._failed("answer_cut", "its answer broke off in the middle") from None
+            raise self._failed(url, "answer_cut", "its answer broke off in the middle") from None
         except aiohttp.InvalidURL:
             raise refused("The address can't be read.") from None
         except (aiohttp.ClientResponseError, HttpProcessingError, ValueError):
             raise self._failed(
-                "answer_unusable", "its answer is no HTTP, or its headers are too long"
+                url, "answer_unusable", "its answer is no HTTP, or its headers are too long"
             ) from None
         except (aiohttp.ClientError, ConnectionError, socket.gaierror, OSError) as error:
             if isinstance(error, TimeoutError):
-                raise self._failed("timeout", "it was silent for too long") from None
-            raise self._failed("unreachable", "the connection was cut") from None
+                raise self._failed(url, "timeout", "it was silent for too long") from None
+            raise self._failed(url, "unreachable", "the connection was cut") from None
 
-    def _unreachable(self, error: aiohttp.ClientConnectorError) -> UpstreamError:
+    def _unreachable(self, url: URL, error: aiohttp.ClientConnectorError) -> UpstreamError:
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            return self._failed("bad_certificate", "its certificate is not one that is trusted")
+            return self._failed(url, "bad_certificate", "its certificate is not one that is trusted")
         if isinstance(error, aiohttp.ClientConnectorDNSError):
-            return self._failed("unknown_host", "its name is not known")
+            return self._failed(url, "unknown_host", "its name is not known")
         if isinstance(error, aiohttp.ClientSSLError):
-            return self._failed("bad_certificate", "it does not speak TLS as it should")
-        return self._failed("unreachable", "nothing answers at its address")
+            return self._failed(url, "bad_certificate", "it does not speak TLS as it should")
+        return self._failed(url, "unreachable", "nothing answers at its address")
 
-    def _failed(self, code: str, why: str) -> UpstreamError:
+    def _failed(self, url: URL, code: str, why: str) -> UpstreamError:
         return UpstreamError(
             code,
-            f"{self._title} can't be asked: {why}.",
+            f"{self.who(url)} can't be asked: {why}.",
             "Try again in a minute; the other catalogues are not affected.",
         )

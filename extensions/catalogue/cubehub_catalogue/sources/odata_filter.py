@@ -95,8 +95,9 @@ def dates(start: datetime | None, end: datetime | None) -> list[str]:
 
 
 def words(text: str | None) -> list[str]:
-    """Give the clauses for free text: each word has to be in the name."""
-    return [f"contains(Name,{quoted(word)})" for word in (text or "").split()]
+    """Give the clauses for free text: each word has to be in the name, as it is typed or in capitals."""
+    forms = [dict.fromkeys((word, word.upper())) for word in (text or "").split()]
+    return [_any([f"contains(Name,{quoted(form)})" for form in either]) for either in forms]
 
 
 def named(ids: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ import json
 import marshal
 import time
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 from shapely.geometry import shape
 
@@ -15,7 +15,7 @@ from cubehub_catalogue import aoi, cql2, cql2_here, items
 from cubehub_catalogue.errors import CatalogueError, UpstreamError
 from cubehub_catalogue.query import Capabilities, Item, Page, Query, Sort
 from cubehub_catalogue.sources.queryables import intersected, named
-from cubehub_catalogue.sources.stac_links import Request, following, link
+from cubehub_catalogue.sources.stac_links import Request, following, joined, link
 from cubehub_catalogue.text import mentions
 from cubehub_catalogue.times import interval_text, item_times
 
@@ -130,7 +130,7 @@ class StacSource:
         root = await self._root()
         found = link(root, *rels, method=method) or link(root, *rels)
         base = root["_base"]
-        return urljoin(base, found["href"]) if found else f"{base.partition('?')[0].rstrip('/')}/{fallback}"
+        return joined(base, found["href"]) if found else f"{base.partition('?')[0].rstrip('/')}/{fallback}"
 
     async def _first(self, query: Query, can: Capabilities) -> Request:
         root = await self._root()

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
+from cubehub_catalogue.errors import UpstreamError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -25,6 +27,24 @@ class Request:
     body: Mapping[str, Any] | None = None
     params: Mapping[str, str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def joined(base: str, href: str) -> str:
+    """Give the address that a link leads to.
+
+    Raises
+    ------
+    UpstreamError
+        It can't be one, such as ``http://[::1``.
+    """
+    try:
+        return urljoin(base, href)
+    except ValueError as error:
+        raise UpstreamError(
+            "bad_link",
+            "A link in the catalogue's answer is no address.",
+            "Tell whoever runs the catalogue; the others are not affected.",
+        ) from error
 
 
 def link(value: Any, *rels: str, method: str | None = None) -> dict[str, Any] | None:
@@ -65,10 +85,7 @@ def following(answer: Any, asked: Request, base: str) -> Request | None:
     method = str(found.get("method") or "GET").upper()
     if method not in ("GET", "POST"):
         return None
-    try:
-        url = urljoin(base, found["href"])
-    except ValueError:
-        url = found["href"]  # such as //[; the client says that it can't be read, when it is asked for
+    url = joined(base, found["href"])
     body: Mapping[str, Any] | None = None
     if method == "POST":
         given = found.get("body")

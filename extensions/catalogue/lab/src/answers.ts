@@ -59,6 +59,9 @@ export class Answers {
                   .filter(Boolean)
                   .join(', ');
         const node = make('li', `cubehub-mod-${answer.state}`, named(model.titleOf(id)), ' ', make('span', 'cubehub-cat-facts', said));
+        for (const warning of answer.warnings) {
+          node.append(make('span', 'cubehub-cat-facts', named(warning)));
+        }
         if (answer.state === 'asking') {
           const bar = make('progress', 'cubehub-cat-bar');
           bar.setAttribute('aria-label', model.titleOf(id));

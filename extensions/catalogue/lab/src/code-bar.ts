@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { ICode, ITemplate } from './contract.js';
-import { button, fold, labelled, make, select } from './dom.js';
+import { button, fold, input, labelled, make, select } from './dom.js';
 import type { CatalogueModel } from './model.js';
 import { troubleOf } from './trouble.js';
 
@@ -20,11 +20,15 @@ export class CodeBar {
       ['', trans.__('what fits')],
       ['eager', trans.__('loaded into memory')],
       ['dask', trans.__('lazy, with Dask')],
-      ['xcube', trans.__('as an xcube data store')]
+      ['cluster', trans.__('on a Dask cluster')],
+      ['cube', trans.__('the cube of the cube server')],
+      ['xcube', trans.__('as an xcube data store')],
+      ['publish', trans.__('and published as a cube of mine')],
+      ['build', trans.__('as a recipe for an administrator')]
     ]);
     this.template = select([['', trans.__('the usual one')]]);
     this.state.setAttribute('role', 'status');
-    const options = fold(trans.__('How'), false, labelled(trans.__('Variant'), this.variant), labelled(trans.__('Template'), this.template));
+    const options = fold(trans.__('How'), false, labelled(trans.__('Variant'), this.variant), labelled(trans.__('Bands, such as red, nir'), this.bands), labelled(trans.__('Template'), this.template));
     options.node.addEventListener('toggle', () => void this.loadTemplates());
     this.node.append(make('div', 'cubehub-cat-buttons', this.items, this.whole), options.node, this.state);
   }
@@ -52,9 +56,10 @@ export class CodeBar {
       return;
     }
     const given = { variant: options.variant ?? this.variant.value, template: options.template ?? this.template.value };
+    const bands = this.bands.value.split(',').map(one => one.trim()).filter(Boolean);
     const body = {
       ...(of.keys?.length ? { search: results.search, keys: of.keys } : { query: asked.query, catalogues: asked.catalogues, search: results.search }),
-      options: Object.fromEntries(Object.entries(given).filter(([, value]) => value))
+      options: { ...Object.fromEntries(Object.entries(given).filter(([, value]) => value)), ...(bands.length ? { bands } : {}) }
     };
     this.state.className = 'cubehub-cat-hint';
     this.state.textContent = this.trans.__('Being written …');
@@ -107,6 +112,7 @@ export class CodeBar {
   private readonly whole: HTMLButtonElement;
   private readonly variant: HTMLSelectElement;
   private readonly template: HTMLSelectElement;
+  private readonly bands = input('text');
   private readonly state = make('div', 'cubehub-cat-hint');
   private loaded = false;
   private only: string | null = null;

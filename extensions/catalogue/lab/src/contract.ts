@@ -108,6 +108,7 @@ export type IEvent =
       matched: number | null;
       more: boolean;
       ignored: string[];
+      warnings?: string[];
       took_ms: number;
     }
   | { event: 'failed'; catalogue: string; error: ITrouble }

@@ -7,6 +7,8 @@ export interface IAnswer {
   matched: number | null;
   more: boolean;
   ignored: string[];
+  /** What the person should know of the answer, in the server's words. */
+  warnings: string[];
   tookMs: number | null;
   error: ITrouble | null;
 }
@@ -94,6 +96,7 @@ export class Results {
           matched: event.matched ?? before.matched,
           more: event.more,
           ignored: event.ignored,
+          warnings: [...new Set([...before.warnings, ...(event.warnings ?? [])])],
           tookMs: event.took_ms,
           error: null
         });
@@ -123,7 +126,7 @@ export class Results {
   private answer(catalogue: string): IAnswer {
     return (
       this.answers.get(catalogue) ?? {
-        state: 'asking', count: 0, matched: null, more: false, ignored: [], tookMs: null, error: null
+        state: 'asking', count: 0, matched: null, more: false, ignored: [], warnings: [], tookMs: null, error: null
       }
     );
   }

@@ -95,7 +95,8 @@ test('each catalogue fares by itself', () => {
   assert.deepEqual(results.failures, [['b', error]]);
   assert.equal(results.answers.get('c').state, 'failed'); // a stream that broke off
   results.take({ event: 'asking', catalogue: 'a' });
-  results.take({ event: 'answered', catalogue: 'a', count: 5, matched: null, more: false, ignored: [], took_ms: 3 });
+  results.take({ event: 'answered', catalogue: 'a', count: 5, matched: null, more: false, ignored: [], warnings: ['2 items were left out.'], took_ms: 3 });
+  assert.deepEqual(results.answers.get('a').warnings, ['2 items were left out.']);
   assert.equal(results.answers.get('a').count, 7);
   assert.equal(results.answers.get('a').matched, 7);
 });
