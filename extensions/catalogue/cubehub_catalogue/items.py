@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from shapely.geometry import MultiPolygon, Polygon, mapping, shape
+from shapely.geometry import LineString, MultiPolygon, Polygon, mapping, shape
 
 from cubehub_catalogue import aoi
 
@@ -30,6 +30,8 @@ _NO_OUTLINE = (
     OverflowError,
     shapely.errors.ShapelyError,
 )
+_MOST_CROSSING, _MOST_SIMPLIFIED = 300, 20_000
+"""Corners of an outline that is mended, and of one that is looked at at all."""
 _FARTHEST = 1000.0
 """Degrees. What lies beyond is no place, and GEOS never ends to simplify what lies at 1e308."""
 
@@ -97,13 +99,39 @@ def outline(item: Item) -> BaseGeometry | None:
             found = shapely.force_2d(shape(geometry))
         if found.is_empty or not (abs(shapely.get_coordinates(found)) <= _FARTHEST).all():
             return None
-        if found.bounds[2] - found.bounds[0] > 180.0 or found.bounds[2] > 180.0 or found.bounds[0] < -180.0:
+        wide = (
+            found.bounds[2] - found.bounds[0] > 180.0 or found.bounds[2] > 180.0 or found.bounds[0] < -180.0
+        )
+        found = _with_few_corners(found, wide=wide)
+        if wide and not found.is_empty:
             found = _over_the_edge(found)
         elif not found.is_valid:
             found = shapely.make_valid(found)
     except _NO_OUTLINE:
         return None
     return None if found.is_empty else found
+
+
+def _with_few_corners(geometry: BaseGeometry, *, wide: bool) -> BaseGeometry:
+    """Leave out corners that nobody sees of an outline with very many.
+
+    To mend or cut a ring that crosses itself takes as long as it has crossings: of 3000 corners at random, minutes. Of
+    what is too much even so only its hull is shown, or nothing where that would be the whole globe.
+    """
+    corners = shapely.get_num_coordinates(geometry)
+    if corners <= _MOST_CROSSING:
+        return geometry
+    west, south, east, north = geometry.bounds
+    if corners <= _MOST_SIMPLIFIED:
+        if not wide and shapely.is_valid(geometry):
+            return geometry
+        if isinstance(geometry, Polygon):
+            step = min(max(east - west, north - south) / 1000.0, 0.05)
+            # as a line: of a polygon GEOS would mend what comes out
+            ring = shapely.simplify(LineString(geometry.exterior.coords), step, preserve_topology=False)
+            if 4 <= shapely.get_num_coordinates(ring) <= _MOST_CROSSING:
+                return Polygon(ring.coords)
+    return Polygon() if wide else geometry.convex_hull
 
 
 def written_span(item: Item) -> float:
