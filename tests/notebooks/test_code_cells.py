@@ -126,13 +126,13 @@ def real_scenes() -> list[dict[str, Any]]:
     """Give cells for real scenes of three catalogues, chosen by lot, whole and by area; without the search."""
     folders = {
         "tests": REPOSITORY / "extensions/catalogue/tests/data/code",
-        "binder": REPOSITORY / "binder/data/stac-items/items",
+        "scenes": REPOSITORY / "extensions/catalogue/tests/data/scenes/items",
     }
     scenes = {
         "earth": [json.loads((folders["tests"] / "sentinel-2-earth-search.json").read_text())],
         "cdse": [json.loads((folders["tests"] / "sentinel-2-cdse.json").read_text())],
-        "alps": [json.loads(path.read_text()) for path in sorted(folders["binder"].glob("*33T*"))],
-        "series": [json.loads(path.read_text()) for path in sorted(folders["binder"].glob("*T35MNM*"))],
+        "alps": [json.loads(path.read_text()) for path in sorted(folders["scenes"].glob("*33T*"))],
+        "series": [json.loads(path.read_text()) for path in sorted(folders["scenes"].glob("*T35MNM*"))],
     }
     lot, made = Random(6), []  # noqa: S311 - the same each time
     for items in scenes.values():
