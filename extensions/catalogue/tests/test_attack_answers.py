@@ -172,7 +172,7 @@ def test_an_outline_out_of_the_world_is_none(far, place):
 
 
 @pytest.mark.parametrize("reach", [80, 170, 900])
-@pytest.mark.parametrize("corners", [299, 3000, 30_000])
+@pytest.mark.parametrize("corners", [79, 3000, 30_000])
 def test_a_ring_that_crosses_itself_everywhere_is_not_mended(monkeypatch, reach, corners):
     mended = []
     real = shapely.make_valid
@@ -185,8 +185,8 @@ def test_a_ring_that_crosses_itself_everywhere_is_not_mended(monkeypatch, reach,
         [[places.uniform(-reach, reach), places.uniform(-80, 80)] for _ in range(corners)]
     ]
     found = footprint(hostile)
-    assert all(one <= 310 for one in mended), "of 3000 corners it takes minutes"
-    if reach == 80 and corners > 300:
+    assert all(one <= 90 for one in mended), "of 3000 corners it takes minutes"
+    if reach == 80 and corners > 80:
         assert found["type"] == "Polygon"
 
 
