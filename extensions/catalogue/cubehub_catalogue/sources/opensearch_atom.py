@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cubehub_catalogue.query import Item
 
 _MOST_ELEMENTS = 5000
+_MOST_MENDED = 80
 _MOST_PARTS = 200
 _KINDS = {"QUICKLOOK": ("quicklook", ["overview"]), "THUMBNAIL": ("thumbnail", ["thumbnail"])}
 
@@ -152,9 +153,14 @@ def _footprint(elements: list[Element]) -> shapely.Geometry | None:
     shapes = next((shapes for shapes in found.values() if shapes), None)
     if shapes is None:
         return None
-    return on_earth(
-        shapes[0] if len(shapes) == 1 else shapely.union_all([shapely.make_valid(one) for one in shapes])
-    )
+    return on_earth(shapes[0] if len(shapes) == 1 else shapely.union_all(list(map(_mended, shapes))))
+
+
+def _mended(one: shapely.Geometry) -> shapely.Geometry:
+    """Make a shape valid; of one that takes minutes for that, since it crosses itself everywhere, take the hull."""
+    if one.is_valid:
+        return one
+    return shapely.make_valid(one) if shapely.get_num_coordinates(one) <= _MOST_MENDED else one.convex_hull
 
 
 def _numbers(written: str | None) -> list[float]:
