@@ -85,14 +85,7 @@ def following(answer: Any, asked: Request, base: str) -> Request | None:
     method = str(found.get("method") or "GET").upper()
     if method not in ("GET", "POST"):
         return None
-<<<<<<< HEAD
-    try:
-        url = urljoin(base, found["href"])
-    except ValueError:
-        url = found["href"]  # such as //[; the client says that it can't be read, when it is asked for
-=======
     url = joined(base, found["href"])
->>>>>>> attack6
     body: Mapping[str, Any] | None = None
     if method == "POST":
         given = found.get("body")

@@ -6,6 +6,9 @@ import { button, checkbox, make, named, outward } from './dom.js';
 import type { CatalogueModel } from './model.js';
 import { troubleOf } from './trouble.js';
 
+/** Assets that are shown; a catalogue may name any number. */
+const MOST = 500;
+
 interface IActions {
   back: () => void;
   shown: (key: string | null) => void;
@@ -139,9 +142,15 @@ export class ItemView {
     });
     get.disabled = true;
     const groups = new Map<string, [string, IAsset][]>();
-    for (const [name, asset] of Object.entries(item.assets ?? {})) {
+    const all = Object.entries(item.assets ?? {});
+    for (const [name, asset] of all.slice(0, MOST)) {
       const role = asset.roles?.[0] ?? trans.__('other');
-      groups.set(role, [...(groups.get(role) ?? []), [name, asset]]);
+      const group = groups.get(role);
+      if (group) {
+        group.push([name, asset]);
+      } else {
+        groups.set(role, [[name, asset]]);
+      }
     }
     const lists: HTMLElement[] = [];
     for (const [role, assets] of [...groups].sort(([a], [b]) => Number(b === 'data') - Number(a === 'data'))) {
@@ -164,6 +173,9 @@ export class ItemView {
         list.append(make('li', '', box, copy));
       }
       lists.push(make('h5', '', named(role)), list);
+    }
+    if (all.length > MOST) {
+      lists.push(make('p', 'cubehub-cat-hint', trans.__('%1 of %2', MOST, all.length)));
     }
     return make('section', '', make('h4', '', trans.__('Assets')), ...lists, make('div', 'cubehub-cat-buttons', get), state);
   }
