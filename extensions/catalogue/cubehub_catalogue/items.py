@@ -123,7 +123,8 @@ def _with_few_corners(geometry: BaseGeometry, *, wide: bool) -> BaseGeometry:
         return geometry
     west, south, east, north = geometry.bounds
     if corners <= _MOST_SIMPLIFIED:
-        if not wide and shapely.is_valid(geometry):
+        # of what is cut at the edge already, no part is moved: it stays as valid as it is
+        if (not wide or _is_cut(geometry)) and shapely.is_valid(geometry):
             return geometry
         if isinstance(geometry, Polygon):
             step = min(max(east - west, north - south) / 1000.0, 0.05)
@@ -132,6 +133,13 @@ def _with_few_corners(geometry: BaseGeometry, *, wide: bool) -> BaseGeometry:
             if 4 <= shapely.get_num_coordinates(ring) <= _MOST_CROSSING:
                 return Polygon(ring.coords)
     return Polygon() if wide else geometry.convex_hull
+
+
+def _is_cut(geometry: BaseGeometry) -> bool:
+    """Whether each part lies on one side of ±180° by itself."""
+    bounds = shapely.bounds(shapely.get_parts(geometry))
+    west, east = bounds[:, 0], bounds[:, 2]
+    return bool(((west >= -180.0) & (east <= 180.0) & (east - west <= 180.0)).all())
 
 
 def written_span(item: Item) -> float:
