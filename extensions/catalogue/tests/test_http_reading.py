@@ -82,3 +82,17 @@ def test_a_charset_that_is_not_known():
     assert decode_text("ä".encode(), "no-such") == "ä"
     assert decode_text("ä".encode("latin-1"), "iso-8859-1") == "ä"
     assert decode_text(b"\xff", None) == "\ufffd"
+
+
+def test_numbers_that_no_float_holds_are_found_wherever_they_stand():
+    for written in ("1e999", "-1E+9999", "9" * 400):
+        for around in ("{}", "[{}]", '{{"a": {}}}', '{{"a": {} }}', "[1,{},2]"):
+            text = around.format(written)
+            assert None in _values(parse_json(text.encode(), Limits())), text
+    # digests look like exponents
+    text = b'{"a": "3e1234ab", "b": "0e0000", "c": 1e300, "d": [12]}'
+    assert parse_json(text, Limits()) == {"a": "3e1234ab", "b": "0e0000", "c": 1e300, "d": [12]}
+
+
+def _values(found):
+    return list(found.values()) if isinstance(found, dict) else found if isinstance(found, list) else [found]
