@@ -47,6 +47,9 @@ EVERYBODY: dict[str, Any] = {
     "away": [
         {"number": 3, "run": 1, "home": HOME, "path": LONG, "kind": "scratch", "bytes": GIB, "since": WHEN, "state": "archived", "archived": True}
     ],
+    "stuck": [
+        {"number": 2, "home": HOME, "path": LONG, "bytes": GIB, "since": WHEN, "why": "Input/output error"}
+    ],
     "sums": {"noticed": GIB, "quarantined": GIB, "archived": 0, "freed": 7 * GIB},
     "noticed": 1, "kept": [], "running": None, "paused": None, "trouble": None,
     "mails": [
@@ -135,6 +138,8 @@ def test_a_persons_page_on_a_phone(phone: Page) -> None:
 def test_the_administrators_page_on_a_phone(phone: Page) -> None:
     phone.goto(f"{BASE}/admin")
     expect(phone.locator("#mails")).to_contain_text("waiting")
+    expect(phone.get_by_text("To be removed, and still there")).to_be_visible()
+    expect(phone.get_by_text("Input/output error")).to_be_visible()
     phone.get_by_role("button", name="Plan", exact=True).click()
     expect(phone.locator("#plan")).to_contain_text("its owner was not told yet")
     expect(phone.get_by_label("Choose all")).to_be_visible()
