@@ -15,6 +15,7 @@ from cubehub.storage.results import Results
 from cubehub.storage.scan import Scan
 from cubehub.storage.settings import StorageSettings
 from cubehub.storage.tally import HomeTally, Share, Unit
+from pydantic import SecretStr
 
 from cubehub_tests.bench.frame import Case, say
 
@@ -35,6 +36,7 @@ def measure(*, quick: bool) -> list[Case]:
         (root / "config" / "cubehub.yaml").write_text("mail: {server: page}\n")
         settings = StorageSettings(
             data=root, homes=root / "homes", state=root / "state", audit_log=root / "audit.jsonl", config=root / "config",
+            public_url="https://hub.example.org", links_secret=SecretStr("s"),
         )  # fmt: skip
         say(f"writing a scan of {count:,} homes")
         began = time.perf_counter()
