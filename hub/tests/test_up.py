@@ -38,6 +38,26 @@ def test_a_port_that_was_taken_while_things_were_fetched_is_told(
     assert caught.value.code == "port_in_use"
 
 
+def test_a_foreign_folder_is_told_before_how_full_its_disk_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise CubeHubError("The disk is full.", code="too_little_disk")
+
+    monkeypatch.setattr(up, "check_room", full)
+    (tmp_path / "photographs").mkdir()
+    (tmp_path / "photographs" / "lake.jpg").touch()
+    for name, code in [
+        ("photographs", "data_folder_foreign"),
+        ("what?", "data_folder_name"),
+        ("new", "too_little_disk"),
+    ]:
+        with pytest.raises(CubeHubError) as caught:
+            get_ready(Request(tmp_path / name, LOOPBACK, free_port(LOOPBACK, set()), None), LineProgress())
+        assert caught.value.code == code
+    assert [path.name for path in tmp_path.iterdir()] == ["photographs"]
+
+
 @pytest.mark.parametrize("kept_in", ["run/ports.json", "state.json"])
 def test_the_port_of_last_time_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept_in: str) -> None:
     monkeypatch.setattr(up, "prepare", lambda *_: None)

@@ -70,12 +70,6 @@ def run(tmp_path, monkeypatch, use, **settings):
     monkeypatch.setattr(StandIn, "ended", False)
     config = hub_config(tmp_path)
     config.JupyterHub.update(settings)
-    # the application turns these on for the whole process
-    loggers = [
-        logging.getLogger(name)
-        for name in ("JupyterHub", "tornado", "tornado.access", "tornado.application", "tornado.general")
-    ]
-    before = [(one, one.level, one.propagate, one.parent, list(one.handlers)) for one in loggers]
 
     async def go():
         hub = JupyterHub(config=config)
@@ -115,12 +109,7 @@ def run(tmp_path, monkeypatch, use, **settings):
             JupyterHub.clear_instance()
             CryptKeeper.clear_instance()
 
-    try:
-        asyncio.run(go())
-    finally:
-        for one, level, propagate, parent, handlers in before:
-            one.setLevel(level)
-            one.propagate, one.parent, one.handlers = propagate, parent, handlers
+    asyncio.run(go())
 
 
 OWN, OTHER = ["access:servers!server=ana/", "users:activity!user=ana"], ["access:servers!server=ben/"]

@@ -12,10 +12,13 @@ import uuid
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.local.processes import this_process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LAYOUT = 1
 """Version of the folder's layout; another number means another CubeHub made it."""
@@ -170,13 +173,13 @@ class DataFolder:
             )
         return True
 
-    def prepare(self) -> None:
-        """Make the folder and its places; refuse one that another version, or something else, made.
+    def check(self) -> None:
+        """Refuse a path that cannot become a data folder; nothing is made.
 
         Raises
         ------
         BadInputError
-            The folder is not a CubeHub data folder, has another layout, or cannot be written.
+            The path would be misread, the folder is somebody else's, has another layout, or cannot be looked at.
         """
         if found := _AWKWARD.search(str(self.root)):
             raise BadInputError(
@@ -184,9 +187,24 @@ class DataFolder:
                 "Name a folder without quotes and without : ; ? # % * \\ in its path with --data.",
                 code="data_folder_name",
             )
-        made = self.is_made()
         try:
-            if not made:
+            if self.root.exists():
+                with self._alone():
+                    self._refuse_foreign()
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def prepare(self) -> None:
+        """Make the folder and its places; refuse one that another version, or something else, made.
+
+        Raises
+        ------
+        BadInputError
+            As in `check`, or the folder cannot be written.
+        """
+        self.check()
+        try:
+            if not self.is_made():
                 self._name()
             for name in self._FOLDERS:
                 (self.root / name).mkdir(mode=0o700, exist_ok=True)
@@ -194,25 +212,34 @@ class DataFolder:
         except OSError as error:
             raise self._unusable(error) from error
 
-    def _name(self) -> None:
-        """Make the folder's version and id, once: of two that start together, one would look for processes the other does not have."""
-        self.root.mkdir(parents=True, exist_ok=True)
+    def _refuse_foreign(self) -> None:
+        if not self.is_made() and any(self.root.iterdir()):
+            raise BadInputError(
+                f"{self.root} is not empty and not a CubeHub data folder.",
+                "Name an empty or new folder with --data.",
+                code="data_folder_foreign",
+            )
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep off the folder while another start makes its version and id."""
         descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _name(self) -> None:
+        """Make the folder's version and id, once: of two that start together, one would look for processes the other does not have."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with self._alone():
             if self.is_made():
                 return
-            if any(self.root.iterdir()):
-                raise BadInputError(
-                    f"{self.root} is not empty and not a CubeHub data folder.",
-                    "Name an empty or new folder with --data.",
-                    code="data_folder_foreign",
-                )
+            self._refuse_foreign()
             # others may pass through (PostgreSQL runs as its own user), not look around
             self.root.chmod(0o711)
             write_json(self.root / "version.json", {"layout": LAYOUT, "id": uuid.uuid4().hex})
-        finally:
-            os.close(descriptor)
 
     def _unusable(self, error: OSError) -> BadInputError:
         return BadInputError(

@@ -117,6 +117,8 @@ def get_ready(request: Request, progress: Progress) -> Ready:
     if not data.is_made():
         # later, a platform of this folder may have the port; then that is what must be said
         check_port(request.host, port)
+    # a folder that cannot be taken is said before how much room there is in it
+    data.check()
     if _is_first(data):
         check_room(data.root, first=True)
     data.prepare()
