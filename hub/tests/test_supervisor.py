@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 SERVER = """
 import http.server, os, sys, time
 port, journal, mode = int(sys.argv[1]), sys.argv[2], sys.argv[3]

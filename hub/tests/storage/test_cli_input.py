@@ -18,6 +18,8 @@ from cubehub.storage.results import FILE
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 HEAD = ",".join(COLUMNS)
 ROW = "ana,.cache/pip,pip,1,1,never,2027-01-01T00:00:00Z,7"
 

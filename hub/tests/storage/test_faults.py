@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 OLD = 1_000_000
 FAULTS = {
     "500 to each part": lambda method, path: 500 if method == "PUT" and "partNumber" in path else None,
@@ -94,7 +96,6 @@ class Loop:
         return move.state
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_bucket_that_fails_in_the_middle(tmp_path: Path, running: S3, fault: str) -> None:
     running.empty()
@@ -179,7 +180,6 @@ def test_of_what_is_back_without_the_bucket_nothing_stays_after_the_next_keeper(
     assert (running.keys(), running.uploads()) == (set(), set())
 
 
-@pytest.mark.slow
 @pytest.mark.needs("root")
 def test_a_disk_that_is_full_for_archives_and_then_is_not(tmp_path: Path) -> None:
     program = """

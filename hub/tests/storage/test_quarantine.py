@@ -434,7 +434,7 @@ class Life(RuleBasedStateMachine):
         assert len(in_home) + len(away) + purged == len(self.made)
 
 
-TestLife = Life.TestCase
+TestLife = pytest.mark.slow(Life.TestCase)
 TestLife.settings = settings(
     max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -28,6 +28,8 @@ from cubehub.storage.tally import LARGE_BYTES, HomeTally, Share, Unit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow
+
 SCRATCH = [b"scratch"]
 OLD = 1_000_000_000
 needs_btrfs = pytest.mark.needs("root", "loop-devices", "mounts", "mkfs")

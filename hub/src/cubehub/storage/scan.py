@@ -224,10 +224,12 @@ def _gathered(
     progress: Callable[[Progress], None],
 ) -> list[dict[int, HomeTally]]:
     """What all processes found, once nothing is left to look at."""
+    pause = _LOOK_EACH_S / 20  # a few homes are done at once
     while shared.left.value:
         _watch(workers)
         progress(Progress(sum(shared.names), shared.begun.value))
-        time.sleep(_LOOK_EACH_S)
+        time.sleep(pause)
+        pause = min(1.5 * pause, _LOOK_EACH_S)
     progress(Progress(sum(shared.names), shared.begun.value))
     for _ in workers:
         queue.put(None)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from cubehub.storage.archive import Store
 
+pytestmark = pytest.mark.slow
+
 PART = 5 << 20
 LARGE = os.urandom(1 << 16) * 200
 """13 MB: three parts."""
@@ -180,7 +182,6 @@ def test_a_kill_leaves_what_a_sweep_removes(store: Store, s3: S3) -> None:
 # Folders
 
 
-@pytest.mark.slow
 def test_kills_at_any_instant_leave_no_half_archive(tmp_path: Path) -> None:
     top = rich_tree(tmp_path)
     (top / "more").write_bytes(LARGE)
@@ -309,7 +310,6 @@ def test_what_breaks_for_a_while_is_done_again(s3: S3, trouble: tuple) -> None:
     assert (s3.keys(), s3.uploads()) == ({"kept/1"}, set())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "trouble",
     [
@@ -334,7 +334,6 @@ def test_what_stays_broken_leaves_nothing(s3: S3, trouble: tuple) -> None:
     assert read(store, "1") == LARGE
 
 
-@pytest.mark.slow
 def test_what_cannot_even_be_given_up_is_swept_later(s3: S3) -> None:
     store = bucket(s3, patience_s=1)
     s3.wire.trouble = lambda method, path: 500 if method == "DELETE" or "partNumber=2" in path else None
@@ -549,7 +548,6 @@ def test_addresses_that_name_no_bucket(address: str) -> None:
         BucketStore(address, {})
 
 
-@pytest.mark.slow
 def test_a_store_that_is_away_is_told(s3: S3) -> None:
     environment = {**s3.environment, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
     store = BucketStore(ADDRESS, environment, patience_s=1)
