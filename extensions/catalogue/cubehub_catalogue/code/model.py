@@ -31,9 +31,10 @@ Compute = Literal["auto", "memory", "lazy", "cluster"]
 _LONGEST_NAME = 200
 TAKEN = frozenset(
     {"aoi", "asset", "bbox", "catalogue", "cfgrib", "client", "cluster", "cubehub", "cubehub_catalogue", "data_id", "datasets", "distributed", "found",
-     "fsspec", "item", "items", "list", "made", "name", "names", "new_data_store", "odc", "opened", "os", "parts", "path",
-     "planetary_computer", "print", "protocol", "rasters", "rioxarray", "root", "search", "set", "slice",
-     "store", "subprocess", "xr"}
+     "fsspec", "Geometry", "inside", "item", "items", "list", "made", "name", "names",
+     "new_data_store", "odc", "opened", "os", "outline", "parts", "path",
+     "planetary_computer", "print", "protocol", "rasters", "resxy_", "rioxarray", "root", "search", "set", "shapely", "slice",
+     "store", "subprocess", "xr", "xy_"}
 )  # fmt: skip
 """Names that cells use themselves."""
 

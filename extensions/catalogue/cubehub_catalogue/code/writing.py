@@ -99,6 +99,8 @@ class _Writer:
         if variant == "build":
             platform.write_build(self.cell, self.task, block.place, block.collection, block.target)
             self.warnings.append("An administrator runs this, on the platform's machine.")
+            if not self.area.is_box:
+                self.warnings.append("A recipe takes the box around the area.")
             return
         self._items(block.place, block.collection, block)
         if block.kind is None:
@@ -160,7 +162,7 @@ class _Writer:
             self.warnings.append('Run it with the kernel "Python 3 (xcube)".')
         else:
             platform.write_cube(self.cell, cube, block.name)
-        files.write_cuts(self.cell, block.name, block.items[0], Kind.ZARR, self.clip.aoi, self.task.query)
+        files.write_cuts(self.cell, block.name, block.items[0], Kind.ZARR, self.clip, self.task.query)
         self.cell.line(block.name)
 
     def _rasters(self, block: Block) -> None:
@@ -176,7 +178,9 @@ class _Writer:
             )
         else:
             lazy = lazy or publish  # a time is published after the other
-            rasters.write_stack(self.cell, item, block.assets, block.target, self.clip, block.name, lazy=lazy)
+            rasters.write_stack(
+                self.cell, block.items, block.assets, block.target, self.clip, block.name, lazy=lazy
+            )
         self.cell.needs |= {"dask"} if lazy else set()
 
     def _files(self, block: Block) -> None:
@@ -194,7 +198,7 @@ class _Writer:
         self.cell.needs |= {name for asset in block.assets if (name := package(asset))}
         self.cell.needs |= {"dask"} if self.how != "memory" else set()
         query, kind = self.task.query, block.assets[0].kind
-        cut = one and files.write_cuts(self.cell, block.name, item, kind, self.clip.aoi, query)
+        cut = one and files.write_cuts(self.cell, block.name, item, kind, self.clip, query)
         if not cut and self.clip.aoi is not None:
             self.warnings.append("The items don't name their axes, so the area is not cut out.")
         if self.how == "cluster" and kind is Kind.GRIB:
