@@ -346,6 +346,16 @@ def test_a_cube_of_the_platform_is_opened_at_its_cube_server() -> None:
         )
         Calls(chosen.code)
     assert 'os.environ["CUBEHUB_CATALOGUE_URL"]' in chosen.code
+    # one that is not for everybody is not handed to a notebook, which is not signed in at the cube server
+    own = cube | {
+        "collection": "own.1",
+        "properties": {**cube["properties"], "published": "2026-11-28T08:00:00Z"},
+    }
+    for variant in ("auto", "load", "cube", "xcube"):
+        with pytest.raises(InputError) as raised:
+            write(task(own, catalogue="cubehub", chosen=True, options={"variant": variant}))
+        assert raised.value.code == "cube_not_public"
+    assert write(task(own | {"collection": "cubes"}, catalogue="cubehub", chosen=True)).cube == "msi-ndvi"
     # another catalogue's item of the same form is not this platform's cube
     other = write(task(cube, catalogue="earth", chosen=True))
     assert other.cube is None
@@ -364,11 +374,12 @@ def test_a_cube_is_built_by_publishing_or_by_a_recipe() -> None:
     (command,) = calls.modules["subprocess"].run.call_args.args
     assert command == [
         "cubehub", "cubes", "build", "msi-ndvi", "--source", "stac+https://earth.example.org/v1#sentinel-2-l2a",
-        "--area=7.6,48.2,7.9,48.5", "--time", "2020-03-01T00:00:00/2020-03-31T00:00:00", "--grid", "EPSG:32632@60",
+        "--area=7.6,48.2,7.9,48.5", "--name", "msi-ndvi-n48-35-e7-75", "--time", "2020-03-01T00:00:00/2020-03-31T00:00:00", "--grid", "EPSG:32632@60",
     ]  # fmt: skip
     for refused in (
         task(scene, options=options | {"variant": "build"}),
         task(raster(), query=query, options={"variant": "build"}),
+        task(scene, catalogue="closed", query=query, options=options | {"variant": "build"}),
     ):
         with pytest.raises(InputError):
             write(refused)

@@ -172,6 +172,18 @@ def cube_name(item: Item) -> str | None:
     return None
 
 
+def is_for_some(item: Item) -> bool:
+    """Tell whether a person published it for some people only; the item must be of the platform's catalogue.
+
+    Notes
+    -----
+    What everybody may see is in the collection of cubes, the rest in those of people and groups.
+    """
+    return (
+        cube_name(item) is not None and "published" in properties(item) and item.get("collection") != "cubes"
+    )
+
+
 def number(value: object) -> float | None:
     """Give a finite number, or None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):

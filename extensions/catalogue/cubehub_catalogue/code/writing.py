@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from cubehub_catalogue.code import files, platform, rasters, templates
-from cubehub_catalogue.code.assets import Kind
+from cubehub_catalogue.code.assets import Kind, is_for_some
 from cubehub_catalogue.code.blocks import blocks_of, offered
 from cubehub_catalogue.code.cell import Cell
 from cubehub_catalogue.code.literals import comment
@@ -89,10 +89,7 @@ class _Writer:
     def block(self, block: Block) -> None:
         """Write what opens a block, and its variable as the last line."""
         variant = self.task.options.variant
-        if variant == "cube" and block.cube is None:
-            raise InputError(
-                "no_cube", "The cube server does not have this.", "Choose one item of this platform's cubes."
-            )
+        self._refuse(block)
         if block.cube is not None and variant in {"auto", "cube", "xcube"}:
             self._cube(block, block.cube)
             return
@@ -130,6 +127,20 @@ class _Writer:
             platform.write_publish(self.cell, title, block.name, nodata)
         else:
             self.cell.line(block.name)
+
+    def _refuse(self, block: Block) -> None:
+        """Refuse what would fail when the cell runs."""
+        if self.task.options.variant == "cube" and block.cube is None:
+            raise InputError(
+                "no_cube", "The cube server does not have this.", "Choose one item of this platform's cubes."
+            )
+        if block.place.platform and any(is_for_some(item) for item in block.items):
+            raise InputError(
+                "cube_not_public",
+                "This cube was published for some people only: the cube server gives it to the viewer, which is signed "
+                "in, and not to a notebook.",
+                'Look at it in the viewer, or have its publisher publish it with access="public".',
+            )
 
     def search(self) -> None:
         """Write a search of which nobody knows what it finds: it lists the items."""
