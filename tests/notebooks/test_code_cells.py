@@ -51,6 +51,10 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
         {"ids": ["scene-3"], "query": Query(aoi=AREA), "options": {"bands": ["ndvi"]}},
         "{'sizes': dict(ds.sizes), 'crs': ds.rio.crs.to_epsg(), 'pixel': float(ds.sel(x=465685, y=5079855)[0])}",
     ),
+    "jp2": (
+        {"ids": ["jp2"], "query": None, "options": {"variant": "load", "compute": "lazy"}},
+        "{'sum': int(ds.clp.astype('int64').sum()), 'dtype': str(ds.clp.dtype), **native(ds, items, 'clp')}",
+    ),
     "cluster": (
         {"ids": ["scene-3", "scene-4"], "query": None, "options": {"bands": ["ndvi"], "compute": "cluster"}},
         "{'mean': float(ds.ndvi.mean().compute()), 'workers': len(client.scheduler_info()['workers'])}",
@@ -285,6 +289,12 @@ def test_one_raster_is_opened_by_itself_and_cut(ran: Ran) -> None:
     assert found["crs"] == 32633
     assert found["sizes"]["x"] in {60, 61}
     assert found["pixel"] == pytest.approx(ran.expected["ndvi"]["3"][0][0], abs=1e-6)
+
+
+def test_jpeg_2000_is_loaded_as_it_is(ran: Ran) -> None:
+    found = ran.of("jp2")
+    assert (found["dtype"], found["sum"], found["wrong"]) == ("uint8", ran.expected["jp2"], 0)
+    assert found["cube"] == found["files"] == 101 * 100
 
 
 def test_a_cluster_computes(ran: Ran) -> None:

@@ -434,6 +434,28 @@ def test_a_store_of_xcube_opens_what_xcube_can(href: str, media: str, opener: st
     assert store.return_value.open_data.call_args.kwargs == {"opener_id": f"dataset:{opener}:https"}
 
 
+def test_the_kernel_of_xcube_asks_catalogues_that_answer_strangers() -> None:
+    """It has an environment of its own, without our search and its log-ins."""
+    one = raster(collection="scenes")
+    places = {
+        **PLACES,
+        "hub": Place("hub", "Hub", f"{PLATFORM}/x/", direct=False, public=True, platform=True),
+    }
+    options = Options.model_validate({"variant": "xcube"})
+    for catalogue, query, works in (
+        ("hub", None, True), ("closed", None, False), ("hub", Query(text="lake"), False), ("earth", Query(text="lake"), True),
+    ):  # fmt: skip
+        asked = Task(
+            places=places, found=(Found(catalogue, one),), query=query, options=options, platform_url=PLATFORM
+        )
+        if works:
+            assert "cubehub_catalogue" not in Calls(write(asked).code).modules
+            continue
+        with pytest.raises(InputError) as raised:
+            write(asked)
+        assert raised.value.code == "not_for_xcube"
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -65,6 +65,8 @@ def main() -> None:
             **{"eo:cloud_cover": 10 * number},
         )
     _grids(folder, values, scene, rasterio)
+    layer = (clouds[SCENES[1]] * 100).astype("uint8")
+    expected["jp2"] = _jpeg_2000(folder, layer, assets["clp"], scene, rasterio)
     expected["ndvi"] = {str(number): values[number, 40:44, 50:54].tolist() for number in SCENES}
 
     sea = zarr.open_group(samples / "olci-north-sea/cube.zarr", mode="r")
@@ -154,6 +156,21 @@ def _grids(folder: Path, values: Any, scene: Callable[..., None], rasterio: Any)
                 "raster:bands": [{"data_type": str(part.dtype)}],
             }  # fmt: skip
             scene(f"{name}-{day}", name, f"2020-01-0{day + 1}T10:00:00Z", {"ndvi": asset})
+
+
+def _jpeg_2000(
+    folder: Path, layer: Any, like: dict[str, Any], scene: Callable[..., None], rasterio: Any
+) -> int:
+    """Write a layer without loss; gives the sum of its values."""
+    transform = rasterio.Affine(*like["proj:transform"])
+    with rasterio.open(
+        folder / "clp.jp2", "w", driver="JP2OpenJPEG", height=101, width=100, count=1, dtype="uint8", crs="EPSG:32633",
+        transform=transform, quality=100, reversible=True,
+    ) as made:  # fmt: skip
+        made.write(layer, 1)
+    asset = like | {"href": "{ROOT}/clp.jp2", "type": "image/jp2"}
+    scene("jp2", "jp2", "2015-09-14T10:00:00Z", {"clp": asset})
+    return int(layer.astype("int64").sum())
 
 
 def _field(path: Path) -> dict[str, Any]:

@@ -61,6 +61,9 @@ def write_xcube(cell: Cell, asset: Asset, options: Mapping[str, Any] | None, nam
             f"xcube does not open {asset.kind.value} by {scheme(asset) or 'a path'}.",
             "Choose the variant for xarray.",
         )
+    if form == "j2k":
+        cell.imports("dask", package="dask")
+        cell.line('dask.config.set(scheduler="single-threaded")  # else xcube opens no JPEG 2000')
     cell.line(f"asset = items[0].assets[{literal(asset.name)}]")
     cell.line('protocol, _, path = asset.get_absolute_href().partition("://")')
     cell.line('root, _, data_id = path.rpartition("/")')

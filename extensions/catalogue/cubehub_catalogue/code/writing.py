@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cubehub_catalogue.code import files, platform, rasters, templates
@@ -156,6 +157,8 @@ class _Writer:
                 self.cell.line(_LISTED)
 
     def _items(self, place: Place, collection: str, block: Block | None) -> None:
+        if self.task.options.variant == "xcube":
+            place = self._for_xcube(place)
         if place != self._open:
             open_catalogue(self.cell, place, self.task)
             self._open = place
@@ -163,6 +166,18 @@ class _Writer:
             find_chosen(self.cell, place, collection, block.items)
         else:
             find_again(self.cell, place, collection, self.task, self.area)
+
+    def _for_xcube(self, place: Place) -> Place:
+        """Give a catalogue as the kernel of xcube asks it: that has an environment of its own, without our search."""
+        query = self.task.query
+        plain = self.task.chosen or query is None or not (query.filter or query.text)
+        if not place.direct and not (place.public and plain):
+            raise InputError(
+                "not_for_xcube",
+                f"The kernel that has xcube can't search {place.title} the way this needs.",
+                "Choose the variant for xarray.",
+            )
+        return replace(place, direct=True)
 
     def _several(self, block: Block) -> bool:
         return len(block.items) > 1 or not self.task.chosen
