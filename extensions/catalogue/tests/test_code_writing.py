@@ -223,6 +223,8 @@ def grid(
         ([grid(corner=(400_003, 5_400_001)), grid(identity="b", corner=(401_003, 5_399_001))], {"resolution": 10, "anchor": (0.3, 0.1)}, (200, 300), None),
         # pixels that are no squares
         ([grid(step=(10, 20))], {"resolution": (10, -20)}, (100, 200), None),
+        # whoever wants squares has them made
+        ([grid(step=(10, 20))], {"resolution": 10}, (200, 200), "nearest pixel"),
         # the same pixels as a catalogue with few decimals writes them
         ([grid(corner=(400_000.00001, 5_400_000))], {"resolution": 10}, (100, 200), None),
         # others are resampled, and that is said
@@ -233,7 +235,8 @@ def grid(
 def test_the_grid_that_is_loaded_is_that_of_the_files(
     items: list[dict[str, Any]], told: dict[str, Any], shape: tuple[int, int], note: str | None
 ) -> None:
-    written = write(task(*items, chosen=True, options={"variant": "load"}))
+    wanted = {"resolution": 10} if note and len(items) == 1 else {}
+    written = write(task(*items, chosen=True, options={"variant": "load", **wanted}))
     calls = Calls(written.code)
     loaded = calls.modules["odc"].stac.load.call_args.kwargs
     found = {key: loaded[key] for key in ("resolution", "anchor") if key in loaded}
@@ -355,6 +358,12 @@ def test_a_cube_of_the_platform_is_opened_at_its_cube_server() -> None:
         with pytest.raises(InputError) as raised:
             write(task(own, catalogue="cubehub", chosen=True, options={"variant": variant}))
         assert raised.value.code == "cube_not_public"
+        assert "msi-ndvi" in raised.value.message
+    # beside others it is left out
+    both = write(task(own, raster(), catalogue="cubehub", chosen=True, query=Query()))
+    assert Calls(both.code).modules["rioxarray"].open_rasterio.called
+    assert "msi-ndvi" not in both.code
+    assert any("msi-ndvi" in warning for warning in both.warnings)
     assert write(task(own | {"collection": "cubes"}, catalogue="cubehub", chosen=True)).cube == "msi-ndvi"
     # another catalogue's item of the same form is not this platform's cube
     other = write(task(cube, catalogue="earth", chosen=True))

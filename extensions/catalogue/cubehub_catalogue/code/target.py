@@ -90,7 +90,7 @@ def target_of(
         chosen = wanted or common
         if wanted is None and aoi is not None and _is_geographic(common) and _wraps(aoi):
             chosen = _utm(aoi, grids)  # in degrees it would be once round the globe
-        if chosen == common and not finest.turned and resolution in (None, *finest.steps):
+        if chosen == common and not finest.turned and resolution in (None, *_square(finest)):
             # the files' own pixels
             steps, offset = finest.steps, finest.offset
         else:
@@ -139,6 +139,12 @@ def _finest(grids: Sequence[Grid]) -> Grid:
     finest = [grid for grid in grids if grid.resolution <= resolution * (1 + _SAME)]
     common = Counter(_alike(grid) for grid in finest).most_common(1)[0][0]
     return next(grid for grid in finest if _alike(grid) == common)
+
+
+def _square(grid: Grid) -> tuple[float, ...]:
+    """Give the length of a pixel's sides, where there is one."""
+    width, height = grid.steps
+    return (width,) if width == height else ()
 
 
 def _alike(grid: Grid) -> tuple[Any, ...]:

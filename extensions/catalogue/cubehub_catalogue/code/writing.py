@@ -40,6 +40,8 @@ def write(task: Task) -> Written:
     """
     warnings: list[str] = []
     area = Area(task.query.aoi if task.query is not None else None)
+    if task.options.template is None:
+        task = _without_closed(task, warnings)
     blocks = blocks_of(task, area, warnings)
     estimate = (
         together([block.estimate for block in blocks], task.room)
@@ -74,6 +76,38 @@ def write(task: Task) -> Written:
         ) from error
     needs = tuple(sorted(writer.cell.needs))
     return Written(code, estimate, needs, tuple(dict.fromkeys(warnings)), bands, cube)
+
+
+def _without_closed(task: Task, warnings: list[str]) -> Task:
+    """Leave out cubes that a cell can't open; some others may be left.
+
+    Raises
+    ------
+    InputError
+        None is.
+    """
+    closed = [
+        found
+        for found in task.found
+        if (place := task.places.get(found.catalogue)) is not None
+        and place.platform
+        and is_for_some(found.item)
+    ]
+    if not closed:
+        return task
+    names = comment(", ".join(str(found.item.get("id")) for found in closed), 200)
+    why = (
+        f"{names}: published for some people only, so the cube server gives it to the viewer, which is signed in, and "
+        "not to a notebook."
+    )
+    if len(closed) == len(task.found):
+        raise InputError(
+            "cube_not_public",
+            why,
+            'Look at it in the viewer, or have its publisher publish it with access="public".',
+        )
+    warnings.append(why)
+    return replace(task, found=tuple(found for found in task.found if found not in closed))
 
 
 class _Writer:
@@ -134,13 +168,6 @@ class _Writer:
         if self.task.options.variant == "cube" and block.cube is None:
             raise InputError(
                 "no_cube", "The cube server does not have this.", "Choose one item of this platform's cubes."
-            )
-        if block.place.platform and any(is_for_some(item) for item in block.items):
-            raise InputError(
-                "cube_not_public",
-                "This cube was published for some people only: the cube server gives it to the viewer, which is signed "
-                "in, and not to a notebook.",
-                'Look at it in the viewer, or have its publisher publish it with access="public".',
             )
 
     def search(self) -> None:
