@@ -350,5 +350,5 @@ def test_what_is_to_be_published_has_the_form_of_a_cube(ran: Ran) -> None:
 
 def test_the_size_that_is_said_of_real_scenes_is_the_size_that_is_loaded(ran: Ran) -> None:
     ran.codes["sizes"] = _SIZES
-    assert len(ran.expected["sizes"]) == 12
+    assert len(ran.expected["sizes"]) == 15
     assert ran.of("sizes")["bytes"] == ran.expected["sizes"]

@@ -253,6 +253,22 @@ def test_the_grid_that_is_loaded_is_that_of_the_files(
         assert note in written.code
 
 
+def test_a_radar_scene_as_the_satellite_saw_it_is_on_no_grid_whatever_the_catalogue_says() -> None:
+    seen = raster()
+    seen["properties"] |= {"sar:product_type": "GRD", "proj:epsg": 4326}
+    del seen["assets"]["red"]["proj:epsg"]
+    seen["assets"]["red"]["proj:transform"] = [0.032, 0, -179.8, 0, -0.0005, -68.8]
+    written = write(task(seen, chosen=True, query=Query(aoi=BOX), options={"variant": "load"}))
+    calls = Calls(written.code)
+    assert calls.modules["rioxarray"].open_rasterio.called
+    assert "odc" not in calls.modules
+    assert any("not cut out" in warning for warning in written.warnings)
+    # one that was put onto a map says that of itself
+    mapped = raster()
+    mapped["properties"]["sar:product_type"] = "GRD"
+    assert "odc.stac.load" in write(task(mapped, chosen=True, options={"variant": "load"})).code
+
+
 def test_a_grid_that_somebody_chose_is_one_that_the_data_are_resampled_to() -> None:
     centred = grid(step=(30, 30), corner=(399_885, 5_400_015))
     for options, resampled in (

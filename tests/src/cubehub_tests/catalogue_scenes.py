@@ -62,36 +62,46 @@ def grids(items: dict[str, Any], place: Place) -> dict[str, str]:
 
 
 def real_scenes() -> list[dict[str, Any]]:
-    """Give cells for real scenes of three catalogues, chosen by lot, whole and by area; without the search."""
+    """Give cells for real scenes of three catalogues, chosen by lot, whole, by a box and by an outline; without the search."""
     folders = {
         "tests": REPOSITORY / "extensions/catalogue/tests/data/code",
         "scenes": REPOSITORY / "extensions/catalogue/tests/data/scenes/items",
+        "items": REPOSITORY / "extensions/catalogue/tests/data/items",
     }
     scenes = {
         "earth": [json.loads((folders["tests"] / "sentinel-2-earth-search.json").read_text())],
         "cdse": [json.loads((folders["tests"] / "sentinel-2-cdse.json").read_text())],
         "alps": [json.loads(path.read_text()) for path in sorted(folders["scenes"].glob("*33T*"))],
         "series": [json.loads(path.read_text()) for path in sorted(folders["scenes"].glob("*T35MNM*"))],
+        # half a pixel beside whole multiples of one
+        "landsat": [
+            json.loads(path.read_text()) for path in sorted(folders["items"].glob("*landsat-c2-l2*"))
+        ],
     }
     lot, made = Random(6), []  # noqa: S311 - the same each time
     for items in scenes.values():
         assert items
-        for by_area in (False, True, True):
+        for shape in (None, degrees, lake):
             some = lot.sample(items, min(len(items), lot.randint(1, 4)))
             west, south, east, north = some[0]["bbox"]
             left, bottom = lot.uniform(west, east), lot.uniform(south, north)
-            area = degrees(left, bottom, left + lot.uniform(0.01, 0.4), bottom + lot.uniform(0.01, 0.4))
+            edges = (left, bottom, left + lot.uniform(0.01, 0.4), bottom + lot.uniform(0.01, 0.4))
             written = write(
                 Task(
                     places={"open": Place("open", "Open", "https://open.example.org")},
                     found=tuple(Found("open", item) for item in some), chosen=True,
-                    query=Query(aoi=area) if by_area else None,
+                    query=Query(aoi=shape(*edges)) if shape else None,
                     options=Options.model_validate({"variant": "load", "compute": "lazy"}),
                 )
             )  # fmt: skip
             assert "odc.stac.load" in written.code
+            assert ('anchor="center"' in written.code) == ("landsat" in str(some[0]["collection"]))
             loading = written.code.partition("items = list(search.items())")[2]
             made.append(
-                {"code": f"import odc.stac\n{loading}", "items": some, "bytes": written.estimate.bytes}
+                {
+                    "code": f"import odc.stac, shapely.geometry\nfrom odc.geo.geom import Geometry\n{loading}",
+                    "items": some,
+                    "bytes": written.estimate.bytes,
+                }
             )
     return made

@@ -26,6 +26,9 @@ _USUAL = "float32"
 """odc-stac 0.5 loads what says no type as this (`odc.stac.model.RasterBandMetadata`)."""
 _EXACT = 1e-5
 """Of a pixel; less is rounding."""
+_SLANTED = frozenset({"GRD", "SLC"})
+"""Radar products whose rows follow the satellite; where they lie say points in the file. Catalogues (Earth Search) give
+them a transform all the same, made of the box around the scene."""
 _NO_DATA = frozenset({"thumbnail", "overview", "metadata", "archive", "index", "tiles"})
 _PICTURES = frozenset({"visual"})
 _BY_NAME = {
@@ -286,6 +289,8 @@ def _grid(item: Item, asset: dict[str, Any]) -> Grid | None:
         return asset.get(key, properties(item).get(key))
 
     crs, shape = _crs(said("proj:code"), said("proj:epsg")), said("proj:shape")
+    if crs == "EPSG:4326" and properties(item).get("sar:product_type") in _SLANTED:
+        return None
     if crs is None or not isinstance(shape, list) or len(shape) != 2:
         return None
     rows, columns = shape

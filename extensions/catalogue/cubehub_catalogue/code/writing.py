@@ -226,6 +226,10 @@ class _Writer:
                 "no_grid", "These items don't say where their pixels are.", "Give a resolution in options."
             )
         if block.single and not publish:
+            if self.clip.aoi is not None and block.assets[0].grid is None:
+                self.warnings.append(
+                    "The items don't say where their pixels are, so the area is not cut out."
+                )
             rasters.write_files(
                 self.cell, item, block.assets, self.clip, block.name, several=self._several(block), lazy=lazy
             )
