@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
-from cubehub.errors import BadInputError
+from cubehub.reading_elsewhere import Reader, look_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from cubehub.settings import ConfigFolder
 
 FILE = "catalogues.yaml"
-_PATIENCE_S, _BAD = 60, 2
+READER = Reader("cubehub_catalogue.check", "catalogues", "catalogues_file")
 
 
 def check_catalogues(python: Path, path: Path) -> None:
@@ -31,12 +30,10 @@ def check_catalogues(python: Path, path: Path) -> None:
     ------
     BadInputError
         It is wrong; names file, catalogue and key.
+    CubeHubError
+        The reader failed, so that nobody knows.
     """
-    command = [str(python), "-m", "cubehub_catalogue.check", str(path)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_S)
-    if ran.returncode == _BAD:
-        message, _, hint = ran.stderr.strip().partition("\n")
-        raise BadInputError(message, hint, code="catalogues_file")
+    look_at(READER, python, path)
 
 
 def give_catalogues(data: DataFolder, config: ConfigFolder) -> Path:
