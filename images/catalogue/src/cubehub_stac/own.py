@@ -82,9 +82,27 @@ class Registry:
         self._folder, self._shown = config.own_dir, shown
         self._max_items, self._max_bytes = config.own_items, config.own_bytes
         self._changing = asyncio.Lock()
+        self._seen = own_items.stamps(self._folder)
         self._entries: dict[tuple[str, str], Entry] = {
             r.key: r.entry() for r in own_items.records(self._folder)
         }
+
+    async def look_again(self) -> None:
+        """Follow what somebody else did to the files: the platform's keeper erases an account, an operator puts back a backup.
+
+        Notes
+        -----
+        What serves searches follows them by itself. Only files that are not as they were are read.
+        """
+        async with self._changing:
+            seen, read = await asyncio.to_thread(own_items.changed, self._folder, self._seen)
+            self._entries = {
+                key: entry
+                for key, entry in self._entries.items()
+                if own_items.file_of(self._folder, *key) in seen
+            }
+            self._entries |= {record.key: record.entry() for record in read}
+            self._seen = seen
 
     def of(self, person: Person) -> list[Entry]:
         """Items that a person registered; an operator's are all."""

@@ -6,6 +6,7 @@ written whole before it takes its name, and names the account it belongs to.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -20,13 +21,16 @@ from cubehub_stac.repair import RefusedError
 from cubehub_stac.sources import Contents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
 log = logging.getLogger("cubehub_stac")
 
+Stamp = tuple[int, int, int]
 _LONGEST_TITLE = 200
 _VERSION = 1
+UNFINISHED = ".new-"
+"""Begins the name of a file that is being written."""
 
 
 @dataclass(frozen=True)
@@ -134,10 +138,15 @@ def write(folder: Path, record: Record) -> None:
     target = file_of(folder, *record.key)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     target.parent.mkdir(mode=0o700, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")
+    put(target, record.encode())
+
+
+def put(target: Path, content: bytes) -> None:
+    """Write a file whole, in place of the one that is there."""
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=UNFINISHED)
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(record.encode())
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         Path(name).replace(target)
@@ -166,6 +175,22 @@ def _settle(folder: Path) -> None:
 def records(folder: Path) -> Iterator[Record]:
     """Read all that is kept; what can't be used is named in the log, left out, and left where it is."""
     yield from _readable(sorted(folder.glob("*/*.json")))
+
+
+def stamps(folder: Path) -> dict[Path, Stamp]:
+    """Give what tells whether a file is as it was, for all that is kept."""
+    found = {}
+    for path in folder.glob("*/*.json"):
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            found[path] = (status.st_ino, status.st_mtime_ns, status.st_size)
+    return found
+
+
+def changed(folder: Path, before: Mapping[Path, Stamp]) -> tuple[dict[Path, Stamp], list[Record]]:
+    """Give the stamps of now, and the records in files that are not as they were before."""
+    now = stamps(folder)
+    return now, list(_readable(sorted(path for path, stamp in now.items() if before.get(path) != stamp)))
 
 
 def _readable(paths: Iterable[Path]) -> Iterator[Record]:
