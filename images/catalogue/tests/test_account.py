@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from cubehub_stac import account, own_items
+from cubehub_stac import account, own_files
 from cubehub_stac.config import Config
 from cubehub_stac.own import OwnError, Registry
 from cubehub_stac.visibility import Person
@@ -98,7 +98,7 @@ def test_other_accounts_keep_what_they_have(config):
 
 @pytest.mark.usefixtures("registry")
 def test_what_can_not_be_read_is_told_and_what_was_half_written_goes(config):
-    folder = own_items.file_of(config.own_dir, "own.id-ana", "anas").parent
+    folder = own_files.file_of(config.own_dir, "own.id-ana", "anas").parent
     (folder / "bad.json").write_text("{")
     (folder / ".new-a").write_text('{"owner_id": "id-ana"}')
     (folder / ".new-b").write_text('{"owner_id": "id-a')
@@ -113,7 +113,7 @@ def test_what_can_not_be_read_is_told_and_what_was_half_written_goes(config):
 
 @pytest.mark.usefixtures("registry")
 def test_an_item_that_is_no_good_any_more_goes_too(config):
-    path = own_items.file_of(config.own_dir, "own.id-ana", "anas")
+    path = own_files.file_of(config.own_dir, "own.id-ana", "anas")
     path.write_text(json.dumps({"version": 99, "owner_id": "id-ana", "item": []}))
     assert [one["id"] for one in account.erase(config.own_dir, "id-ana", NOW)["removed"]] == [""]
     assert not path.exists()
@@ -146,7 +146,7 @@ def test_as_a_program(config):
 
 
 def test_what_is_put_back_from_a_copy_is_there_again(config, registry):
-    path = own_items.file_of(config.own_dir, "own.id-ana", "anas")
+    path = own_files.file_of(config.own_dir, "own.id-ana", "anas")
     copy = path.read_bytes()
     path.unlink()
     look_again(registry)
@@ -188,15 +188,10 @@ def test_a_reload_that_fails_is_tried_again_and_told_once(tmp_path, caplog):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "static",
-    [pytest.param(False, marks=pytest.mark.needs("postgis"), id="database"), pytest.param(True, id="static")],
-)
-def test_a_service_that_runs_shows_them_no_longer(tmp_path, static):
+@pytest.mark.needs("postgis")
+def test_a_service_that_runs_shows_them_no_longer(tmp_path):
     with running_hub() as hub:
-        service = Service(
-            tmp_path, static_only=static, hub_api_url=hub.url, hub_api_token=SERVICE_TOKEN
-        ).start()
+        service = Service(tmp_path, hub_api_url=hub.url, hub_api_token=SERVICE_TOKEN).start()
         try:
             as_ana, as_operator = ({"Authorization": f"token {name}"} for name in ("ana", "operator"))
             for name, group in (("anas", None), ("waters", "/water")):

@@ -1,6 +1,6 @@
 """What one account registered, for the platform's keeper: ``python -m cubehub_stac.account list|erase FOLDER ACCOUNT``.
 
-It works on the files, whether the service runs or not; one that runs sees it within some seconds.
+It works on the files, whether the service runs or not; one that runs sees it within some seconds. It needs nothing but Python.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cubehub_stac import own_items
+from cubehub_stac import own_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,13 +63,12 @@ def erase(folder: Path, account: str, now: float) -> dict[str, Any]:
         try:
             if kept.get("group"):
                 nobodys = {**kept, "owner_id": NOBODY, "owner_name": NOBODYS_NAME}
-                own_items.put(path, json.dumps(nobodys, ensure_ascii=False).encode())
+                own_files.put(path, json.dumps(nobodys, ensure_ascii=False).encode())
                 done["kept"].append(told)
             else:
                 path.unlink()
                 done["removed"].append(told)
-                with suppress(OSError):  # others are in it
-                    path.parent.rmdir()
+                _leave(path.parent)
         except OSError as error:
             done["left"].append(f"{told['collection']}/{told['id']}: {_why(error)}")
     _clear(folder, account, now, done["left"])
@@ -78,7 +77,7 @@ def erase(folder: Path, account: str, now: float) -> dict[str, Any]:
 
 def _clear(folder: Path, account: str, now: float, left: list[str]) -> None:
     """Remove what was being written when the power went: nothing reads it any more."""
-    for path in folder.glob(f"*/{own_items.UNFINISHED}*"):
+    for path in folder.glob(f"*/{own_files.UNFINISHED}*"):
         try:
             kept = json.loads(path.read_bytes())
             theirs = isinstance(kept, dict) and kept.get("owner_id") == account
@@ -89,12 +88,19 @@ def _clear(folder: Path, account: str, now: float, left: list[str]) -> None:
         try:
             if theirs or now - path.stat().st_mtime > _HALF_WRITTEN_S:
                 path.unlink()
-                with suppress(OSError):
-                    path.parent.rmdir()
+                _leave(path.parent)
         except FileNotFoundError:
             continue
         except OSError as error:
             left.append(f"{path.relative_to(folder)}: {_why(error)}")
+
+
+def _leave(folder: Path) -> None:
+    """Remove a folder in which nothing is left."""
+    with suppress(OSError):  # others are in it
+        folder.rmdir()
+        return
+    own_files.settle(folder)
 
 
 def _told(kept: dict[str, Any]) -> dict[str, Any]:
