@@ -15,6 +15,8 @@ from cubehub_catalogue.auth import Auth, Hub, NoAuth
 from cubehub_catalogue.errors import InputError
 
 FILE_VARIABLE = "CUBEHUB_CATALOGUES"
+TEXT_VARIABLE = "CUBEHUB_CATALOGUES_YAML"
+"""The content of the file, where the platform can't give its servers one."""
 PLATFORM_VARIABLE = "CUBEHUB_URL"
 SHAPE_OF_ID = r"[a-z0-9-]{1,40}"
 _LARGEST_FILE = 2**20
@@ -199,6 +201,11 @@ def load_settings(path: Path | str, *, platform_url: str | None = None) -> Setti
         raise SettingsError(f"{path} cannot be read: it is not UTF-8 text.", _HINT) from error
     if len(data) > _LARGEST_FILE:
         raise SettingsError(f"{path} is larger than 1 MiB, which no list of catalogues is.", _HINT)
+    return _read(text, path, platform_url)
+
+
+def _read(text: str, path: Path | str, platform_url: str | None) -> Settings:
+    """Read the content of a file; `path` is what messages call it."""
     try:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
@@ -207,14 +214,29 @@ def load_settings(path: Path | str, *, platform_url: str | None = None) -> Setti
 
 
 def here() -> Settings:
-    """Read the file that CUBEHUB_CATALOGUES names; without one, none is set and people add their own.
+    """Read the file that CUBEHUB_CATALOGUES names, or what CUBEHUB_CATALOGUES_YAML holds.
+
+    Raises
+    ------
+    SettingsError
+        What is there can't be used.
 
     Notes
     -----
-    Without a file this is nobody's platform but a Lab of one's own, whose person is its administrator.
+    Without either this is nobody's platform but a Lab of one's own, whose person is its administrator.
     """
     named = os.environ.get(FILE_VARIABLE)
-    return load_settings(named) if named else Settings(user_catalogues=True)
+    if named:
+        return load_settings(named)
+    text = os.environ.get(TEXT_VARIABLE)
+    if text is None:
+        return Settings(user_catalogues=True)
+    if not text.strip():
+        raise SettingsError(
+            "The platform's list of catalogues did not reach this server.",
+            "Tell your administrator: the Hub's log says why.",
+        )
+    return _read(text, TEXT_VARIABLE, None)
 
 
 def own_catalogue(id_: str, title: str, url: str, type_: str) -> Catalogue:
@@ -244,7 +266,7 @@ def schema() -> dict[str, Any]:
     return made
 
 
-def _settings(content: object, path: Path) -> Settings:
+def _settings(content: object, path: Path | str) -> Settings:
     if content is None:
         content = {}
     if not isinstance(content, dict):
@@ -288,7 +310,7 @@ def _named(part: int | str, content: Any) -> str:
     return str(part)
 
 
-def _with_platform(settings: Settings, platform_url: str | None, path: Path) -> Settings:
+def _with_platform(settings: Settings, platform_url: str | None, path: Path | str) -> Settings:
     """Put the Hub's address before the paths; what stands there is trusted as far as that address goes."""
     made = []
     for one in settings.catalogues:
