@@ -20,6 +20,9 @@ TEXT_VARIABLE = "CUBEHUB_CATALOGUES_YAML"
 PLATFORM_VARIABLE = "CUBEHUB_URL"
 SHAPE_OF_ID = r"[a-z0-9-]{1,40}"
 _LARGEST_FILE = 2**20
+_NAME_OF_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SAMPLES = "samples"
+"""The platform's own."""
 _HINT = "The shipped catalogues.yaml lists every key with its meaning."
 _SECRET_KEYS = re.compile("secret|password|token|value|key", re.IGNORECASE)
 
@@ -141,6 +144,8 @@ class Settings(_Strict):
     """In the order they are shown."""
     user_catalogues: bool = False
     """Whether people may add catalogues of their own: https and public addresses only."""
+    files: dict[str, str] = {}
+    """Folders of the platform's machine whose files it gives out at /services/catalogue/files/NAME/, to anybody: name and path."""
     tiles: str = ""
     """Address of map tiles, such as https://tiles.example.org/{z}/{x}/{y}.png; empty: the map that is bundled, alone."""
 
@@ -148,6 +153,24 @@ class Settings(_Strict):
     @classmethod
     def _listed(cls, value: object) -> object:
         return () if value is None else value
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _none_is_empty(cls, value: object) -> object:
+        return {} if value is None else value
+
+    @field_validator("files")
+    @classmethod
+    def _folders(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, folder in value.items():
+            if not _NAME_OF_FOLDER.fullmatch(name) or name == _SAMPLES:
+                raise ValueError(
+                    f"{name!r} is no name for a folder: use up to 100 letters, digits, dots, hyphens and underscores, "
+                    f"a letter or digit first, and not {_SAMPLES!r}"
+                )
+            if not folder.startswith("/") or ".." in folder.split("/"):
+                raise ValueError(f"{folder!r} is not the whole path of a folder, such as /srv/scenes")
+        return value
 
     @field_validator("tiles")
     @classmethod

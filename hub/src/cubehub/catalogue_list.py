@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
+from cubehub.errors import BadInputError
 from cubehub.reading_elsewhere import Reader, look_at
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cubehub.local.data_folder import DataFolder
     from cubehub.settings import ConfigFolder
 
@@ -49,3 +51,49 @@ def give_catalogues(data: DataFolder, config: ConfigFolder) -> Path:
     fresh.chmod(0o644)
     fresh.replace(target)
     return target
+
+
+def given_folders(config: ConfigFolder) -> dict[str, str]:
+    """Give the folders whose files the platform gives out, by their names; the reader has looked at the list before.
+
+    Notes
+    -----
+    A list that can't be read opens nothing.
+    """
+    try:
+        content = yaml.safe_load(config.path(FILE).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        return {}
+    files = content.get("files") if isinstance(content, dict) else None
+    return {str(name): str(folder) for name, folder in files.items()} if isinstance(files, dict) else {}
+
+
+def check_folders(data: DataFolder, config: ConfigFolder) -> None:
+    """See that the folders are there, and that giving them out opens nothing of the platform or its people.
+
+    Raises
+    ------
+    BadInputError
+        Names file, key and folder.
+    """
+    kept = data.root.resolve()
+    for name, folder in given_folders(config).items():
+        where = f"{config.path(FILE)}: files.{name}: {folder}"
+        try:
+            path = Path(folder).resolve(strict=True)
+            is_folder = path.is_dir()
+        except (OSError, RuntimeError):
+            is_folder = False
+        if not is_folder:
+            raise BadInputError(
+                f"{where} is not a folder of this machine.",
+                "Make it, or take it out of `files`.",
+                code="catalogues_file",
+            )
+        # whatever it is reached by: anybody may read what is in it
+        if path == kept or path in kept.parents or kept in path.parents:
+            raise BadInputError(
+                f"{where} would open the platform's own files, and people's homes, to anybody.",
+                "Name a folder that has nothing but what everybody may read.",
+                code="catalogues_file",
+            )

@@ -14,7 +14,7 @@ from cubehub_spawner.profiles import load_profiles
 from traitlets.config import PyFileConfigLoader
 
 from cubehub.accounts.people import written
-from cubehub.catalogue_list import FILE, check_catalogues
+from cubehub.catalogue_list import FILE, check_catalogues, check_folders
 from cubehub.cube_list import check_cubes
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.findings import Finding
@@ -190,6 +190,7 @@ def catalogues(data: DataFolder) -> Finding:
     python = data.envs / "lab" / "bin" / "python"
     try:
         check_catalogues(python, _config(data).path(FILE))
+        check_folders(data, _config(data))
     except BadInputError as error:
         message = f"The list of catalogues can't be read, so servers that start anew search none, and the next start fails: {error.message}"
         return Finding("problem", "catalogues_file", message, error.hint)
