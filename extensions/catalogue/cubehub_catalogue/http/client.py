@@ -144,7 +144,7 @@ class Client:
         request = self._request(method, url, params, headers, _JSON, body=body, form=form)
         status, where, answered, data = await self._whole(request, cached=cached and method == "GET")
         try:
-            value = reading.parse_json(data, self.limits)
+            value = reading.parse_json(data)
         except reading.TooMuchError as error:
             raise reading.too_much(self.catalogue.title, str(error)) from None
         except reading.RubbishError as error:
