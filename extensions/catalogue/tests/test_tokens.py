@@ -396,6 +396,25 @@ def test_a_401_is_tried_once_more_and_then_the_person_signs_in(monkeypatch):
     with_hub(monkeypatch, hub, lambda _: answer({}, 401), use, sign_in="https://account.example")
 
 
+def test_where_no_log_in_would_help_the_hubs_hint_is_told(monkeypatch):
+    told = {
+        "code": "audience_refused",
+        "message": "No tokens for that.",
+        "hint": "Tell your administrator: name it.",
+    }
+
+    async def use(client, _hubs, server):
+        with pytest.raises(SignInError, match="No tokens for that") as error:
+            await client.json("x")
+        assert error.value.hint == told["hint"]
+        assert server.connections == 0
+        assert "token-of-the-server" not in json.dumps(error.value.to_dict())
+
+    with_hub(
+        monkeypatch, lambda _: answer(told, 403), lambda _: answer({}), use, sign_in="https://account.example"
+    )
+
+
 def too_many(**headers):
     told = {"code": "too_many", "message": "Your servers asked too often.", "hint": "Try again in 9 s."}
     return answer(told, 429, **headers)
@@ -496,7 +515,6 @@ def test_what_the_platforms_own_catalogue_says_to_do_is_told(monkeypatch, tmp_pa
     ("said", "code"),
     [
         (answer({"code": "sign_in", "message": "You are not logged in any more."}, 401), "sign_in"),
-        (answer({"code": "audience_refused", "message": "No tokens for that."}, 403), "sign_in"),
         (answer({"code": "away", "message": "The account service does not answer."}, 503), "upstream_error"),
         (answer({"access_token": "with\nline"}), "no_token"),
     ],
@@ -509,7 +527,7 @@ def test_what_the_hub_says(monkeypatch, said, code):
         assert isinstance(error.value, SignInError) == (code == "sign_in")
         if code == "sign_in":
             assert "https://hub.example/hub/login" in error.value.hint
-            assert "logged in any more" in error.value.message or "No tokens for that" in error.value.message
+            assert "logged in any more" in error.value.message
         assert server.connections == 0
         assert "token-of-the-server" not in json.dumps(error.value.to_dict())
 

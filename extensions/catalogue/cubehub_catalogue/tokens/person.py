@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from cubehub_catalogue.auth import Hub
 from cubehub_catalogue.errors import SignInError, UpstreamError
 from cubehub_catalogue.http.answered import AnsweredError
 from cubehub_catalogue.http.client import Client
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 API_VARIABLE, TOKEN_VARIABLE = "JUPYTERHUB_API_URL", "JUPYTERHUB_API_TOKEN"
 _PATH = "cubehub/access-token"
+_NOT_FOR_YOU = 403
 _TOO_OFTEN, _MOST_WAITS, _LONGEST_WAIT_S, _USUAL_WAIT_S = 429, 2, 12.0, 2.0
 """The Hub bounds how often it is asked; a wait longer than this a person is told of instead."""
 
@@ -121,10 +123,12 @@ class PersonTokens:
 
     def _sign_in(self, error: UpstreamError) -> SignInError:
         link = self._catalogue.sign_in or f"{os.environ.get('CUBEHUB_URL', '')}/hub/login"
+        # where it is not for this person, no log-in would help, and the Hub says what does
+        refused = error.upstream_status == _NOT_FOR_YOU
         return SignInError(
             "sign_in",
             f"{self._catalogue.title} is asked as you, and the platform has no log-in of yours for it: {error.message}",
-            f"Sign in again at {link}, then try again.",
+            error.hint if refused else f"Sign in again at {link}, then try again.",
             upstream_status=error.upstream_status,
         )
 
@@ -143,6 +147,8 @@ def _hub_client(catalogue: Catalogue, hub: str) -> Client:
             "also": (),
             "private": True,
             "sign_in": None,
+            # a part of the platform, whose hints are worth telling
+            "auth": Hub(type="hub"),
         }
     )
     limits = Limits(total_s=15, redirects=0, repeats=0, packed_bytes=MIB, bytes=MIB, cache_bytes=0)
