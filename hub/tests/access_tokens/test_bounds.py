@@ -2,7 +2,7 @@
 
 from cubehub.access_tokens import bounds
 from cubehub.access_tokens.bounds import Bound
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -26,6 +26,7 @@ def test_some_at_once_then_one_now_and_then_and_each_for_themselves():
     assert [bound.wait_s("ana") for _ in range(4)] == [0, 0, 0, 10]
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 5),
     st.floats(0.1, 100, allow_nan=False),
