@@ -91,6 +91,8 @@ def test_a_cube_is_there_when_it_is_said_to_be(running, ana):
         assert found.attrs["title"] == "My lake"
     items = running.folder / "cubes" / "published" / "items"
     assert [p.name for p in items.iterdir()] == ["ana--my-lake.item.json"]
+    described = json.loads((items / "ana--my-lake.item.json").read_text())["properties"]
+    assert described["cube:variables"]["chl"]["shape"] == list(values.shape)
     listed = ana.ask("GET", "/cubes").json()
     assert [c["name"] for c in listed["cubes"]] == ["my-lake"]
     assert listed["used_bytes"] == cube["bytes"] > 100_000

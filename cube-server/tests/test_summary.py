@@ -111,6 +111,12 @@ def test_steps_that_come_late_and_scenes_of_newer_versions(tmp_path):
     noted = read_index(cube).statistics["chl"]
     assert (noted.minimum, noted.maximum) == pytest.approx((10.01, 30.01))
     item = json.loads((tmp_path / "lake.item.json").read_text())
+    told = item["properties"]["cube:variables"]["chl"]
+    with xr.open_zarr(cube / "pyramid.levels" / "0.zarr", chunks=None) as finest:
+        assert told["shape"] == list(finest["chl"].shape), "what memory it needs follows from it"
+        for name, size in zip(told["dimensions"][1:], told["shape"][1:], strict=True):
+            axis = item["properties"]["cube:dimensions"][name]
+            assert axis["step"] * size == pytest.approx(axis["extent"][1] - axis["extent"][0])
     (band,) = item["assets"]["zarr"]["raster:bands"]
     assert (band["name"], band["unit"], band["nodata"]) == ("chl", VARIABLES[0].units, "nan")
     assert band["statistics"]["minimum"] == noted.minimum

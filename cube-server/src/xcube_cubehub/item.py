@@ -142,6 +142,7 @@ def stac_item(
                         "type": "spatial",
                         "axis": axis,
                         "extent": [bounds[low], bounds[low + 2]],
+                        "step": (bounds[low + 2] - bounds[low]) / dataset.sizes[name],
                         "reference_system": int(crs.removeprefix("EPSG:")),
                     }
                     for name, axis, low in ((spatial[1], "x", 0), (spatial[0], "y", 1))
@@ -151,6 +152,8 @@ def stac_item(
                 name: {
                     "type": "data",
                     "dimensions": [str(d) for d in dataset[name].dims],
+                    # beside the dimensions' extents, which are outer edges: how many pixels there are
+                    "shape": list(dataset[name].shape),
                     "description": dataset[name].attrs["long_name"],
                     "unit": dataset[name].attrs["units"],
                 }

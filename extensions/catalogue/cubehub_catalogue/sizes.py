@@ -62,6 +62,8 @@ class Estimate:
     room: Room | None = None
     stored: int | None = None
     """Bytes of the files, where the catalogue says them."""
+    opened_lazily: bool = False
+    """Whether the cell opens them so that values come when they are needed."""
 
     @property
     def ratio(self) -> float | None:
@@ -84,9 +86,11 @@ class Estimate:
         whose = f"your {self.room.profile} {readable(self.room.memory_bytes)}".replace("  ", " ")
         if self.ratio >= 0.995:
             times = f"{self.ratio:.1f}" if self.ratio < 100 else f"{self.ratio:.0f}"
-            return f"{times} × {whose} ({size})."  # noqa: RUF001 - the sign of times
+            lazily = "; opened lazily, so load a part of it at a time" if self.opened_lazily else ""
+            return f"{times} × {whose} ({size}){lazily}."  # noqa: RUF001 - the sign of times
         share = f"{100 * self.ratio:.0f} %" if self.ratio >= 0.01 else "less than 1 %"
-        return f"{size[0].upper()}{size[1:]} in memory, {share} of {whose}."
+        lazily = "; opened lazily" if self.opened_lazily else ""
+        return f"{size[0].upper()}{size[1:]} in memory, {share} of {whose}{lazily}."
 
     def to_dict(self) -> dict[str, Any]:
         """Give ``{bytes, text, profile_bytes, profile, ratio, lazy, at_least, stored_bytes}``."""

@@ -86,12 +86,38 @@ def test_a_cube_is_the_product_of_its_dimensions() -> None:
     assert of_cube(era5, 1.0, ["air_pressure_at_mean_sea_level"]) == 744 * 721 * 1440 * 4
     assert of_cube(era5, 1.0) == 9 * 744 * 721 * 1440 * 4
     whole = estimate(era5)
-    assert whole.text == "5.2 × your Standard 5 GiB (about 25.9 GiB)."  # noqa: RUF001 - the sign of times
+    assert whole.text.startswith("5.2 × your Standard 5 GiB (about 25.9 GiB); opened lazily")  # noqa: RUF001 - the sign of times
     assert whole.lazy
     assert (
         of_cube({"properties": {"cube:dimensions": {}, "cube:variables": {"a": {"dimensions": ["x"]}}}}, 1.0)
         is None
     )
+
+
+def test_what_is_opened_lazily_is_said_to_be() -> None:
+    assert Estimate(12 * 2**30, room=ROOM, opened_lazily=True).text == (
+        "2.4 × your Standard 5 GiB (about 12 GiB); opened lazily, so load a part of it at a time."  # noqa: RUF001
+    )
+    assert Estimate(2**30, room=ROOM, opened_lazily=True).text.endswith(
+        "20 % of your Standard 5 GiB; opened lazily."
+    )
+
+
+def test_a_cube_of_the_platform_says_its_shape() -> None:
+    cube = {
+        "properties": {
+            "cube:dimensions": {
+                "time": {"type": "temporal", "values": ["2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z"]},
+                "lon": {"type": "spatial", "axis": "x", "extent": [10, 12], "step": 0.5},
+                "lat": {"type": "spatial", "axis": "y", "extent": [50, 51], "step": 0.5},
+            },
+            # extents are outer edges here, so the pixels are counted by the shape
+            "cube:variables": {
+                "chl": {"type": "data", "dimensions": ["time", "lat", "lon"], "shape": [2, 2, 4]}
+            },
+        }
+    }
+    assert of_cube(cube, 1.0, ["zarr", "pyramid"]) == 2 * 2 * 4 * 4
 
 
 def test_days_are_those_of_the_place() -> None:

@@ -75,6 +75,9 @@ def write(task: Task) -> Written:
             "Choose fewer items or a simpler area, and report it.",
         ) from error
     needs = tuple(sorted(writer.cell.needs))
+    # what a cube server or a store of xcube hands out is never loaded at once
+    lazily = how != "memory" or (cube is not None and task.options.variant in {"auto", "cube", "xcube"})
+    estimate = replace(estimate, opened_lazily=lazily and task.options.variant != "build")
     return Written(code, estimate, needs, tuple(dict.fromkeys(warnings)), bands, cube)
 
 
@@ -104,7 +107,8 @@ def _without_closed(task: Task, warnings: list[str]) -> Task:
         raise InputError(
             "cube_not_public",
             why,
-            'Look at it in the viewer, or have its publisher publish it with access="public".',
+            "Look at it in the viewer. Its publisher can open the data that it was made of, or publish it again with "
+            'access="public".',
         )
     warnings.append(why)
     return replace(task, found=tuple(found for found in task.found if found not in closed))
