@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cubehub_catalogue.settings import Catalogue, Settings
     from cubehub_catalogue.sources.base import Source
 
-_MOST_AT_ONCE = 50
+_MOST_AT_ONCE, _MOST_NAMED = 50, 20
 
 
 class Context:
@@ -88,7 +88,9 @@ class Context:
         for one in self.catalogues():
             if one.id == id_:
                 return one
-        raise UnknownError("unknown_catalogue", f"There is no catalogue {id_[:60]!r}.", "Load the page anew.")
+        here = ", ".join(one.id for one in self.catalogues()[:_MOST_NAMED])
+        hint = f"These are here: {here}." if here else "None is set up here; add one."
+        raise UnknownError("unknown_catalogue", f"There is no catalogue {id_[:60]!r}.", hint)
 
     def client(self, id_: str) -> Client:
         """Give the HTTP client of a catalogue, always the same one: it pools connections and keeps answers."""

@@ -27,6 +27,10 @@ class CatalogueError(Exception):
         super().__init__(message)
         self.code, self.message, self.hint, self.upstream_status = code, message, hint, upstream_status
 
+    def __str__(self) -> str:
+        """Say both, as a notebook shows it below a traceback."""
+        return f"{self.message} {self.hint}".strip()
+
     def to_dict(self) -> dict[str, Any]:
         """Give ``{code, message, hint, upstream_status}``."""
         return {

@@ -19,11 +19,11 @@ class Runner:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
 
-    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Wait for a coroutine; interrupting the wait gives it up."""
+    def run(self, work: Coroutine[Any, Any, Result], timeout: float | None = None) -> Result:
+        """Wait for a coroutine, at most some seconds; interrupting the wait gives it up."""
         waiting = asyncio.run_coroutine_threadsafe(work, self._started())
         try:
-            return waiting.result()
+            return waiting.result(timeout)
         except BaseException:
             waiting.cancel()
             raise

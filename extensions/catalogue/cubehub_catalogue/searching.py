@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import html
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import aclosing
-from importlib import import_module
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from cubehub_catalogue.asking import MOST_PER_PAGE
 from cubehub_catalogue.asking import ids as names_of
 from cubehub_catalogue.context import Context
 from cubehub_catalogue.errors import CatalogueError, InputError
+from cubehub_catalogue.needing import needed
 from cubehub_catalogue.query import Query, Sort
 from cubehub_catalogue.running import Runner
 from cubehub_catalogue.times import checked, parse_interval
@@ -29,6 +31,13 @@ if TYPE_CHECKING:
 _runner = Runner()
 _context: Context | None = None
 _SHOWN = 20
+_NONE_HERE = "No catalogue is set up here."
+_HOW_TO_ADD = (
+    "Name them in a file, and the file in the environment variable CUBEHUB_CATALOGUES (the README of cubehub-catalogue "
+    'shows one), or press "Add a catalogue" in JupyterLab\'s panel.'
+)
+_LEAVING_S = 5.0
+"""So long the end of a program waits for connections to be closed."""
 
 
 class Catalogues(Sequence[Any]):
@@ -44,9 +53,13 @@ class Catalogues(Sequence[Any]):
         return len(self._listed)
 
     def __repr__(self) -> str:
-        return "\n".join(_shown(f"{one.id}: {one.title} ({one.type})") for one in self) or "no catalogues"
+        return "\n".join(_shown(f"{one.id}: {one.title} ({one.type})") for one in self) or (
+            f"{_NONE_HERE} {_HOW_TO_ADD}"
+        )
 
     def _repr_html_(self) -> str:
+        if not self:
+            return f"<p>{html.escape(repr(self))}</p>"
         return _table(("id", "title", "type"), [(one.id, one.title, one.type) for one in self])
 
 
@@ -86,7 +99,7 @@ class Found(Sequence[Any]):
 
     def items(self) -> Any:
         """Items as `pystac.ItemCollection`, which odc-stac and stackstac take."""
-        pystac = import_module("pystac")  # not needed for a search
+        pystac = needed("pystac", "items()", "(dicts() gives them as dictionaries without it)")
         return pystac.ItemCollection([pystac.Item.from_dict(item) for item in self.dicts()])
 
     def copies(self, index: int) -> list[tuple[str, Item]]:
@@ -95,7 +108,7 @@ class Found(Sequence[Any]):
 
     def to_geodataframe(self) -> Any:
         """Rows as `geopandas.GeoDataFrame` with their footprints."""
-        geopandas = import_module("geopandas")  # not needed for a search, and may be missing
+        geopandas = needed("geopandas", "to_geodataframe()", "(rows has the same as dictionaries)")
         rows = self.rows
         geometry = [None if row["footprint"] is None else shape(row["footprint"]) for row in rows]
         shown = [{k: v for k, v in row.items() if k not in ("footprint", "order", "key")} for row in rows]
@@ -215,6 +228,8 @@ def search(
     """
     context = _here()
     chosen = _texts(catalogues) if catalogues is not None else [one.id for one in context.catalogues()]
+    if catalogues is None and not chosen:
+        raise InputError("no_catalogue", _NONE_HERE, _HOW_TO_ADD)
     query = _query(
         chosen, collections, bbox, aoi, datetime, filter, text=text, names=ids, sort=sort, most=most
     )
@@ -297,7 +312,16 @@ def _here() -> Context:
         from jupyter_core.paths import jupyter_data_dir  # noqa: PLC0415
 
         _context = Context(settings.here(), Path.home(), Path(jupyter_data_dir()) / "cubehub-catalogue")
+        atexit.unregister(_leave)
+        atexit.register(_leave, os.getpid())
     return _context
+
+
+def _leave(process: int) -> None:
+    """Close what is open when the program ends, so that nothing complains of it; a forked child has none of it."""
+    if _context is not None and os.getpid() == process:
+        with suppress(Exception):
+            _runner.run(_context.close(), _LEAVING_S)
 
 
 def close() -> None:

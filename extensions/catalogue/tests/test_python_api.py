@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -94,6 +96,47 @@ def test_items_are_those_of_pystac(stands):
     items = cubehub_catalogue.search("one", most=3).items()
     assert isinstance(items, pystac.ItemCollection)
     assert {item.id for item in items} <= {item["id"] for item in stands.one.items}
+
+
+@pytest.mark.parametrize(("package", "method"), [("pystac", "items"), ("geopandas", "to_geodataframe")])
+def test_a_package_that_is_missing_is_named(stands, monkeypatch, package, method):
+    del stands
+    found = cubehub_catalogue.search("one", most=1)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(CatalogueError, match=f"pip install {package}") as caught:
+        getattr(found, method)()
+    assert caught.value.code == "not_installed"
+
+
+def test_where_no_catalogue_is_set_up_it_is_said_where_to_name_some(tmp_path, monkeypatch):
+    for name in ("CUBEHUB_CATALOGUES", "CUBEHUB_CATALOGUES_YAML"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))
+    try:
+        for asked in ({}, {"collections": "c"}):
+            with pytest.raises(InputError, match="CUBEHUB_CATALOGUES"):
+                cubehub_catalogue.search(**asked)
+        listed = cubehub_catalogue.catalogues()
+        assert "CUBEHUB_CATALOGUES" in repr(listed)
+        assert "Add a catalogue" in listed._repr_html_()
+    finally:
+        searching.close()
+
+
+def test_an_unknown_catalogue_is_told_beside_those_that_there_are(stands):
+    del stands
+    with pytest.raises(CatalogueError, match=r"no catalogue 'nope'.*: one, two\.") as caught:
+        cubehub_catalogue.search("nope")
+    assert caught.value.hint in str(caught.value)
+
+
+def test_a_script_ends_without_a_word(stands):
+    """Its connections are closed at its end, else aiohttp complains of each."""
+    del stands
+    script = "import cubehub_catalogue; print(len(cubehub_catalogue.search('one')))"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ended.stdout == "9\n"
+    assert ended.stderr == ""
 
 
 def test_what_was_found_is_shown_as_a_table_that_no_item_can_break_out_of(stands):
@@ -189,7 +232,7 @@ def test_an_interrupted_wait_gives_the_work_up(monkeypatch):
         future = submit(work, loop)
         assert began.wait(20)  # what never began has nothing to give up
 
-        def result():
+        def result(_timeout=None):
             raise KeyboardInterrupt
 
         return SimpleNamespace(result=result, cancel=future.cancel)
