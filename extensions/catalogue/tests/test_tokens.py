@@ -406,7 +406,7 @@ def test_where_no_log_in_would_help_the_hubs_hint_is_told(monkeypatch):
     async def use(client, _hubs, server):
         with pytest.raises(SignInError, match="No tokens for that") as error:
             await client.json("x")
-        assert error.value.hint == told["hint"]
+        assert (error.value.code, error.value.hint) == (told["code"], told["hint"])
         assert server.connections == 0
         assert "token-of-the-server" not in json.dumps(error.value.to_dict())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import json
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from cubehub_catalogue.settings import Catalogue
 
+_CODE = re.compile(r"[a-z][a-z0-9_]{1,39}")
 _ANEW = "Stop your server and start it again: it may have been started before the platform was changed."
 
 
@@ -56,29 +58,39 @@ def error_for(
     platform = isinstance(catalogue.auth, Hub) and who == catalogue.title
     if status == 401:
         hint = f"Sign in at {link}, then try again." if link else "Sign in again, or ask your administrator."
+        code = "sign_in"
         if platform:
-            hint = _hint(body, hide) or _ANEW
-        return SignInError("sign_in", f"{who} wants a log-in{tail}", hint, upstream_status=status)
+            code, hint = _code(body, code), _hint(body, hide) or _ANEW
+        return SignInError(code, f"{who} wants a log-in{tail}", hint, upstream_status=status)
     if status == 403:
         hint = f"An account there may help: {link}." if link else "Ask your administrator, or choose others."
+        code = "not_allowed"
         if platform:
-            hint = _hint(body, hide) or _ANEW
-        return UpstreamError(
-            "not_allowed", f"{who} does not let you see this{tail}", hint, upstream_status=status
-        )
+            code, hint = _code(body, code), _hint(body, hide) or _ANEW
+        return UpstreamError(code, f"{who} does not let you see this{tail}", hint, upstream_status=status)
     passing = status >= 500 or status == 429
     hint = "Try again in a minute." if passing else "Ask in another way: it did not take this question."
     message = f"{who} answered with {status}{tail}"
     return AnsweredError(message, hint, status, _retry_after(headers.get("Retry-After")))
 
 
-def _hint(body: bytes, hide: Callable[[str], str]) -> str:
-    """Give the ``hint`` of an answer, where it has one."""
+def _code(body: bytes, usual: str) -> str:
+    """Give the ``code`` of an answer of the platform's own, where it has one."""
+    code = _field(body, "code")
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else usual
+
+
+def _field(body: bytes, name: str) -> object:
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
-        return ""
-    hint = content.get("hint") if isinstance(content, dict) else None
+        return None
+    return content.get(name) if isinstance(content, dict) else None
+
+
+def _hint(body: bytes, hide: Callable[[str], str]) -> str:
+    """Give the ``hint`` of an answer, where it has one."""
+    hint = _field(body, "hint")
     return reading.said(hint.encode(errors="replace"), "text/plain", hide) if isinstance(hint, str) else ""
 
 

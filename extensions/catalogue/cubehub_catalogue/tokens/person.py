@@ -126,7 +126,8 @@ class PersonTokens:
         # where it is not for this person, no log-in would help, and the Hub says what does
         refused = error.upstream_status == _NOT_FOR_YOU
         return SignInError(
-            "sign_in",
+            # its client calls each refusal so that says nothing of its own
+            error.code if refused and error.code != "not_allowed" else "sign_in",
             f"{self._catalogue.title} is asked as you, and the platform has no log-in of yours for it: {error.message}",
             error.hint if refused else f"Sign in again at {link}, then try again.",
             upstream_status=error.upstream_status,
