@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import shapely
 from shapely.geometry import shape
 
+from cubehub_catalogue.reserved import is_reserved
 from cubehub_catalogue.rows import Order, row_of
 from cubehub_catalogue.scenes import Scene, plain, scene_of, weak_key
 
@@ -105,6 +106,7 @@ def copy_of(entry: Entry, first: Entry) -> dict[str, Any]:
         "key": entry.key,
         "catalogue": entry.catalogue,
         "collection": shown["collection"],
+        "collection_title": shown["collection_title"],
         "id": shown["id"],
         "version": first.version if same else entry.version,
         "earlier": one is not None and other is not None and one.is_earlier_than(other),
@@ -244,10 +246,26 @@ def _may_be_same(entry: Entry, row: Row, key: _Key) -> bool:
     """Tell whether an item whose name says nothing may be what another catalogue shows in a row."""
     shown = row.entries[0].shown
     return (
-        all(other.catalogue != entry.catalogue for other in row.entries)
+        all(other.catalogue != entry.catalogue or _is_shared(entry, other) for other in row.entries)
         and _same_time(shown, entry.shown)
         and (key[0] != "id" or _same_kind(shown, entry.shown))
     )
+
+
+def _is_shared(one: Entry, other: Entry) -> bool:
+    """Tell whether two items are what a person published for a group: it is in their own collection, and in the group's."""
+    mine, theirs = one.shown["collection"], other.shown["collection"]
+    return (
+        one.shown["id"] == other.shown["id"]
+        and mine != theirs
+        and is_reserved(mine)
+        and is_reserved(theirs)
+        and _addresses(one.item) == _addresses(other.item)
+    )
+
+
+def _addresses(item: Item) -> dict[str, Any]:
+    return {name: asset.get("href") for name, asset in item["assets"].items()}
 
 
 def _box(footprint: dict[str, Any] | None) -> tuple[float, float, float, float] | None:

@@ -14,6 +14,7 @@ from cubehub_catalogue import aoi, cql2
 from cubehub_catalogue.asking import ids, parse_query
 from cubehub_catalogue.errors import InputError
 from cubehub_catalogue.handling import ID, Handler, Route
+from cubehub_catalogue.reserved import reserved_title
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -80,7 +81,7 @@ class CollectionsHandler(Handler):
     async def get(self, id_: str) -> None:
         """List all of them."""
         found = await self.context.source(id_).collections()
-        shown = [{key: one[key] for key in _SHOWN if key in one} for one in found]
+        shown = [_named({key: one[key] for key in _SHOWN if key in one}) for one in found]
         self.answer({"collections": shown})
 
 
@@ -272,6 +273,11 @@ def _told(one: Catalogue) -> dict[str, Any]:
         "collections": list(one.collections),
         "own": one.own,
     }
+
+
+def _named(collection: dict[str, Any]) -> dict[str, Any]:
+    title = reserved_title(str(collection.get("id")))
+    return collection if title is None else {**collection, "title": title}
 
 
 def _is_row(row: object) -> bool:

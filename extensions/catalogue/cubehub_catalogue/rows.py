@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cubehub_catalogue import items
 from cubehub_catalogue.errors import InputError
 from cubehub_catalogue.picture_links import has_picture
+from cubehub_catalogue.reserved import reserved_title
 from cubehub_catalogue.times import item_times, parse_time, time_text
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ def row_of(item: Item) -> dict[str, Any]:
     properties = item["properties"]
     start, end = item_times(item)
     title = properties.get("title")
+    collection = item.get("collection") if isinstance(item.get("collection"), str) else None
     return {
-        "collection": item.get("collection") if isinstance(item.get("collection"), str) else None,
+        "collection": collection,
+        "collection_title": None if collection is None else reserved_title(collection),
         "id": item["id"],
         "title": title if isinstance(title, str) and title.strip() else item["id"],
         "start": time_text(start) if start else None,

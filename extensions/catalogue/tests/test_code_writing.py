@@ -394,6 +394,15 @@ def test_a_cube_is_built_by_publishing_or_by_a_recipe() -> None:
     calls = Calls(write(task(scene, query=query, options=options)).code)
     made = calls.modules["cubehub"].publish.call_args
     assert made.args[1] == "sentinel-2-l2a"
+    # one item gives its own name, also where its collection's is made of an account
+    mine = scene | {
+        "collection": "own.d5a5e5cf",
+        "properties": scene["properties"] | {"title": "My lake, May"},
+    }
+    for chosen in (True, False):
+        calls_of_one = Calls(write(task(mine, query=query, options=options, chosen=chosen)).code)
+        (_, name), told = calls_of_one.modules["cubehub"].publish.call_args
+        assert (name, told["title"]) == ("my-lake-may", "My lake, May")
     assert calls.modules["odc"].stac.load.call_args.kwargs["chunks"]
     calls = Calls(write(task(scene, query=query, options=options | {"variant": "build"})).code)
     (command,) = calls.modules["subprocess"].run.call_args.args

@@ -8,6 +8,7 @@ import pytest
 from cubehub_catalogue import items
 from cubehub_catalogue.folding import Folding
 from cubehub_catalogue.query import Sort
+from cubehub_catalogue.reserved import reserved_title
 from cubehub_catalogue.rows import order_of, row_of
 from cubehub_catalogue.scenes import scene_of
 from hypothesis import given, settings
@@ -47,6 +48,38 @@ def shown(folding):
         (row["catalogue"], row["id"], [(c["catalogue"], c["id"]) for c in row["copies"]])
         for row in (row.to_dict() for row in folding.rows.values())
     ]
+
+
+MINE, GROUP = "own.d5a5e5cf-0d2b", "group._2fcubehub_2fstandard"
+
+
+def published(collection, href="/services/cubes/s3/datasets/ana--my-lake.zarr"):
+    return item("ana--my-lake", collection=collection, title="My lake") | {"assets": {"zarr": {"href": href}}}
+
+
+def test_a_cube_that_was_published_for_a_group_is_one_row_for_its_owner():
+    (row,) = folded(("a", published(MINE)), ("a", published(GROUP))).rows.values()
+    found = row.to_dict()
+    assert (found["collection"], found["collection_title"]) == (MINE, "Mine")
+    assert [(c["collection"], c["collection_title"]) for c in found["copies"]] == [(GROUP, "Group standard")]
+    # somebody else's item of the same name is another one, and so is what other collections hold
+    assert len(folded(("a", published(MINE)), ("a", published(GROUP, "elsewhere"))).rows) == 2
+    assert len(folded(("a", published("c")), ("a", published("d"))).rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("collection", "title"),
+    [
+        ("own.1", "Mine"),
+        ("group._2fwater_2fs_c3_bcd", "Group water/süd"),
+        ("group._ff_0a", "Group \ufffd\ufffd"),
+        ("group.", None),
+        ("own.a/b", None),
+        ("sentinel-2-l2a", None),
+    ],
+)
+def test_collections_that_are_not_for_everybody_have_a_title(collection, title):
+    assert reserved_title(collection) == title
 
 
 def test_one_datatake_and_tile_of_two_providers_is_one_row_that_shows_the_newer_baseline():

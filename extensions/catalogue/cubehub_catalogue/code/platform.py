@@ -11,6 +11,7 @@ from cubehub_catalogue.code.files import around
 from cubehub_catalogue.code.literals import literal
 from cubehub_catalogue.code.reaching import scheme
 from cubehub_catalogue.errors import InputError
+from cubehub_catalogue.reserved import is_reserved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -135,10 +136,12 @@ def _day(moment: Any) -> str:
     return "" if moment is None else f"{moment:%Y-%m-%dT%H:%M:%S}"
 
 
-def title_of(item: Item, collection: str) -> str:
-    """Give a title for what is made of items."""
-    found = properties(item).get("title")
-    return collection or (found if isinstance(found, str) else "")
+def title_of(item: Item, collection: str, *, several: bool) -> str:
+    """Give a title for what is made of items: of one its own, of several their collection's."""
+    if several and collection and not is_reserved(collection):
+        return collection
+    names = (properties(item).get("title"), item.get("id"), collection)
+    return next((name for name in names if isinstance(name, str) and name.strip()), "")
 
 
 def no_data(assets: Sequence[Asset]) -> float | None:

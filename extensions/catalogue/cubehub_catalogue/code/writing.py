@@ -160,7 +160,7 @@ class _Writer:
             self._files(block)
         if variant == "publish":
             self.cell.gap()
-            title = platform.title_of(block.items[0], block.collection)
+            title = platform.title_of(block.items[0], block.collection, several=self._several(block))
             # xarray itself takes away what is no data in the others
             nodata = platform.no_data(block.assets) if block.kind is Kind.RASTER else None
             platform.write_publish(self.cell, title, block.name, nodata)
