@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cubehub_catalogue.errors import CatalogueError, InputError, UnknownError
+from cubehub_catalogue.errors import CatalogueError, InputError, UnknownError, UpstreamError
 from cubehub_catalogue.federation import Asked, Federation
 from cubehub_catalogue.http import client_for
 from cubehub_catalogue.own import OwnCatalogues
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cubehub_catalogue.sources.base import Source
 
 _MOST_AT_ONCE, _MOST_NAMED = 50, 20
+_TRIED_S = 10.0
+"""So long a person who adds a catalogue waits for its first answer."""
 
 
 class Context:
@@ -125,6 +127,23 @@ class Context:
         one = await asyncio.to_thread(self.own.add, title, url, kind)
         self._mine = None
         return one
+
+    async def tried(self, id_: str) -> dict[str, Any]:
+        """Ask a catalogue for what it has: ``{collections: number or None, error: CatalogueError's or None}``."""
+        try:
+            async with asyncio.timeout(_TRIED_S):
+                source = self.source(id_)
+                await source.capabilities()
+                return {"collections": len(await source.collections()), "error": None}
+        except CatalogueError as error:
+            return {"collections": None, "error": error.to_dict()}
+        except TimeoutError:
+            late = UpstreamError(
+                "timeout",
+                f"{self.catalogue(id_).title} did not answer within {_TRIED_S:g} s.",
+                "It was added; look at the address, or try it later.",
+            )
+            return {"collections": None, "error": late.to_dict()}
 
     async def remove_own(self, id_: str) -> None:
         """Remove a catalogue of the person's own."""

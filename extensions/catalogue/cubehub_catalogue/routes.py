@@ -46,12 +46,13 @@ class CataloguesHandler(Handler):
 
     @authenticated
     async def post(self) -> None:
-        """Add one of the person's own: `{title, url, type}`."""
+        """Add one of the person's own: `{title, url, type}`; it is asked at once, and stays where it does not answer."""
         sent = self.body()
         title, url, kind = (sent.get(key, "") for key in ("title", "url", "type"))
         if not all(isinstance(part, str) for part in (title, url, kind)):
             raise InputError("bad_catalogue", "title, url and type are texts.", "Fill in all three.")
-        self.answer(_told(await self.context.add_own(title, url, kind or "stac")), 201)
+        added = await self.context.add_own(title, url, kind or "stac")
+        self.answer({**_told(added), "tried": await self.context.tried(added.id)}, 201)
 
 
 class CatalogueHandler(Handler):

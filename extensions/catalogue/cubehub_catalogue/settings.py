@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 import yaml
@@ -19,7 +19,9 @@ TEXT_VARIABLE = "CUBEHUB_CATALOGUES_YAML"
 """The content of the file, where the platform can't give its servers one."""
 PLATFORM_VARIABLE = "CUBEHUB_URL"
 SHAPE_OF_ID = r"[a-z0-9-]{1,40}"
+LONGEST_TITLE = 200
 _LARGEST_FILE = 2**20
+_ADMINISTRATOR = "Your administrator can add one that is in a private network, or wants a log-in."
 _NAME_OF_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SAMPLES = "samples"
 """The platform's own."""
@@ -76,7 +78,7 @@ class Catalogue(_Strict):
 
     id: str = Field(pattern=f"^{SHAPE_OF_ID}$")
     """Short name, a-z 0-9 -."""
-    title: str = Field(min_length=1, max_length=200)
+    title: str = Field(min_length=1, max_length=LONGEST_TITLE)
     """As people read it."""
     url: str
     """Root of the catalogue; one that starts with / is on this platform."""
@@ -268,18 +270,41 @@ def own_catalogue(id_: str, title: str, url: str, type_: str) -> Catalogue:
     Raises
     ------
     InputError
-        Names what is wrong.
+        Names what is wrong, as the form of the panel calls it.
     """
+    if not title.strip() or len(title) > LONGEST_TITLE:
+        raise _form(
+            f"The title is {'too long' if title.strip() else 'empty'}.",
+            f"Write how the list should call it, in at most {LONGEST_TITLE} letters.",
+        )
+    if type_ not in get_args(CatalogueType):
+        raise _form(
+            f"{type_[:40]!r} is no type of catalogue.", f"Choose one of {', '.join(get_args(CatalogueType))}."
+        )
+    shown = f"The address {url[:200]!r}"
+    if url.lower().startswith("http://"):
+        raise _form(
+            f"{shown} begins with http://. Catalogues of your own are asked by https alone.",
+            f"Try it with https://. {_ADMINISTRATOR}",
+        )
+    if not url.lower().startswith("https://"):
+        raise _form(f"{shown} is no https address.", "Write the whole address, from https:// on.")
     try:
-        made = Catalogue.model_validate({"id": id_, "title": title, "url": url, "type": type_, "own": True})
+        web_address(url, plain=False)
+        return Catalogue.model_validate({"id": id_, "title": title, "url": url, "type": type_, "own": True})
     except ValidationError as error:
-        where, why, found = _first(error)
-        raise InputError(
-            "bad_catalogue", f"{where}: {why} (found {found}).", "Mend it and try again."
-        ) from error
-    if made.on_platform:
-        raise InputError("bad_catalogue", f"url: {url!r} is no https address.", "Write the whole address.")
-    return made
+        raise _form(f"{shown}: {_first(error)[1]}.", "Look at the address again.") from error
+    except ValueError as error:
+        if "@" in url:
+            raise _form(
+                f"The address of {title[:80]!r} has a user name or password in it, or an @.",
+                f"Catalogues of your own are asked without a log-in. {_ADMINISTRATOR}",
+            ) from error
+        raise _form(f"The address can't be used: {error}.", "Copy it again, from https:// on.") from error
+
+
+def _form(message: str, hint: str) -> InputError:
+    return InputError("bad_catalogue", message, hint)
 
 
 def schema() -> dict[str, Any]:
@@ -303,11 +328,14 @@ def _settings(content: object, path: Path | str) -> Settings:
         return Settings.model_validate(content)
     except ValidationError as error:
         where, why, found = _first(error, content)
-        raise SettingsError(f"{path}: {where}: {why} (found {found})", _HINT) from error
+        raise SettingsError(f"{path}: {where}: {why}{f' (found {found})' if found else ''}", _HINT) from error
 
 
 def _first(error: ValidationError, content: Any = None) -> tuple[str, str, str]:
-    """Say where the first fault is, what it is and what stands there; what may be a secret is not repeated."""
+    """Say where the first fault is, what it is and what stands there; what may be a secret is not repeated.
+
+    Of a fault between keys, and of a key that is missing, nothing stands there.
+    """
     first = error.errors(include_url=False)[0]
     place = [part for part in first["loc"] if not (isinstance(part, str) and part in _KINDS_OF_AUTH)]
     where = ".".join(_named(part, content) for part in place) or "the file"
@@ -316,10 +344,14 @@ def _first(error: ValidationError, content: Any = None) -> tuple[str, str, str]:
     else:
         why = first["msg"].removeprefix("Value error, ")
     found = first.get("input")
+    if isinstance(found, dict) and first["type"] in _OF_WHOLE:
+        return where, why, ""
     hidden = isinstance(found, dict | list) or any(_SECRET_KEYS.search(str(part)) for part in place)
     return where, why, f"a {type(found).__name__}" if hidden else repr(found)[:100]
 
 
+_OF_WHOLE = frozenset({"value_error", "missing", "union_tag_invalid", "union_tag_not_found"})
+"""Kinds of pydantic's errors that come with all that is around the fault."""
 _KINDS_OF_AUTH = frozenset({"none", "api_key", "basic", "oauth2_client", "person", "hub"})
 
 

@@ -262,6 +262,9 @@ def test_own_catalogues_are_added_and_removed(ask, jupyter):
         "POST", "catalogues", {"title": "Mine", "url": "https://stac.example.org/v1", "type": "stac"}
     )
     assert (status, made["own"], made["title"]) == (201, True, "Mine")
+    # it is asked at once; what it answered is told, and it stays
+    assert made["tried"]["collections"] is None
+    assert made["tried"]["error"]["hint"]
     assert made["id"] in [one["id"] for one in ask("GET", "catalogues")[1]["catalogues"]]
     assert (
         ask("POST", "catalogues", {"title": "Mine", "url": "https://stac.example.org/v1/"})[1]["code"]
@@ -274,7 +277,13 @@ def test_own_catalogues_are_added_and_removed(ask, jupyter):
         "https://a:b@c.org/",
         5,
     ):
-        assert ask("POST", "catalogues", {"title": "x", "url": bad, "type": "stac"})[0] == 400
+        status, told, *_ = ask("POST", "catalogues", {"title": "x", "url": bad, "type": "stac"})
+        assert (status, told["code"]) == (400, "bad_catalogue")
+        assert "private: true" not in told["message"], "the person has a form, and no file"
+        assert "a:b" not in told["message"]
+    for wrong in ({"title": " "}, {"type": "ftp"}, {"title": "x" * 201}):
+        asked = {"title": "x", "url": "https://stac.example.org/v2", "type": "stac"} | wrong
+        assert ask("POST", "catalogues", asked)[1]["code"] == "bad_catalogue"
     assert ask("DELETE", f"catalogues/{made['id']}")[0] == 204
     assert ask("DELETE", f"catalogues/{made['id']}")[0] == 404
     assert ask("DELETE", "catalogues/one")[0] == 404

@@ -128,6 +128,7 @@ def test_a_fault_names_file_key_and_value(load, tmp_path, text, said):
         load(text)
     assert said in error.value.message
     assert str(tmp_path / "catalogues.yaml") in error.value.message
+    assert "found a dict" not in error.value.message, "nobody wrote one"
     assert error.value.hint
 
 
