@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cubehub_catalogue.errors import CatalogueError, InputError, UpstreamError
 from cubehub_catalogue.folding import Folding, copy_of
+from cubehub_catalogue.no_answer import other_letters, unknown_properties
 from cubehub_catalogue.rows import Order, order_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ _MOST_OF_PAGE = 2_000
 """Four times what a page is asked for at most: some catalogues don't heed it, and one that gives a million is cut."""
 _AT_ONCE_S = 0.02
 """How long items are put into rows before others in the person's server have their turn."""
+_WHY_S = 5.0
+"""So long a search that found nothing waits for the properties that it could have asked for."""
 _MOST_IN_VAIN = 20
 """Pages in a row of which nothing is new; then it is a circle, or as good as one."""
 _LOG = logging.getLogger(__name__)
@@ -153,6 +156,7 @@ class Federation:
             query = replace(self.query, collections={one.id: chosen} if chosen else {})
             async with asyncio.timeout(one.timeout):
                 page = await one.source.search(query, one.following)
+            why = [] if page.items or page.next is not None else await _why_nothing(one, query)
             rows = await self._take(one, page)
             if rows:
                 events.put_nowait({"event": "rows", "rows": rows})
@@ -166,7 +170,7 @@ class Federation:
                     "matched": page.matched,
                     "more": page.next is not None,
                     "ignored": [*page.ignored, *cut],
-                    "warnings": list(page.warnings),
+                    "warnings": [*page.warnings, *why],
                     "took_ms": round((time.monotonic() - began) * 1000),
                 }
             )
@@ -243,6 +247,18 @@ def _refuse_circle(one: Asked) -> None:
         f"{one.title} gave {_MOST_IN_VAIN} pages in a row with nothing new in them.",
         "Ask for less, or press Try again to go on; the other catalogues are not affected.",
     )
+
+
+async def _why_nothing(one: Asked, query: Query) -> list[str]:
+    """Tell what in a filter may have found nothing; what can't be known is no fault."""
+    if query.filter is None or one.count:
+        return []
+    try:
+        async with asyncio.timeout(_WHY_S):
+            schema = await one.source.queryables(query.collections.get(one.id, ()))
+        return [*unknown_properties(query.filter, schema), *other_letters(query.filter, schema)]
+    except (CatalogueError, TimeoutError):
+        return []
 
 
 def _late(one: Asked) -> UpstreamError:

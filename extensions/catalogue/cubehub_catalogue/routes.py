@@ -14,6 +14,7 @@ from cubehub_catalogue import aoi, cql2
 from cubehub_catalogue.asking import ids, parse_query
 from cubehub_catalogue.errors import InputError
 from cubehub_catalogue.handling import ID, Handler, Route
+from cubehub_catalogue.no_answer import unknown_properties
 from cubehub_catalogue.reserved import reserved_title
 
 if TYPE_CHECKING:
@@ -141,7 +142,9 @@ class FilterHandler(Handler):
             )
         schema = sent.get("queryables")
         made = [cql2.Row(row["property"], row["op"], row.get("value")) for row in rows]
-        self.answer({"filter": cql2.from_rows(made, schema if isinstance(schema, dict) else None)})
+        known = schema if isinstance(schema, dict) else {}
+        found = cql2.from_rows(made, known)
+        self.answer({"filter": found, "warnings": unknown_properties(found, known) if found else []})
 
 
 class _Streaming(Handler):

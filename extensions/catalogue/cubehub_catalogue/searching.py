@@ -75,6 +75,8 @@ class Found(Sequence[Any]):
         """By id the catalogues that failed."""
         self.ignored: dict[str, tuple[str, ...]] = {}
         """By id what a catalogue can't do of the search."""
+        self.warnings: dict[str, tuple[str, ...]] = {}
+        """By id what else there is to know: records that can't be used, a property that nobody has."""
         self.matched: dict[str, int | None] = {}
         """By id how many items there are in all, where the catalogue says so."""
 
@@ -148,7 +150,8 @@ class Found(Sequence[Any]):
 
     def _notes(self) -> list[str]:
         notes = [f"{name}: {error.message} {error.hint}" for name, error in self.errors.items()]
-        return notes + [f"{name} can't do: {', '.join(what)}" for name, what in self.ignored.items() if what]
+        notes += [f"{name} can't do: {', '.join(what)}" for name, what in self.ignored.items() if what]
+        return notes + [f"{name}: {said}" for name, what in self.warnings.items() for said in what]
 
     def _sorted(self) -> list[Row]:
         return sorted(self._federation.folding.rows.values(), key=lambda row: row.order)
@@ -163,6 +166,9 @@ class Found(Sequence[Any]):
                     self.errors.pop(name, None)
                     self.ignored[name] = tuple(event["ignored"])
                     self.matched[name] = event["matched"]
+                    if event["warnings"]:
+                        known = self.warnings.get(name, ())
+                        self.warnings[name] = tuple(dict.fromkeys((*known, *event["warnings"])))
 
 
 def catalogues() -> Catalogues:

@@ -12,8 +12,9 @@ import cubehub_catalogue
 import pystac
 import pytest
 from aiohttp import web
-from cubehub_catalogue import searching
+from cubehub_catalogue import cql2, searching
 from cubehub_catalogue.errors import CatalogueError, InputError
+from cubehub_catalogue.no_answer import other_letters
 from cubehub_catalogue.running import Runner
 from cubehub_tests.catalogue_search import StacStandIn
 from IPython.core.interactiveshell import InteractiveShell
@@ -128,6 +129,37 @@ def test_an_unknown_catalogue_is_told_beside_those_that_there_are(stands):
     with pytest.raises(CatalogueError, match=r"no catalogue 'nope'.*: one, two\.") as caught:
         cubehub_catalogue.search("nope")
     assert caught.value.hint in str(caught.value)
+
+
+def test_a_filter_that_finds_nothing_says_what_may_be_wrong_with_it(stands):
+    stands.one.queryables["c"] = {
+        "properties": {"eo:cloud_cover": {"type": "number"}, "platform": {"enum": ["sentinel-2b"]}}
+    }
+    asked = {"collections": "c", "filter": "eo:cloud_kover < 20 AND platform = 'Sentinel-2B'"}
+    found = cubehub_catalogue.search("one", **asked)
+    assert len(found) == 0
+    property_, letters = found.warnings["one"]
+    assert "eo:cloud_kover is not among" in property_
+    assert "eo:cloud_cover is" in property_
+    assert "platform has 'sentinel-2b'" in letters
+    assert property_ in repr(found)
+    assert cubehub_catalogue.search("one", collections="c", filter="eo:cloud_cover < 20").warnings == {}
+    # where the catalogue does not say what it has, nothing is known
+    assert cubehub_catalogue.search("two", collections="c", filter="eo:cloud_kover < 20").warnings == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("platform = 'Sentinel-2B'", 1),
+        ("platform IN ('Sentinel-2B', 'sentinel-2a')", 1),
+        ("platform LIKE 'Sentinel%' OR NOT 'X' = instrument", 2),
+        ("casei(platform) = casei('Sentinel-2B')", 0),
+        ("platform = 'sentinel-2b' AND eo:cloud_cover < 5", 0),
+    ],
+)
+def test_texts_that_are_compared_letter_by_letter_are_named(asked, words):
+    assert len(other_letters(cql2.from_text(asked), {})) == words
 
 
 def test_a_script_ends_without_a_word(stands):

@@ -253,7 +253,11 @@ def test_outlines_and_filters_are_read(ask):
     assert ask("POST", "aoi", {})[0] == 400
     rows = [{"property": "eo:cloud_cover", "op": "<", "value": "20"}]
     schema = {"properties": {"eo:cloud_cover": {"type": "number"}}}
-    assert ask("POST", "filter", {"rows": rows, "queryables": schema})[1] == {"filter": CLOUD}
+    told = ask("POST", "filter", {"rows": rows, "queryables": schema})[1]
+    assert told == {"filter": CLOUD, "warnings": []}
+    rows[0]["property"] = "eo:cloud_kover"
+    (warning,) = ask("POST", "filter", {"rows": rows, "queryables": schema})[1]["warnings"]
+    assert "eo:cloud_kover" in warning
     assert ask("POST", "filter", {"rows": [5]})[0] == 400
 
 
