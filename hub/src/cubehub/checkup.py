@@ -15,6 +15,7 @@ from traitlets.config import PyFileConfigLoader
 
 from cubehub.accounts.people import written
 from cubehub.catalogue_list import FILE, check_catalogues, check_folders
+from cubehub.catalogue_secrets import missing_secrets
 from cubehub.cube_list import check_cubes
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.findings import Finding
@@ -141,7 +142,7 @@ def home_limits(homes: Path) -> Finding:
 
 
 def settings(data: DataFolder) -> list[Finding]:
-    """Tell which settings of the operator's own take protection away."""
+    """Tell which settings of the operator's own take protection away, and which a catalogue's log-in lacks."""
     if read_json(data.run / "hub.json") is None:
         return []
     file = _config(data).path("jupyterhub_config.py")
@@ -152,7 +153,8 @@ def settings(data: DataFolder) -> list[Finding]:
     except Exception as error:  # noqa: BLE001 - whatever an operator's file does
         message = f"{file} can't be read as the Hub does: {error}"
         return [Finding("problem", "settings", message, "Mend it; the Hub would not start with it.")]
-    return unsafe_settings(content) or [Finding("ok", "settings", "No setting takes protection away.")]
+    found = unsafe_settings(content) or [Finding("ok", "settings", "No setting takes protection away.")]
+    return found + missing_secrets(_config(data).path(FILE), content)
 
 
 def profiles(file: Path) -> Finding:
