@@ -15,7 +15,7 @@ from cubehub_catalogue.errors import CatalogueError, InputError, UnknownError, U
 from cubehub_catalogue.home import folders
 from cubehub_catalogue.home.checksums import checksum_of
 from cubehub_catalogue.home.names import folder_parts, name_of, safe_name
-from cubehub_catalogue.transfer import Transfer, space_error
+from cubehub_catalogue.transfer import Transfer, size_text, space_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,6 +49,8 @@ class Download:
     total: int | None = None
     checked: bool = False
     """Whether its checksum was compared."""
+    said: int | None = None
+    """Bytes as the catalogue says."""
     error: dict[str, Any] | None = field(default=None)
 
     @property
@@ -59,7 +61,13 @@ class Download:
     def told(self) -> dict[str, Any]:
         """Give what the panel shows; no address, which may hold a key."""
         shown = ("id", "state", "name", "bytes", "total", "checked", "error")
-        return {**{key: getattr(self, key) for key in shown}, "path": self.path}
+        return {**{key: getattr(self, key) for key in shown}, "warning": self._warning(), "path": self.path}
+
+    def _warning(self) -> str | None:
+        """Tell a size that is not the one that the catalogue says, where no checksum says that the file is right."""
+        if self.state != "done" or self.checked or self.said in (None, self.bytes):
+            return None
+        return f"The catalogue says that it has {size_text(self.said or 0)}; what came has {size_text(self.bytes)}."
 
 
 class Downloads:
@@ -192,6 +200,7 @@ class Downloads:
         id_ = secrets.token_hex(8)
         checksum = checksum_of(asset)
         size = asset.get("file:size")
+        known = isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 2**63
         return Download(
             id=id_,
             catalogue=catalogue,
@@ -200,7 +209,8 @@ class Downloads:
             name=self._take_name(opened, name_of(href, key), id_, href),
             algorithm=checksum.algorithm if checksum else None,
             digest=checksum.digest if checksum else None,
-            total=size if isinstance(size, int) and 0 <= size < 2**63 else None,
+            total=size if known else None,
+            said=size if known else None,
         )
 
     def _take_name(self, opened: int, name: str, id_: str, href: str) -> str:
@@ -227,6 +237,8 @@ class Downloads:
             one.state, one.error = "done", None
         except CatalogueError as error:
             one.state, one.error = "failed", error.to_dict()
+            if 400 <= (error.upstream_status or 0) < 500:
+                self._tidy(one)
         except OSError as error:
             one.state, one.error = "failed", space_error(one.name, error).to_dict()
         except asyncio.CancelledError:
@@ -248,6 +260,20 @@ class Downloads:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    def _tidy(self, one: Download) -> None:
+        """Leave nothing of what was refused before anything of it came; going on with it begins anew."""
+        with (
+            contextlib.suppress(CatalogueError, OSError),
+            folders.opened_folder(self._home, one.folder) as opened,
+        ):
+            part = folders.open_part(opened, folders.part_of(one.name), new=False)
+            try:
+                empty = os.fstat(part).st_size == 0
+            finally:
+                os.close(part)
+            if empty:
+                self._remove_part(opened, one)
 
     def _remove_part(self, opened: int, one: Download) -> None:
         if folders.read_note(opened, folders.note_of(one.name)).get("download") == one.id:

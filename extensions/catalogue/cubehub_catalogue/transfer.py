@@ -220,7 +220,7 @@ class Transfer:
         if total is not None and total - start > room:
             raise InputError(
                 "no_space",
-                f"There is no room for {self._one.name}: it needs {_size(total - start)}, and {_size(max(room, 0))} may still be used.",
+                f"There is no room for {self._one.name}: it needs {size_text(total - start)}, and {size_text(max(room, 0))} may still be used.",
                 "Make room in your home, then resume.",
             )
 
@@ -282,9 +282,9 @@ def _write_all(file: int, data: bytes, place: int) -> None:
         view, place = view[written:], place + written
 
 
-def _size(count: int) -> str:
+def size_text(count: int) -> str:
     """Write a size as the pages do."""
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
+    for unit, size in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20)):
         if count >= size:
             return f"{count / size:.1f} {unit}".replace(".0 ", " ")
     return f"{count / 2**10:.0f} KiB"

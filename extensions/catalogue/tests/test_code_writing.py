@@ -426,6 +426,13 @@ def test_a_search_of_which_nothing_is_known_lists_what_it_finds() -> None:
     assert [call.kwargs["collections"] for call in asked] == [["a"], ["b"]]
 
 
+def test_a_band_that_no_item_has_is_named() -> None:
+    written = write(task(item("sentinel-2-earth-search"), chosen=True, options={"bands": ["red", "B99"]}))
+    assert any("B99" in warning and "red" in warning for warning in written.warnings)
+    known = write(task(item("sentinel-2-earth-search"), chosen=True, options={"bands": ["red"]}))
+    assert not any("None of these items has" in warning for warning in known.warnings)
+
+
 @pytest.mark.parametrize(
     ("wanted", "code"),
     [

@@ -175,7 +175,7 @@ def test_a_file_is_brought_and_compared(tmp_path):
         (one,) = await over(downloads)
         assert one == {
             "id": one["id"], "state": "done", "name": "B04.tif", "bytes": len(DATA), "total": len(DATA), "checked": True,
-            "error": None, "path": "data/s2/S2A_._T35/B04.tif",
+            "error": None, "warning": None, "path": "data/s2/S2A_._T35/B04.tif",
         }  # fmt: skip
         assert (home / one["path"]).read_bytes() == DATA
         assert tree(home) == [one["path"]]
@@ -260,11 +260,15 @@ def test_a_server_that_goes_on_failing_and_resume_by_hand(tmp_path):
 
 
 def test_an_error_that_stays_is_told_at_once(tmp_path):
-    async def use(downloads, files, server, _):
+    async def use(downloads, files, server, home):
         files.status = [404]
         downloads.start("a", item(B04={}), ["B04"], "")
         (one,) = await over(downloads)
         assert (one["error"]["upstream_status"], len(server.asked)) == (404, 1)
+        assert tree(home) == [], "nothing of it is left in the home"
+        downloads.resume(one["id"])
+        assert (await over(downloads))[0]["state"] == "done"
+        assert tree(home) == ["S2A_._T35/B04.tif"]
 
     run(tmp_path, use)
 
@@ -273,7 +277,7 @@ def test_all_of_it_is_there_already(tmp_path):
     """Stopped between the last byte and the end."""
 
     async def use(downloads, files, _server, home):
-        files.status = [404]
+        files.cut_after = [0] * 5
         downloads.start("a", item(B04={"file:checksum": SHA256}), ["B04"], "")
         (one,) = await over(downloads)
         folder = home / "S2A_._T35"
@@ -293,6 +297,21 @@ def test_a_file_that_is_not_what_it_should_be_is_not_kept(tmp_path):
         assert (one["state"], one["error"]["code"]) == ("failed", "checksum_mismatch")
         assert not (home / one["path"]).exists()
         assert (home / (one["path"] + ".part")).stat().st_size == 0
+
+    run(tmp_path, use)
+
+
+def test_a_size_that_is_not_the_catalogues_is_told(tmp_path):
+    async def use(downloads, _files, _server, _home):
+        downloads.start("a", item(B04={"file:size": 90 * 2**40}), ["B04"], "")
+        (one,) = await over(downloads)
+        assert (one["state"], one["bytes"]) == ("done", len(DATA))
+        assert "says that it has 90 TiB" in one["warning"]
+        # where its checksum holds it is the right file, and where the size fits there is nothing to say
+        for said in ({"file:size": 1, "file:checksum": SHA256}, {"file:size": len(DATA)}, {}):
+            (made,) = downloads.start("a", item(B04=said), ["B04"], "")
+            told = next(found for found in await over(downloads) if found["id"] == made["id"])
+            assert (told["state"], told["warning"]) == ("done", None)
 
     run(tmp_path, use)
 
@@ -363,7 +382,7 @@ def test_no_link_leads_out_of_the_folder(tmp_path, where):
 @pytest.mark.parametrize("what", ["fifo", "folder", "hard link", "stranger"])
 def test_a_part_that_is_something_else_on_resume(tmp_path, what):
     async def use(downloads, files, _server, home):
-        files.status = [404]
+        files.cut_after = [0] * 5
         downloads.start("a", item(B04={}), ["B04"], "")
         (one,) = await over(downloads)
         part = home / "S2A_._T35" / "B04.tif.part"

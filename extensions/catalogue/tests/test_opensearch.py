@@ -420,7 +420,7 @@ def test_features_that_can_not_be_used_are_counted(feature):
     client = Canned(json.dumps({"features": [feature, GOOD]}))
     page = asyncio.run(source("https://example.org/osdd", client).search(Query()))
     assert len(page.items) == 1
-    assert page.warnings == ("1 records of the answer can't be used and were left out.",)
+    assert page.warnings == ("1 record of the answer can't be used and was left out.",)
 
 
 @pytest.mark.parametrize(

@@ -397,7 +397,7 @@ def test_bad_records_are_left_out_and_counted():
     page, _ = search(files)
     assert [item["id"] for item in page.items] == ["a"]
     assert set(page.warnings) == {
-        f"{len(BAD)} records of this catalogue can't be used and were left out.",
+        f"{len(BAD)} records of this catalogue can't be used and were left out (i0, i1, i2, …).",
         "1 documents of this catalogue could not be read.",
     }
 
@@ -487,7 +487,7 @@ def test_lists_of_items_are_read_too():
     }
     page, _ = search(files, Query(sort=()))
     assert [item["id"] for item in page.items] == ["a", "b"]
-    assert page.warnings == ("1 records of this catalogue can't be used and were left out.",)
+    assert page.warnings == ("1 record of this catalogue can't be used and was left out (all.geojson).",)
 
 
 def test_a_million_features_are_cut():

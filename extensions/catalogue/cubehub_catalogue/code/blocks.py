@@ -78,12 +78,20 @@ def blocks_of(task: Task, area: Area, warnings: list[str]) -> list[Block]:
         name = task.options.name if len(grouped) == 1 else _variable(collection or catalogue, used)
         blocks.append(_block(task, place, collection, items, name, area, warnings))
     wanted = set(task.options.bands)
+    known = (
+        sorted({name for block in blocks for item in block.items for name in data_assets(item)})
+        if wanted
+        else []
+    )
     if wanted and not any(wanted & {asset.name for asset in block.assets} for block in blocks):
-        known = sorted({name for block in blocks for item in block.items for name in data_assets(item)})
         raise InputError(
             "unknown_bands",
             f"None of these items has {', '.join(sorted(wanted))[:200]}.",
             f"They have {', '.join(known)[:500] or 'no data that can be opened'}.",
+        )
+    if missing := sorted(wanted - set(known)):
+        warnings.append(
+            f"None of these items has {', '.join(missing)[:200]}, so that is left out; they have {', '.join(known)[:500]}."
         )
     return blocks
 

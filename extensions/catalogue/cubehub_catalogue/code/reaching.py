@@ -108,14 +108,15 @@ def fsspec_options(item: Item, asset: Asset) -> dict[str, Any] | None:
 def keys_needed(found: Iterable[tuple[Item, Asset]]) -> str | None:
     """Say which keys the cell takes from the environment; None where it needs none."""
     hosts = {
-        bucket.get("endpoint") or "the bucket"
+        bucket.get("endpoint") or ""
         for item, asset in found
         if scheme(asset) == "s3" and (bucket := bucket_of(item, asset)).get("keys")
     }
     if not hosts:
         return None
+    where = ", ".join(sorted(filter(None, hosts)))
     return (
-        f"The files are in a bucket of {', '.join(sorted(hosts))}, which wants keys: set AWS_ACCESS_KEY_ID and "
+        f"The files are in a bucket{f' of {where}' if where else ''}, which wants keys: set AWS_ACCESS_KEY_ID and "
         "AWS_SECRET_ACCESS_KEY in the environment, not in the notebook."
     )
 

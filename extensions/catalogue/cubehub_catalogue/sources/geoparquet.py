@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from cubehub_catalogue.errors import CatalogueError, ForbiddenError, UnknownError, UpstreamError
 from cubehub_catalogue.query import Capabilities, Page
 from cubehub_catalogue.sources.sieve import Sieve, asked_for, properties_in
+from cubehub_catalogue.text import left_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,7 +105,7 @@ class GeoParquetSource:
             _Rest(file, found, after) if after < len(found) else None,
             len(found),
             ("sort",) if found.unsorted else (),
-            (f"{bad} records of the file can't be used and were left out.",) if bad else (),
+            (left_out(bad, "the file"),) if bad else (),
         )
 
     async def _open(self) -> GeoParquetFile:

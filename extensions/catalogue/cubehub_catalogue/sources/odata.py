@@ -14,6 +14,7 @@ from cubehub_catalogue.sources.odata_items import item_of
 from cubehub_catalogue.sources.records import MOST_RECORDS, BadRecordError, text
 from cubehub_catalogue.sources.remembering import Remembered
 from cubehub_catalogue.sources.sieve import Sieve, area_of, asked_for
+from cubehub_catalogue.text import left_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -226,4 +227,4 @@ def _skip(parameters: list[tuple[str, str]]) -> int:
 
 
 def _told(skipped: int) -> tuple[str, ...]:
-    return (f"{skipped} records of the answer can't be used and were left out.",) if skipped else ()
+    return (left_out(skipped, "the answer"),) if skipped else ()

@@ -19,6 +19,7 @@ from cubehub_catalogue.sources.opensearch_terms import asked_there, seen_on
 from cubehub_catalogue.sources.records import link, stamp
 from cubehub_catalogue.sources.remembering import Remembered
 from cubehub_catalogue.sources.sieve import Filter, Sieve, area_of, asked_for, properties_in
+from cubehub_catalogue.text import left_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +113,7 @@ class OpenSearchSource:
                 break
             place = after
         if skipped:
-            warnings.append(f"{skipped} records of the answer can't be used and were left out.")
+            warnings.append(left_out(skipped, "the answer"))
         return Page(tuple(items), after, matched, tuple(dict.fromkeys(ignored)), tuple(warnings))
 
     def _values(

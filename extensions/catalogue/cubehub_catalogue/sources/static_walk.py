@@ -9,11 +9,12 @@ import zlib
 from bisect import insort
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from cubehub_catalogue.errors import CatalogueError, SignInError, UpstreamError
 from cubehub_catalogue.sources.records import BadRecordError
 from cubehub_catalogue.sources.stac_files import fit_collection, fit_item
+from cubehub_catalogue.text import left_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from cubehub_catalogue.http import Client
     from cubehub_catalogue.query import Item
 
-_AT_ONCE = 16
+_AT_ONCE, _NAMES_OF_BAD = 16, 3
 _KINDS = {"child": "catalog", "item": "item", "items": "items"}
 _API = "https://api.stacspec.org/"
 
@@ -99,7 +100,10 @@ class Walk:
         self._seen = {urldefrag(root)[0]}
         self._lock = asyncio.Lock()
         self._documents = self._bytes = 0
-        self.unread = self.bad = self.elsewhere = self.deep = 0
+        self.unread = self.elsewhere = self.deep = 0
+        self.bad = 0
+        """Records that can't be used; of some the name of their file is kept."""
+        self._bad_names: list[str] = []
         self.stopped = False
         """Whether a limit was met."""
 
@@ -148,12 +152,25 @@ class Walk:
         """Tell what is missing."""
         told = (
             (self.unread, "documents of this catalogue could not be read."),
-            (self.bad, "records of this catalogue can't be used and were left out."),
             (self.deep, "catalogues in this catalogue stand too deep and were not read."),
             (self.elsewhere, "links of this catalogue lead to another host and were not followed."),
         )
         limit = (f"This catalogue is too large to be walked through; {self._documents} documents were read.",)
-        return tuple(f"{count} {what}" for count, what in told if count) + (limit if self.stopped else ())
+        bad = (left_out(self.bad, "this catalogue", self._bad_names),) if self.bad else ()
+        return (
+            *(f"{count} {what}" for count, what in told if count), *bad, *(limit if self.stopped else ())
+        )  # fmt: skip
+
+    def _is_bad(self, url: str) -> None:
+        self.bad += 1
+        name = unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2][:60]
+        if (
+            name.isprintable()
+            and name
+            and name not in self._bad_names
+            and len(self._bad_names) < _NAMES_OF_BAD
+        ):
+            self._bad_names.append(name)
 
     async def _read(self, node: Node) -> tuple[str, Any] | None:
         try:
@@ -201,7 +218,7 @@ class Walk:
                 "The settings' url must be the one of its catalog.json.",
             )
         else:
-            self.bad += 1
+            self._is_bad(url)
         return []
 
     def _keep(self, key: tuple[int, ...], value: object, url: str, collection: str | None) -> None:
@@ -209,10 +226,10 @@ class Walk:
             item = fit_item(value, url, collection)
             packed = zlib.compress(json.dumps(item).encode(), 1)
         except (BadRecordError, ValueError, TypeError, RecursionError):
-            self.bad += 1
+            self._is_bad(url)
             return
         if len(packed) > self.limits.item_bytes:
-            self.bad += 1
+            self._is_bad(url)
             return
         self._bytes += len(packed)
         if self._bytes > self.limits.bytes or len(self.items) >= self.limits.items:
@@ -229,7 +246,7 @@ class Walk:
         if value.get("type") == "Collection" or ("type" not in value and "extent" in value):
             made = fit_collection(value, url)
             if made is None:
-                self.bad += 1
+                self._is_bad(url)
             else:
                 collection = made["id"]
                 self.collections.setdefault(made["id"], made)
@@ -259,7 +276,7 @@ class Walk:
             target = urldefrag(urljoin(url, link["href"][:8000]))[0]
             origin = _origin(target)
         except ValueError:
-            self.bad += 1
+            self._is_bad(url)
             return None
         if origin != self._origin:
             self.elsewhere += 1
