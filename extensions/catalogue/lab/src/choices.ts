@@ -8,6 +8,9 @@ import { troubleOf } from './trouble.js';
 /** More than a person reads; the text finds the others. */
 const MOST = 60;
 
+/** Licences of collections that name none: a link says it, or each item. */
+const SAYS_NOTHING = new Set(['', 'other', 'various', 'proprietary']);
+
 /** Which catalogues are asked, and which collections of them. */
 export class Choices {
   readonly catalogues: HTMLDetailsElement;
@@ -164,7 +167,7 @@ export class Choices {
       ...shown.map(one => {
         const { id, title, description, license } = one.collection;
         const box = checkbox(title || id, set(one), checked => this.chooseCollection(one, checked));
-        const about = [model.chosen.length > 1 ? model.titleOf(one.catalogue) : '', id === title ? '' : id, extentOf(one.collection), license ?? ''];
+        const about = [model.chosen.length > 1 ? model.titleOf(one.catalogue) : '', id === title ? '' : id, extentOf(one.collection), typeof license === 'string' && !SAYS_NOTHING.has(license) ? trans.__('licence: %1', license) : ''];
         box.append(make('span', 'cubehub-cat-facts', named(about.filter(Boolean).join(' · '))));
         if (typeof description === 'string') {
           box.title = description.slice(0, 1000);

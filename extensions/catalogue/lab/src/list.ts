@@ -127,7 +127,10 @@ export class ResultList {
       image.alt = '';
       image.loading = 'lazy';
       image.decoding = 'async';
-      image.addEventListener('error', () => image.remove());
+      image.addEventListener('error', () => {
+        image.remove();
+        picture.classList.add('cubehub-mod-none');
+      });
       image.src = this.model.requests.picture(search, row.key, 'thumbnail');
       picture.append(image);
     }

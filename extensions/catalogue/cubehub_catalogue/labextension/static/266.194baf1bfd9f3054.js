@@ -424,6 +424,12 @@
   padding-block: 2px 4px;
 }
 
+.cubehub-cat-fold .cubehub-cat-fold {
+  margin-block-end: 0;
+  border-block-end: 0;
+  padding-block-end: 0;
+}
+
 .cubehub-cat-fold > summary {
   cursor: pointer;
   padding-block: 4px;
@@ -811,7 +817,18 @@ textarea.cubehub-cat-input {
   .cubehub-cat-search {
     display: grid;
     grid-template-columns: minmax(320px, 1fr) minmax(380px, 1.3fr);
+    grid-template-rows: minmax(0, 1fr);
     gap: 16px;
+    padding-block-end: 0;
+    overflow: hidden;
+  }
+
+  /* each by itself: results stay in sight beside a long form */
+  .cubehub-cat-form,
+  .cubehub-cat-right {
+    min-block-size: 0;
+    padding: 2px 2px 16px;
+    overflow: hidden auto;
   }
 
   .cubehub-cat-map {
