@@ -120,7 +120,7 @@ def test_drawn_filtered_paged_picked_inserted_and_kept(sight: Sight) -> None:  #
     # the next pages come by scrolling
     sight.panel.get_by_role("listbox").evaluate("list => { list.scrollTop = list.scrollHeight; }")
     expect(sight.panel.locator(".cubehub-cat-answers")).to_contain_text(
-        re.compile(r"This platform\s*15$", re.MULTILINE)
+        re.compile(r"This platform\s*15 items$", re.MULTILINE)
     )
     shown = sight.panel.locator(".cubehub-cat-tall").evaluate("node => node.offsetHeight") // 68
     assert PAGE < shown == _count(sight)

@@ -99,7 +99,7 @@ class Store:
         UnconditionalError
             No version was said.
         ChangedError
-            Another version is there.
+            Another version is there, or the file was broken and has been put aside.
         BrokenError
             It can't be written.
         """
@@ -112,13 +112,18 @@ class Store:
         with self._locked():
             here = self._mended()
             if expected.strip() not in {"*", here.version}:
+                if here.problem:
+                    # who reads next finds the file mended, so nobody else would be told
+                    raise ChangedError(**here.problem)
                 raise ChangedError(
                     "changed",
                     "Another window saved in the meantime.",
                     "Load what is there, then do it again.",
                 )
             self._put(content)
-        return Kept(wanted["searches"], wanted["favourites"], wanted["cart"], version_of(content))
+        return Kept(
+            wanted["searches"], wanted["favourites"], wanted["cart"], version_of(content), here.problem
+        )
 
     def _mended(self) -> Kept:
         """Give what is there, under the lock: another server may have mended it since it was looked at."""

@@ -108,6 +108,23 @@ def test_a_broken_file_is_put_aside_and_not_overwritten(tmp_path: Path, content:
     assert asides(one) == [content, content]
 
 
+def test_who_saves_over_a_broken_file_is_told_of_it(tmp_path: Path) -> None:
+    # the one who reads next finds a mended file, so it is told here or never
+    one = store(tmp_path)
+    one.folder.mkdir()
+    one.file.write_bytes(b"{")
+    with pytest.raises(ChangedError) as refused:
+        one.write(ALL, '"other"')
+    assert refused.value.code == "saved_broken"
+    assert "saved.broken-20261128T120000.json" in refused.value.hint
+    one.file.write_bytes(b"{")
+    kept = one.write(ALL, "*")
+    assert kept.cart == ALL["cart"]
+    assert kept.problem is not None
+    assert asides(one) == [b"{", b"{"]
+    assert one.read().problem is None
+
+
 def test_entries_that_are_whole_stay_where_others_are_broken(tmp_path: Path) -> None:
     one = store(tmp_path)
     one.folder.mkdir()

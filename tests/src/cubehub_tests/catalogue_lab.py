@@ -50,6 +50,11 @@ class Lab:
     home: Path
     log: Path
 
+    @property
+    def saved(self) -> Path:
+        """File of what its person saved."""
+        return self.home / ".local" / "share" / "jupyter" / "cubehub-catalogue" / "saved.json"
+
     def ask(self, path: str, body: object = None, method: str | None = None) -> tuple[int, bytes]:
         """Ask a route below the extension's, as a program with the token does."""
         request = urllib.request.Request(  # noqa: S310 - on this machine
@@ -175,6 +180,21 @@ class Sight:
             if self.panel.is_visible():
                 break
         expect(self.panel).to_be_visible()
+
+    def narrow(self, width: int) -> None:
+        """Drag the sidebar's edge until the panel is so wide, as people with small screens do."""
+        mouse = self.page.mouse
+        for _ in range(10):
+            box = self.panel.bounding_box()
+            assert box is not None
+            if abs(box["width"] - width) <= 2:
+                return
+            edge, middle = box["x"] + box["width"] + 1, box["y"] + box["height"] / 2
+            mouse.move(edge, middle)
+            mouse.down()
+            mouse.move(edge + width - box["width"], middle, steps=4)
+            mouse.up()
+        raise AssertionError(f"the panel can't be made {width} wide")
 
     def search(self) -> None:
         """Press Search and wait for the end of it."""

@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { ITrouble } from './contract.js';
-import { button, make, named } from './dom.js';
+import { button, make, named, outward } from './dom.js';
 import type { CatalogueModel } from './model.js';
 
 /** How the search fares: the count, and each catalogue's progress or failure. */
@@ -36,6 +36,13 @@ export class Answers {
         const failed = results.failures.length > 0 || model.trouble !== null;
         text = found || !failed ? trans._n('%1 item', '%1 items', found) : '';
       }
+      if (results.full) {
+        text += ` ${trans.__('As many as can be shown: search for less to see the others.')}`;
+      }
+      const lost = (model.lookedFor ?? []).filter(one => model.isGone(one));
+      if (lost.length && !results.running) {
+        text += ` ${trans.__('No longer in their catalogues: %1.', lost.map(one => one.title || one.id).join(', '))}`;
+      }
       if (results.running) {
         text += ` ${trans.__('(still searching)')}`;
       }
@@ -52,13 +59,18 @@ export class Answers {
             : answer.state === 'failed'
               ? trans.__('failed')
               : [
-                  answer.matched !== null && answer.matched > answer.count ? trans.__('%1 of %2', answer.count, answer.matched) : String(answer.count),
+                  answer.matched !== null && answer.matched > answer.count
+                    ? trans.__('%1 of %2 items', answer.count, answer.matched)
+                    : trans._n('%1 item', '%1 items', answer.count),
                   answer.more ? trans.__('more there') : '',
-                  answer.ignored.length ? trans.__('without %1', answer.ignored.join(', ')) : ''
+                  this.ignored(answer.ignored)
                 ]
                   .filter(Boolean)
                   .join(', ');
         const node = make('li', `cubehub-mod-${answer.state}`, named(model.titleOf(id)), ' ', make('span', 'cubehub-cat-facts', said));
+        if (answer.tookMs !== null) {
+          node.title = trans.__('Answered in %1 s.', (answer.tookMs / 1000).toFixed(1));
+        }
         for (const warning of answer.warnings) {
           node.append(make('span', 'cubehub-cat-facts', named(warning)));
         }
@@ -73,6 +85,17 @@ export class Answers {
     this.writeFailures();
   }
 
+  /** What of the query a catalogue could not do. */
+  private ignored(parts: readonly string[]): string {
+    const { trans } = this;
+    const names: Record<string, string> = { filter: trans.__('Filters'), text: trans.__('Words'), sort: trans.__('Order') };
+    const undone = parts.filter(part => part !== 'items').map(part => names[part] ?? part);
+    return [
+      undone.length ? trans.__('without %1', undone.join(', ')) : '',
+      parts.includes('items') ? trans.__('some items could not be read') : ''
+    ].filter(Boolean).join(', ');
+  }
+
   private writeFailures(): void {
     const { model, trans } = this;
     const all: [string | null, ITrouble][] = [...model.results.failures];
@@ -85,14 +108,17 @@ export class Answers {
     }
     this.said = key;
     this.failures.replaceChildren(
-      ...all.map(([id, { message, hint }]) => {
-        const name = id === null ? '' : `${model.titleOf(id)}: `;
+      ...all.map(([id, { code, message, hint }]) => {
+        const title = id === null ? '' : model.titleOf(id);
+        const name = !title || message.startsWith(title) ? '' : `${title}: `;
+        const where = code === 'sign_in' ? model.known.catalogues.find(one => one.id === id)?.sign_in : null;
+        const door = where ? [outward(where, trans.__('Sign in')), ' '] : [];
         const again = button(
           trans.__('Try again'),
           () => void (id !== null && model.results.search ? model.retry(id) : model.known.catalogues.length ? model.search(model.asked?.catalogues) : model.load()),
           'cubehub-mod-small'
         );
-        return make('p', 'cubehub-cat-trouble', named(`${name}${message}`), ' ', named(hint ?? ''), ' ', again);
+        return make('p', 'cubehub-cat-trouble', named(`${name}${message}`), ' ', named(hint ?? ''), ' ', ...door, again);
       })
     );
   }

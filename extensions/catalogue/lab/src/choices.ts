@@ -1,12 +1,15 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { ICollection } from './contract.js';
-import { button, checkbox, fold, input, labelled, make, named } from './dom.js';
+import { button, checkbox, fold, input, labelled, make, named, select } from './dom.js';
 import type { CatalogueModel } from './model.js';
 import { troubleOf } from './trouble.js';
 
 /** More than a person reads; the text finds the others. */
 const MOST = 60;
+
+/** Licences of collections that name none: a link says it, or each item. */
+const SAYS_NOTHING = new Set(['', 'other', 'various', 'proprietary']);
 
 /** Which catalogues are asked, and which collections of them. */
 export class Choices {
@@ -26,6 +29,7 @@ export class Choices {
     this.collections = collections.node;
     this.sayCollections = collections.say;
     this.state.setAttribute('role', 'status');
+    this.lost.setAttribute('role', 'alert');
     this.collections.addEventListener('toggle', () => void this.loadCollections());
   }
 
@@ -37,11 +41,14 @@ export class Choices {
     this.list.replaceChildren(
       ...all.map(one => {
         const box = checkbox(one.title, chosen.includes(one.id), checked => this.choose(one.id, checked));
-        const item = make('li', '', box);
+        const item = make('li', one.own ? 'cubehub-cat-line' : '', box);
+        if (one.sign_in) {
+          box.append(make('span', 'cubehub-cat-facts', trans.__('wants a log-in')));
+        }
         if (one.own) {
-          item.append(
-            button(trans.__('Remove'), () => void this.remove(one.id), 'cubehub-mod-small')
-          );
+          const away = button(trans.__('Remove'), () => void this.remove(one.id), 'cubehub-mod-small');
+          away.setAttribute('aria-label', trans.__('Remove %1', one.title));
+          item.append(away);
         }
         return item;
       })
@@ -79,11 +86,14 @@ export class Choices {
     trouble.setAttribute('role', 'alert');
     const add = button(trans.__('Add'), () => undefined);
     add.type = 'submit';
-    const form = make('form', '', labelled(trans.__('Title'), title), labelled(trans.__('Address (https)'), url), add, trouble);
+    const kind = select([
+      ['stac', 'STAC API'], ['static', trans.__('STAC in files')], ['geoparquet', 'stac-geoparquet'], ['odata', 'OData'], ['opensearch', 'OpenSearch']
+    ]);
+    const form = make('form', '', labelled(trans.__('Title'), title), labelled(trans.__('Address (https)'), url), labelled(trans.__('Kind'), kind), add, trouble);
     form.addEventListener('submit', event => {
       event.preventDefault();
       model.requests
-        .addCatalogue(title.value.trim(), url.value.trim(), 'stac')
+        .addCatalogue(title.value.trim(), url.value.trim(), kind.value)
         .then(() => {
           title.value = url.value = trouble.textContent = '';
           return model.load();
@@ -93,15 +103,18 @@ export class Choices {
           trouble.textContent = `${message} ${hint}`;
         });
     });
-    this.own.append(fold(trans.__('Add a catalogue of your own'), false, form).node);
+    this.own.append(this.lost, fold(trans.__('Add a catalogue of your own'), false, form).node);
   }
 
   private async remove(id: string): Promise<void> {
     try {
       await this.model.requests.removeCatalogue(id);
-    } finally {
-      await this.model.load();
+      this.lost.textContent = '';
+    } catch (error) {
+      const { message, hint } = troubleOf(error);
+      this.lost.textContent = `${message} ${hint}`;
     }
+    await this.model.load();
   }
 
   private async loadCollections(): Promise<void> {
@@ -120,7 +133,8 @@ export class Choices {
       const silent: string[] = [];
       this.known = answers.flatMap((answer, at) => {
         if (answer.status === 'rejected') {
-          silent.push(`${this.model.titleOf(chosen[at])}: ${troubleOf(answer.reason).message}`);
+          const [title, { message }] = [this.model.titleOf(chosen[at]), troubleOf(answer.reason)];
+          silent.push(message.startsWith(title) ? message : `${title}: ${message}`);
           this.loadedFor = null; // a failure is asked again
           return [];
         }
@@ -148,13 +162,16 @@ export class Choices {
         : trans._n('%1 collection', '%1 collections', matching.length),
       ...this.silent
     ];
-    this.state.textContent = states.join(' ');
+    this.state.replaceChildren(...states.map(text => make('span', 'cubehub-cat-facts', named(text))));
     this.found.replaceChildren(
       ...shown.map(one => {
-        const { id, title } = one.collection;
+        const { id, title, description, license } = one.collection;
         const box = checkbox(title || id, set(one), checked => this.chooseCollection(one, checked));
-        const about = [model.chosen.length > 1 ? model.titleOf(one.catalogue) : '', id === title ? '' : id, extentOf(one.collection)];
+        const about = [model.chosen.length > 1 ? model.titleOf(one.catalogue) : '', id === title ? '' : id, extentOf(one.collection), typeof license === 'string' && !SAYS_NOTHING.has(license) ? trans.__('licence: %1', license) : ''];
         box.append(make('span', 'cubehub-cat-facts', named(about.filter(Boolean).join(' · '))));
+        if (typeof description === 'string') {
+          box.title = description.slice(0, 1000);
+        }
         return make('li', '', box);
       })
     );
@@ -168,6 +185,7 @@ export class Choices {
 
   private readonly list = make('ul', 'cubehub-cat-choices');
   private readonly own = make('div');
+  private readonly lost = make('p', 'cubehub-cat-trouble');
   private readonly text = input('search');
   private readonly state = make('p', 'cubehub-cat-hint');
   private readonly found = make('ul', 'cubehub-cat-choices');

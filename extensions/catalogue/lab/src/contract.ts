@@ -16,14 +16,6 @@ export interface ICatalogues {
   user_catalogues: boolean;
 }
 
-export interface ICapabilities {
-  filter: boolean;
-  sort: boolean;
-  text: boolean;
-  collections: boolean;
-  ids: boolean;
-}
-
 export interface ICollection {
   id: string;
   title?: string;
@@ -79,6 +71,8 @@ export interface ICopy {
   catalogue: string;
   collection: string | null;
   id: string;
+  /** Of the processing; another one is the same scene, not the same data. */
+  version?: string | null;
 }
 
 export type Order = (string | number | null)[];
@@ -112,7 +106,7 @@ export type IEvent =
       took_ms: number;
     }
   | { event: 'failed'; catalogue: string; error: ITrouble }
-  | { event: 'end'; more: boolean; final?: number };
+  | { event: 'end'; more: boolean; final?: number; full?: boolean };
 
 export interface IAsset {
   href: string;
@@ -122,6 +116,11 @@ export interface IAsset {
   'file:size'?: number;
   'proj:code'?: string;
   'proj:epsg'?: number | null;
+  gsd?: unknown;
+  /** Of STAC 1.1; before there were the other two. */
+  bands?: unknown;
+  'eo:bands'?: unknown;
+  'raster:bands'?: unknown;
 }
 
 export interface IItem {
@@ -133,6 +132,7 @@ export interface IItem {
 }
 
 export interface IFound {
+  catalogue?: string;
   item: IItem;
   copies: ICopy[];
 }
@@ -145,11 +145,25 @@ export interface IEstimate {
   lazy: boolean;
 }
 
+export interface IBand {
+  name: string;
+  title: string;
+  collection: string;
+  kind: string;
+  /** Whether the cell opens it. */
+  chosen: boolean;
+}
+
 export interface ICode {
   code: string;
   estimate: IEstimate;
   needs: string[];
+  /** Those of `needs` that the server's environment has not. */
+  missing?: string[];
   warnings: string[];
+  bands?: IBand[];
+  /** Name at the cube server. */
+  cube?: string | null;
 }
 
 export interface ITemplate {
@@ -165,6 +179,8 @@ export interface IDownload {
   bytes: number;
   total: number | null;
   path: string;
+  /** Whether the catalogue named a checksum, and it holds. */
+  checked?: boolean;
   error: ITrouble | null;
 }
 
@@ -186,4 +202,6 @@ export interface ISaved {
   searches: ISavedSearch[];
   favourites: IPicked[];
   cart: IPicked[];
+  /** The file was broken; told once, by the answer that put it aside. */
+  problem?: ITrouble;
 }

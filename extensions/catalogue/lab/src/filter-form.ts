@@ -66,7 +66,7 @@ export class FilterForm {
   private writeFields(): void {
     const words = this.text.value.toLowerCase().split(/\s+/).filter(Boolean);
     const set = this.model.form.set;
-    const matching = this.known.filter(field => words.every(word => `${field.name} ${field.title}`.toLowerCase().includes(word)));
+    const matching = this.known.filter(field => words.every(word => `${field.name} ${field.title} ${this.usualName(field.name)}`.toLowerCase().includes(word)));
     const shown = [...matching.slice(0, MOST), ...matching.slice(MOST).filter(field => field.name in set)];
     this.find.hidden = this.known.length <= MOST;
     const key = JSON.stringify([shown.map(field => field.name), set]);
@@ -79,7 +79,8 @@ export class FilterForm {
 
   private field(field: IField, set: ISet): HTMLElement {
     const { trans } = this;
-    const title = field.unit ? `${field.title} (${field.unit})` : field.title;
+    const words = field.title === field.name ? this.usualName(field.name) : field.title;
+    const title = field.unit ? `${words} (${field.unit})` : words;
     let control: HTMLElement;
     if (field.kind === 'number') {
       control = this.numbers(field, title, set);
@@ -96,6 +97,22 @@ export class FilterForm {
     }
     control.title = field.description || field.name;
     return control;
+  }
+
+  /** What fields are called that most catalogues have and few give a title. */
+  private usualName(name: string): string {
+    const { trans } = this;
+    const words: Record<string, string> = {
+      'eo:cloud_cover': trans.__('Cloud cover'),
+      'eo:snow_cover': trans.__('Snow cover'),
+      platform: trans.__('Satellite'),
+      constellation: trans.__('Constellation'),
+      gsd: trans.__('Pixel size (m)'),
+      'sat:orbit_state': trans.__('Orbit: ascending or descending'),
+      'sat:relative_orbit': trans.__('Relative orbit'),
+      'view:sun_elevation': trans.__('Height of the sun (°)')
+    };
+    return words[name.replace(/^properties\./, '')] ?? name;
   }
 
   private numbers(field: IField, title: string, set: ISet): HTMLElement {

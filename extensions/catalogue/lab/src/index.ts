@@ -7,6 +7,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import '../style/index.css';
 
+import type { IChosen } from './code-options.js';
 import type { Aoi, IQuery } from './contract.js';
 import { formFrom, searchIn } from './form.js';
 import { insertCode } from './insert.js';
@@ -27,8 +28,15 @@ export const COMMANDS = {
   insert: 'cubehub-catalogue:insert-code',
   box: 'cubehub-catalogue:draw-box',
   polygon: 'cubehub-catalogue:draw-polygon',
-  cart: 'cubehub-catalogue:add-to-cart'
+  cart: 'cubehub-catalogue:add-to-cart',
+  insertCart: 'cubehub-catalogue:insert-cart-code'
 } as const;
+
+const CHOSEN = {
+  variant: { type: 'string', description: 'How the data are opened.' },
+  template: { type: 'string', description: 'An administrator’s template.' },
+  bands: { type: 'array', items: { type: 'string' }, description: 'Names of assets.' }
+};
 
 const panel: JupyterFrontEndPlugin<void> = {
   id: ID,
@@ -132,21 +140,44 @@ const panel: JupyterFrontEndPlugin<void> = {
       trans.__('Insert Code for What Was Found'),
       async args => {
         open();
-        const keys = Array.isArray(args.keys) ? (args.keys as string[]) : model.meant.map(row => row.key);
-        await widget.code.give({ keys }, { variant: args.variant as string | undefined, template: args.template as string | undefined });
+        widget.turnTo('search');
+        await widget.code.give(Array.isArray(args.keys) ? textsOf(args.keys) : widget.code.keys, chosenOf(args));
       },
       {
-        keys: { type: 'array', items: { type: 'string' }, description: 'Keys of rows; none is what is picked, else the whole search.' },
-        variant: { type: 'string' },
-        template: { type: 'string' }
+        keys: { type: 'array', items: { type: 'string' }, description: 'Keys of rows; none is what is looked at or picked, else the whole search.' },
+        ...CHOSEN
       },
       () => model.asked !== null
     );
     add(COMMANDS.box, trans.__('Draw a Box to Search in'), () => (open(), widget.draw('box')));
     add(COMMANDS.polygon, trans.__('Draw a Polygon to Search in'), () => (open(), widget.draw('polygon')));
+    add(
+      COMMANDS.insertCart,
+      trans.__('Insert Code for the Cart'),
+      async args => {
+        open();
+        widget.turnTo('cart');
+        await widget.cartCode.give(chosenOf(args));
+      },
+      CHOSEN,
+      () => model.saved.cart.length > 0
+    );
     add(COMMANDS.cart, trans.__('Put What Is Picked into the Cart'), () => widget.put('cart', model.meant.map(picked)), {}, () => model.meant.length > 0);
   }
 };
+
+function textsOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter(one => typeof one === 'string') : [];
+}
+
+/** What a command says in place of the panel's fields; what it does not say, these do. */
+function chosenOf({ variant, template, bands }: Record<string, unknown>): IChosen {
+  return {
+    variant: typeof variant === 'string' ? variant : undefined,
+    template: typeof template === 'string' ? template : undefined,
+    bands: Array.isArray(bands) ? textsOf(bands) : undefined
+  };
+}
 
 export type { Aoi, IQuery };
 export default [panel];

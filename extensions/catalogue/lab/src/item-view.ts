@@ -1,9 +1,11 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { bandsOf, formatOf } from './bands.js';
 import { formatBytes } from './bytes.js';
 import type { IAsset, IFound, IRow } from './contract.js';
 import { button, checkbox, make, named, outward } from './dom.js';
 import type { CatalogueModel } from './model.js';
+import { span } from './times.js';
 import { troubleOf } from './trouble.js';
 
 /** Assets that are shown; a catalogue may name any number. */
@@ -15,6 +17,7 @@ interface IActions {
   cart: (row: IRow) => void;
   favourite: (row: IRow) => void;
   download: (row: IRow, key: string, assets: string[]) => Promise<void>;
+  code: (key: string, assets: string[]) => Promise<void>;
 }
 
 /** Relations that say where an item comes from. */
@@ -70,7 +73,7 @@ export class ItemView {
       button(trans.__('To the cart'), () => this.actions.cart(row)),
       button(trans.__('Favourite'), () => this.actions.favourite(row))
     );
-    this.node.append(tools);
+    this.node.append(this.facts(row, found), tools);
     if (row.picture) {
       const image = make('img', 'cubehub-cat-quicklook');
       image.alt = trans.__('Quicklook of %1', row.title);
@@ -78,7 +81,7 @@ export class ItemView {
       image.src = model.requests.picture(search, key, 'quicklook');
       this.node.append(image);
     }
-    this.node.append(...this.copies(row, key), this.assets(row, key, found), this.facts(found), ...this.origin(found));
+    this.node.append(...this.copies(row, key), this.assets(row, key, found), this.properties(found), ...this.origin(found));
     this.node.scrollIntoView({ block: 'start' }); // below a long form nobody would see it
   }
 
@@ -90,13 +93,16 @@ export class ItemView {
   }
 
   private copies(row: IRow, key: string): HTMLElement[] {
-    const all = [{ key: row.key, catalogue: row.catalogue, collection: row.collection, id: row.id }, ...row.copies];
+    const all = [row, ...row.copies];
+    const versions = new Set(all.map(copy => copy.version ?? ''));
     if (all.length < 2) {
       return [];
     }
     const list = make('ul', 'cubehub-cat-choices');
     for (const copy of all) {
-      const text = [this.model.titleOf(copy.catalogue), copy.collection, copy.id].filter(Boolean).join(' · ');
+      // another version is the same scene processed otherwise, not the same data
+      const version = versions.size > 1 && copy.version ? this.trans.__('processing %1', copy.version) : '';
+      const text = [this.model.titleOf(copy.catalogue), copy.collection, copy.id, version].filter(Boolean).join(' · ');
       const here = copy.key === key;
       const one = button(text, () => void this.show(row, copy.key), 'cubehub-mod-small');
       one.setAttribute('aria-pressed', String(here));
@@ -105,7 +111,21 @@ export class ItemView {
     return [make('h4', '', this.trans.__('The same scene at')), list];
   }
 
-  private facts({ item }: IFound): HTMLElement {
+  /** When, how cloudy, by what, how large, and under which licence: what decides whether somebody wants it. */
+  private facts(row: IRow, { item }: IFound): HTMLElement {
+    const { trans } = this;
+    const licence = item.properties.license;
+    const texts = [
+      span(row.start, row.end),
+      row.cloud_cover === null ? '' : trans.__('%1 % clouds', Math.round(row.cloud_cover)),
+      row.platform ?? '',
+      row.bytes ? formatBytes(row.bytes) : '',
+      typeof licence === 'string' ? trans.__('licence: %1', licence) : ''
+    ];
+    return make('p', 'cubehub-cat-facts', named(texts.filter(Boolean).join(' · ')));
+  }
+
+  private properties({ catalogue, item }: IFound): HTMLElement {
     const list = make('dl', 'cubehub-cat-facts-list');
     const add = (name: string, value: unknown): void => {
       if (value !== null && value !== undefined && value !== '') {
@@ -113,6 +133,7 @@ export class ItemView {
       }
     };
     add('id', item.id);
+    add(this.trans.__('Catalogue'), catalogue && this.model.titleOf(catalogue));
     add('collection', item.collection);
     for (const name of Object.keys(item.properties).sort()) {
       add(name, item.properties[name]);
@@ -140,7 +161,13 @@ export class ItemView {
           get.disabled = wanted.size === 0;
         });
     });
-    get.disabled = true;
+    const code = button(trans.__('Insert code for these'), () => {
+      code.disabled = true;
+      void this.actions.code(key, [...wanted]).finally(() => {
+        code.disabled = wanted.size === 0;
+      });
+    });
+    get.disabled = code.disabled = true;
     const groups = new Map<string, [string, IAsset][]>();
     const all = Object.entries(item.assets ?? {});
     for (const [name, asset] of all.slice(0, MOST)) {
@@ -162,22 +189,23 @@ export class ItemView {
           } else {
             wanted.delete(name);
           }
-          get.disabled = wanted.size === 0;
+          get.disabled = code.disabled = wanted.size === 0;
         });
         const size = asset['file:size'];
-        const code = asset['proj:code'] ?? (asset['proj:epsg'] ? `EPSG:${asset['proj:epsg']}` : '');
-        const about = [name, asset.type ?? '', typeof size === 'number' ? formatBytes(size) : '', code];
+        const epsg = asset['proj:code'] ?? (asset['proj:epsg'] ? `EPSG:${asset['proj:epsg']}` : '');
+        const about = [name === asset.title ? '' : name, formatOf(asset.type), typeof size === 'number' ? formatBytes(size) : '', epsg, ...bandsOf(asset)];
         box.append(make('span', 'cubehub-cat-facts', named(about.filter(Boolean).join(' · '))));
+        box.title = asset.type ?? '';
         const copy = button(trans.__('Copy link'), () => void copyText(asset.href, state, trans), 'cubehub-mod-small');
         copy.setAttribute('aria-label', trans.__('Copy link of %1', name));
-        list.append(make('li', '', box, copy));
+        list.append(make('li', 'cubehub-cat-line', box, copy));
       }
       lists.push(make('h5', '', named(role)), list);
     }
     if (all.length > MOST) {
       lists.push(make('p', 'cubehub-cat-hint', trans.__('%1 of %2', MOST, all.length)));
     }
-    return make('section', '', make('h4', '', trans.__('Assets')), ...lists, make('div', 'cubehub-cat-buttons', get), state);
+    return make('section', '', make('h4', '', trans.__('Assets')), ...lists, make('div', 'cubehub-cat-buttons', code, get), state);
   }
 
   private origin({ item }: IFound): HTMLElement[] {

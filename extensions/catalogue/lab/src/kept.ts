@@ -1,11 +1,12 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatBytes } from './bytes.js';
-import type { IDownload, IPicked, ISavedSearch } from './contract.js';
+import { same } from './cart.js';
+import type { IDownload, IPicked, ISavedSearch, ITrouble } from './contract.js';
 import { button, input, labelled, make, named } from './dom.js';
 import { linkOf, queryOf, searchFrom } from './form.js';
 import { copyText } from './item-view.js';
-import { same, type CatalogueModel } from './model.js';
+import type { CatalogueModel } from './model.js';
 import { troubleOf } from './trouble.js';
 
 const SUFFIX = '.cubehub-search.json';
@@ -25,7 +26,8 @@ export class Kept {
   constructor(
     private readonly model: CatalogueModel,
     private readonly trans: TranslationBundle,
-    private readonly actions: IActions
+    private readonly actions: IActions,
+    code: HTMLElement
   ) {
     this.state.setAttribute('role', 'status');
     const name = input('text');
@@ -49,16 +51,18 @@ export class Kept {
       labelled(trans.__('A search from a file'), file),
       make('h3', '', trans.__('Favourites')), this.favourites
     );
-    this.cart.append(make('h3', '', trans.__('Cart')), this.carted);
+    this.cart.append(make('h3', '', trans.__('Cart')), this.carted, code);
   }
 
   write(): void {
     const { trans, model } = this;
     const { searches, favourites, cart } = model.saved;
-    this.state.className = model.savedTrouble ? 'cubehub-cat-trouble' : 'cubehub-cat-hint';
-    if (model.savedTrouble) {
-      this.state.textContent = `${model.savedTrouble.message} ${model.savedTrouble.hint}`;
+    const items = [...favourites, ...cart];
+    const key = JSON.stringify([model.saved, items.map(one => [model.titleOf(one.catalogue), model.isGone(one)])]);
+    if (key === this.drawn) {
+      return; // it is asked for anew whenever a page is shown: a button must not be exchanged under a click
     }
+    this.drawn = key;
     this.list.replaceChildren(...searches.map(one => this.search(one)));
     if (!searches.length) {
       this.list.replaceChildren(make('li', 'cubehub-cat-hint', trans.__('None yet.')));
@@ -79,13 +83,16 @@ export class Kept {
         'cubehub-mod-small'
       );
       away.setAttribute('aria-label', trans.__('Remove %1', item.title));
-      return make(
-        'li', '', named(item.title),
-        make('span', 'cubehub-cat-facts', named([this.model.titleOf(item.catalogue), item.collection].filter(Boolean).join(' · '))),
-        away
+      const words = make(
+        'span', '', named(item.title),
+        make('span', 'cubehub-cat-facts', named([this.model.titleOf(item.catalogue), item.collection].filter(Boolean).join(' · ')))
       );
+      if (this.model.isGone(item)) {
+        words.append(make('span', 'cubehub-cat-facts cubehub-mod-warning', trans.__('no longer in its catalogue')));
+      }
+      return make('li', 'cubehub-cat-line', words, away);
     });
-    const all = button(trans.__('Show these in the list'), () => this.actions.find(items), 'cubehub-mod-main');
+    const all = button(trans.__('Show these in the list'), () => this.actions.find(items), of === 'cart' ? '' : 'cubehub-mod-main');
     const none = button(trans.__('Empty'), () => void this.model.change(saved => ({ ...saved, [of]: [] })));
     return [...rows, make('li', 'cubehub-cat-buttons', all, none)];
   }
@@ -158,6 +165,7 @@ export class Kept {
   private readonly list = make('ul', 'cubehub-cat-choices');
   private readonly favourites = make('ul', 'cubehub-cat-choices');
   private readonly carted = make('ul', 'cubehub-cat-choices');
+  private drawn = '';
 }
 
 function asFile(search: ISavedSearch): void {
@@ -189,7 +197,8 @@ export class Downloads {
     try {
       const all = await this.model.requests.downloads();
       moving = all.some(one => one.state === 'running' || one.state === 'waiting');
-      this.state.textContent = all.length ? '' : this.trans.__('None yet: items have them under Assets.');
+      const { trouble } = this;
+      this.state.textContent = trouble ? `${trouble.message} ${trouble.hint}` : all.length ? '' : this.trans.__('None yet: items have them under Assets.');
       const focused = (document.activeElement as HTMLElement | null)?.dataset?.download;
       this.list.replaceChildren(...all.map(one => this.download(one)));
       if (focused) {
@@ -214,7 +223,8 @@ export class Downloads {
       waiting: trans.__('waits'), running: trans.__('on its way'), done: trans.__('done'), failed: trans.__('failed'), cancelled: trans.__('cancelled')
     };
     const sizes = one.total ? trans.__('%1 of %2', formatBytes(one.bytes), formatBytes(one.total)) : formatBytes(one.bytes);
-    const node = make('li', '', named(one.name), make('span', 'cubehub-cat-facts', named([states[one.state], sizes, one.path].join(' · '))));
+    const facts = [states[one.state], sizes, one.checked ? trans.__('its checksum holds') : '', one.path];
+    const node = make('li', '', named(one.name), make('span', 'cubehub-cat-facts', named(facts.filter(Boolean).join(' · '))));
     if (one.state === 'running' || one.state === 'waiting') {
       const bar = make('progress', 'cubehub-cat-bar');
       bar.setAttribute('aria-label', one.name);
@@ -223,8 +233,12 @@ export class Downloads {
         bar.value = one.bytes;
       }
       node.append(bar, this.act(one, trans.__('Cancel'), () => this.model.requests.cancelDownload(one.id)));
-    } else if (one.state !== 'done') {
-      node.append(this.act(one, trans.__('Go on'), () => this.model.requests.resumeDownload(one.id)));
+    } else {
+      if (one.state !== 'done') {
+        node.append(this.act(one, trans.__('Go on'), () => this.model.requests.resumeDownload(one.id)));
+      }
+      // what is done stays in the home, what is not is given up
+      node.append(' ', this.act(one, trans.__('Off the list'), () => this.model.requests.cancelDownload(one.id)));
     }
     if (one.error) {
       node.append(make('p', 'cubehub-cat-trouble', `${one.error.message} ${one.error.hint}`));
@@ -236,20 +250,22 @@ export class Downloads {
     const node = button(
       label,
       () => {
+        this.trouble = null;
         ask()
           .catch((error: unknown) => {
-            this.state.textContent = troubleOf(error).message;
+            this.trouble = troubleOf(error);
           })
           .finally(() => void this.look());
       },
       'cubehub-mod-small'
     );
-    node.dataset.download = one.id;
+    node.dataset.download = `${one.id} ${label}`;
     node.setAttribute('aria-label', `${label}: ${one.name}`);
     return node;
   }
 
   private readonly state = make('p', 'cubehub-cat-hint');
   private readonly list = make('ul', 'cubehub-cat-choices');
+  private trouble: ITrouble | null = null;
   private timer = 0;
 }

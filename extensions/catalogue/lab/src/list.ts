@@ -1,9 +1,10 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { formatBytes } from './bytes.js';
 import type { IRow } from './contract.js';
 import { make, named } from './dom.js';
 import type { CatalogueModel } from './model.js';
-import { shown } from './times.js';
+import { span } from './times.js';
 
 const HEIGHT = 68;
 /** Rows beyond each edge that are there already. */
@@ -119,23 +120,29 @@ export class ResultList {
   }
 
   private option(row: IRow): HTMLElement {
-    const picture = make('span', 'cubehub-cat-picture');
+    const picture = make('span', `cubehub-cat-picture${row.picture ? '' : ' cubehub-mod-none'}`);
     const search = this.model.results.search;
     if (row.picture && search) {
       const image = make('img');
       image.alt = '';
       image.loading = 'lazy';
       image.decoding = 'async';
-      image.addEventListener('error', () => image.remove());
+      image.addEventListener('error', () => {
+        image.remove();
+        picture.classList.add('cubehub-mod-none');
+      });
       image.src = this.model.requests.picture(search, row.key, 'thumbnail');
       picture.append(image);
     }
-    const facts = [shown(row.start)];
+    const facts = [span(row.start, row.end)];
     if (row.cloud_cover !== null) {
       facts.push(this.trans.__('%1 % clouds', Math.round(row.cloud_cover)));
     }
     if (row.platform) {
       facts.push(row.platform);
+    }
+    if (row.bytes) {
+      facts.push(formatBytes(row.bytes));
     }
     const from = [row.catalogue, ...row.copies.map(copy => copy.catalogue)];
     const titles = [...new Set(from)].map(id => this.model.titleOf(id)).join(', ');
@@ -162,7 +169,8 @@ export class ResultList {
     );
     node.id = `cubehub-cat-row-${++made}`;
     node.setAttribute('role', 'option');
-    node.title = row.id;
+    // what a narrow panel cuts off
+    node.title = [row.id, facts.filter(Boolean).join(' · '), [titles, row.collection ?? ''].filter(Boolean).join(' · ')].join('\n');
     node.addEventListener('click', event => {
       this.model.activate(row.key);
       if (event.ctrlKey || event.metaKey) {
@@ -178,9 +186,7 @@ export class ResultList {
 
   private pickTo(key: string): void {
     const [from, to] = [this.model.results.position(this.anchor!), this.model.results.position(key)];
-    for (let at = Math.max(0, Math.min(from, to)); at <= Math.max(from, to); at++) {
-      this.model.pick(this.model.results.rows[at].key, true);
-    }
+    this.model.pickAll(this.model.results.rows.slice(Math.max(0, Math.min(from, to)), Math.max(from, to) + 1));
   }
 
   private key(event: KeyboardEvent): void {
@@ -206,7 +212,7 @@ export class ResultList {
     } else if (event.key === 'Enter' && at >= 0) {
       this.actions.details(rows[at]);
     } else if (event.key === 'a' && event.ctrlKey) {
-      rows.forEach(row => this.model.pick(row.key, true));
+      this.model.pickAll(rows);
     } else {
       return;
     }

@@ -1,6 +1,7 @@
 /** One search panel's state, and what it asks of the server. No DOM here. */
 import { Signal, type ISignal } from '@lumino/signaling';
 
+import { idsQuery, missingOf, same, whole } from './cart.js';
 import type { Aoi, ICatalogue, ICatalogues, ICollection, IEvent, IPicked, IQuery, IQueryables, IRow, ISaved, ITrouble } from './contract.js';
 import { fieldsOf, type IField } from './filters.js';
 import { EMPTY, formOf, PAGE, queryOf, type IForm } from './form.js';
@@ -16,6 +17,14 @@ export class CatalogueModel {
   trouble: ITrouble | null = null;
   saved: ISaved = { searches: [], favourites: [], cart: [] };
   savedTrouble: ITrouble | null = null;
+  /** The file of what is saved was broken; the server says so once, so it stays until the person has seen it. */
+  savedProblem: ITrouble | null = null;
+  /** Items of cart and favourites that were looked for, and are no longer in their catalogues. */
+  gone: IPicked[] = [];
+  /** Items that the shown search was for; null: it was for what the form says. */
+  lookedFor: readonly IPicked[] | null = null;
+  /** Of the area; null where nobody said. */
+  areaKm2: number | null = null;
   readonly results = new Results();
   /** What was asked for the rows that are shown. */
   asked: { query: IQuery; catalogues: string[] } | null = null;
@@ -53,12 +62,16 @@ export class CatalogueModel {
   }
 
   set(part: Partial<IForm>): void {
+    if ('aoi' in part) {
+      this.areaKm2 = null;
+    }
     this.form = { ...this.form, ...part };
     this._changed.emit('aoi' in part ? 'area' : 'form');
   }
 
   use(search: { query: Partial<IQuery>; catalogues: string[] }): void {
     this.form = formOf(search.query, search.catalogues);
+    this.areaKm2 = null;
     this._changed.emit('catalogues');
     this._changed.emit('area');
   }
@@ -68,11 +81,11 @@ export class CatalogueModel {
     return this.once(`collections ${id}`, () => this.requests.collections(id));
   }
 
-  /** Fields to filter by in what is chosen; catalogues that have none, or fail, add none. */
-  async fields(): Promise<IField[]> {
+  /** Fields to filter by, or to sort by, in what is chosen; catalogues that have none, or fail, add none. */
+  async fields(of: 'queryables' | 'sortables' = 'queryables'): Promise<IField[]> {
     const asked = this.chosen.map(id => {
       const collections = this.form.collections[id] ?? this.defaultsOf(id);
-      return this.once(`queryables ${id} ${collections.join(' ')}`, () => this.requests.queryables(id, collections));
+      return this.once(`${of} ${id} ${collections.join(' ')}`, () => this.requests.schema(of, id, collections));
     });
     const properties: IQueryables['properties'] = {};
     for (const answer of await Promise.allSettled(asked)) {
@@ -90,8 +103,10 @@ export class CatalogueModel {
   }
 
   async area(asked: { text: string } | { box: number[] }): Promise<Aoi> {
-    const { aoi } = await this.requests.aoi(asked);
-    this.set({ aoi });
+    const { aoi, area_km2 } = await this.requests.aoi(asked);
+    this.form = { ...this.form, aoi };
+    this.areaKm2 = area_km2 ?? null;
+    this._changed.emit('area');
     return aoi;
   }
 
@@ -101,31 +116,48 @@ export class CatalogueModel {
     await this.begin(catalogues, queryOf(this.form, catalogues, this.limit));
   }
 
-  private async begin(catalogues: string[], query: IQuery): Promise<void> {
+  private async begin(catalogues: string[], query: IQuery): Promise<boolean> {
     this.stop();
     if (this.results.search) {
       this.requests.giveUp(this.results.search);
     }
     this.asked = { query, catalogues };
+    this.lookedFor = null;
     this.results.begin();
     this.selected.clear();
     this.active = null;
     this.trouble = null;
     this._changed.emit('selection');
-    await this.follow(signal => this.requests.search(catalogues, query, signal));
+    return this.follow(signal => this.requests.search(catalogues, query, signal));
   }
 
   /** Find items again by their ids: the cart's, the favourites'. */
   async searchItems(items: readonly IPicked[]): Promise<void> {
-    const catalogues = [...new Set(items.map(one => one.catalogue))];
-    const collections: Record<string, string[]> = {};
-    for (const { catalogue, collection } of items) {
-      if (collection !== null) {
-        collections[catalogue] = [...new Set([...(collections[catalogue] ?? []), collection])];
-      }
+    const { catalogues, query } = idsQuery(items);
+    const following = this.begin(catalogues, query);
+    this.lookedFor = items;
+    const asked = this.asked;
+    if ((await following) && this.asked === asked && !this.results.more) {
+      const silent = [...this.results.answers].filter(([, answer]) => answer.state !== 'answered').map(([id]) => id);
+      this.tellGone(items, missingOf(items, this.results.rows, new Set(silent)));
+      this._changed.emit('results');
     }
-    const query = { ...queryOf(EMPTY, catalogues, this.limit), collections, ids: items.map(one => one.id) };
-    await this.begin(catalogues, query);
+  }
+
+  /** Remember which of the items that were looked for are no longer there. */
+  tellGone(looked: readonly IPicked[], gone: readonly IPicked[]): void {
+    this.gone = [...this.gone.filter(one => !looked.some(other => same(one, other))), ...gone];
+    this._changed.emit('saved');
+  }
+
+  isGone(item: IPicked): boolean {
+    return this.gone.some(one => same(one, item));
+  }
+
+  /** The person has read what was broken. */
+  forgetProblem(): void {
+    this.savedProblem = null;
+    this._changed.emit('saved');
   }
 
   async more(): Promise<void> {
@@ -174,7 +206,20 @@ export class CatalogueModel {
     } else {
       this.selected.delete(key);
     }
+    this.picks++;
     this._changed.emit('selection');
+  }
+
+  /** Pick many at once: each that is told by itself would be drawn by itself. */
+  pickAll(rows: readonly IRow[]): void {
+    rows.forEach(row => this.selected.add(row.key));
+    this.picks++;
+    this._changed.emit('selection');
+  }
+
+  /** Another text whenever other rows are meant; ten thousand keys are not compared at each move. */
+  get meaning(): string {
+    return this.selected.size ? `picked ${this.picks}` : this.active ? `active ${this.active}` : `all ${this.results.rows.length}`;
   }
 
   /** Rows that a command means: the picked ones, else the active one. */
@@ -188,12 +233,16 @@ export class CatalogueModel {
     for (let tries = 0; ; tries++) {
       try {
         const wanted = changer(this.saved);
-        this.version = await this.requests.save(wanted, this.version);
-        this.saved = wanted;
+        const { version, problem } = await this.requests.save(wanted, this.version);
+        [this.saved, this.version] = [wanted, version];
+        this.savedProblem = problem ?? this.savedProblem;
         this.savedTrouble = null;
         break;
       } catch (error) {
         if (error instanceof Refusal && error.status === 412 && tries < 3) {
+          if (error.trouble.code === 'saved_broken') {
+            this.savedProblem = error.trouble;
+          }
           await this.loadSaved();
           continue;
         }
@@ -206,7 +255,11 @@ export class CatalogueModel {
 
   async loadSaved(): Promise<void> {
     try {
-      ({ saved: this.saved, version: this.version } = await this.requests.saved());
+      const { saved, version } = await this.requests.saved();
+      const { problem, ...kept } = saved;
+      this.saved = { ...kept, favourites: kept.favourites.map(whole), cart: kept.cart.map(whole) };
+      this.version = version;
+      this.savedProblem = problem ?? this.savedProblem;
       this.savedTrouble = null;
     } catch (error) {
       this.savedTrouble = troubleOf(error);
@@ -224,22 +277,25 @@ export class CatalogueModel {
     return asked;
   }
 
-  private async follow(ask: (signal: AbortSignal) => AsyncGenerator<IEvent>): Promise<void> {
+  /** @returns whether it came to its end. */
+  private async follow(ask: (signal: AbortSignal) => AsyncGenerator<IEvent>): Promise<boolean> {
     const following = new AbortController();
     this.following = following;
     this._changed.emit('results');
     try {
       for await (const event of ask(following.signal)) {
         if (following.signal.aborted) {
-          return;
+          return false;
         }
         this.results.take(event);
         this._changed.emit('results');
       }
+      return !following.signal.aborted;
     } catch (error) {
       if (!following.signal.aborted) {
         this.trouble = troubleOf(error);
       }
+      return false;
     } finally {
       if (this.following === following) {
         this.following = null;
@@ -250,6 +306,7 @@ export class CatalogueModel {
   }
 
   private version = '*';
+  private picks = 0;
   private following: AbortController | null = null;
   private readonly remembered = new Map<string, Promise<unknown>>();
   private readonly _changed = new Signal<this, Change>(this);
@@ -257,10 +314,6 @@ export class CatalogueModel {
 
 export function picked(row: IRow): IPicked {
   return { catalogue: row.catalogue, collection: row.collection, id: row.id, title: row.title };
-}
-
-export function same(a: IPicked, b: IPicked): boolean {
-  return a.catalogue === b.catalogue && a.collection === b.collection && a.id === b.id;
 }
 
 export type { ICatalogue };

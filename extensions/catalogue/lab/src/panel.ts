@@ -4,16 +4,20 @@ import { Widget } from '@lumino/widgets';
 
 import { Answers } from './answers.js';
 import { AreaForm } from './area.js';
+import { same } from './cart.js';
 import { Choices } from './choices.js';
-import { CodeBar } from './code-bar.js';
+import { CartCode, CodeBar } from './code-bar.js';
 import type { IPicked, IRow } from './contract.js';
-import { button, fold, input, labelled, make, select } from './dom.js';
+import { button, fold, input, labelled, make } from './dom.js';
 import { FilterForm } from './filter-form.js';
 import { ItemView } from './item-view.js';
 import { Downloads, Kept } from './kept.js';
 import { ResultList } from './list.js';
 import type { SearchMap } from './map.js';
-import { picked, same, type CatalogueModel, type Change } from './model.js';
+import { picked, type CatalogueModel, type Change } from './model.js';
+import { Notice } from './notice.js';
+import { SortChoice } from './sort-choice.js';
+import { Tabs } from './tabs.js';
 import { troubleOf } from './trouble.js';
 
 type Tab = 'search' | 'kept' | 'cart' | 'downloads';
@@ -27,6 +31,7 @@ export interface IHost {
 /** The search panel: what to ask, what came, and what is done with it. */
 export class CataloguePanel extends Widget {
   readonly code: CodeBar;
+  readonly cartCode: CartCode;
 
   constructor(
     readonly model: CatalogueModel,
@@ -44,10 +49,14 @@ export class CataloguePanel extends Widget {
     this.filters = new FilterForm(model, trans);
     this.answers = new Answers(model, trans);
     this.code = new CodeBar(model, trans, host.insert);
+    this.cartCode = new CartCode(model, trans, host.insert);
+    this.notice = new Notice(model, trans);
+    this.sort = new SortChoice(model, trans);
     this.list = new ResultList(model, trans, { details: row => this.details(row), near: () => void model.more() });
     this.item = new ItemView(model, trans, {
       back: () => this.closeItem(),
-      shown: key => this.code.of(key),
+      shown: key => this.code.look(key),
+      code: (key, bands) => this.code.give([key], { bands }),
       cart: row => this.put('cart', [picked(row)]),
       favourite: row => this.put('favourites', [picked(row)]),
       download: (_row, key, assets) => model.requests.download(model.results.search!, key, assets, host.folder())
@@ -59,11 +68,12 @@ export class CataloguePanel extends Widget {
         void this.search();
       },
       find: items => this.find(items)
-    });
+    }, this.cartCode.node);
     this.downloads = new Downloads(model, trans);
     this.build();
     model.changed.connect(this.onChanged, this);
     this.onChanged(model, 'catalogues');
+    this.onChanged(model, 'selection');
     this.turnTo('search');
   }
 
@@ -97,13 +107,7 @@ export class CataloguePanel extends Widget {
   }
 
   turnTo(tab: Tab): void {
-    this.tab = tab;
-    for (const [name, { button: one, page }] of Object.entries(this.tabs)) {
-      const here = name === tab;
-      one.setAttribute('aria-selected', String(here));
-      one.tabIndex = here ? 0 : -1;
-      page.hidden = !here;
-    }
+    this.tabs.turnTo(tab);
     if (tab === 'downloads') {
       void this.downloads.look();
     } else if (tab === 'search') {
@@ -151,6 +155,8 @@ export class CataloguePanel extends Widget {
     this.map = null;
     this.list.dispose();
     this.downloads.dispose();
+    this.code.dispose();
+    this.cartCode.dispose();
     this.model.dispose();
     super.dispose();
   }
@@ -159,7 +165,7 @@ export class CataloguePanel extends Widget {
     super.onAfterShow(message);
     void this.loadMap();
     this.list.later();
-    if (this.tab === 'downloads') {
+    if (this.tabs.shown === 'downloads') {
       void this.downloads.look();
     }
   }
@@ -199,25 +205,22 @@ export class CataloguePanel extends Widget {
     const where = fold(trans.__('Where'), true, this.mapNode, this.area.node);
     this.sayWhere = where.say;
     where.node.addEventListener('toggle', () => this.map?.resize());
-    this.sort = select([
-      ['properties.datetime -', trans.__('newest first')],
-      ['properties.datetime +', trans.__('oldest first')],
-      ['properties.eo:cloud_cover +', trans.__('fewest clouds first')],
-      ['id +', trans.__('by id')]
-    ]);
+    const words = fold(trans.__('Words and order'), false, labelled(trans.__('Words'), this.text), labelled(trans.__('Order'), this.sort.node));
+    words.node.addEventListener('toggle', () => void this.sort.load(words.node.open));
+    this.sayWords = words.say;
     this.go = button(trans.__('Search'), () => void this.search(), 'cubehub-mod-main');
     this.halt = button(trans.__('Stop'), () => this.model.stop());
     this.halt.hidden = true;
     // no form element: the parts within have forms of their own
     const form = make(
       'div', 'cubehub-cat-form',
-      this.choices.catalogues, this.choices.collections, where.node, when.node, this.filters.node,
-      fold(trans.__('Words and order'), false, labelled(trans.__('Words'), this.text), labelled(trans.__('Order'), this.sort)).node,
+      this.choices.catalogues, this.choices.collections, where.node, when.node, this.filters.node, words.node,
       make('div', 'cubehub-cat-buttons', this.go, this.halt)
     );
     for (const one of [this.start, this.end, this.text]) {
       one.addEventListener('keydown', event => {
         if (event.key === 'Enter') {
+          this.model.set({ start: this.start.value.trim(), end: this.end.value.trim(), text: this.text.value }); // before the browser says that it changed
           void this.search();
         }
       });
@@ -225,14 +228,10 @@ export class CataloguePanel extends Widget {
     this.start.addEventListener('change', () => this.model.set({ start: this.start.value.trim() }));
     this.end.addEventListener('change', () => this.model.set({ end: this.end.value.trim() }));
     this.text.addEventListener('change', () => this.model.set({ text: this.text.value }));
-    this.sort.addEventListener('change', () => {
-      const [sort, way] = this.sort.value.split(' ');
-      this.model.set({ sort, descending: way === '-' });
-    });
-    const tools = make(
+    this.tools = make(
       'div', 'cubehub-cat-buttons',
       button(trans.__('Details'), () => {
-        const row = this.model.meant[0];
+        const row = this.model.results.row(this.model.active ?? '') ?? this.model.meant[0];
         if (row) {
           this.details(row);
         }
@@ -240,31 +239,15 @@ export class CataloguePanel extends Widget {
       button(trans.__('To the cart'), () => this.put('cart', this.model.meant.map(picked))),
       button(trans.__('Favourite'), () => this.put('favourites', this.model.meant.map(picked)))
     );
-    this.tools = [...tools.children] as HTMLButtonElement[];
-    this.found.append(this.answers.node, this.list.node, tools, this.said);
+    this.found.append(this.answers.node, this.list.node, this.tools, this.said);
     const page = make('div', 'cubehub-cat-page cubehub-cat-search', form, make('div', 'cubehub-cat-right', this.found, this.item.node, this.code.node));
-    const bar = make('div', 'cubehub-cat-tabs');
-    bar.setAttribute('role', 'tablist');
-    bar.setAttribute('aria-label', trans.__('Catalogue'));
-    this.tabs = {
-      search: this.makeTab(trans.__('Search'), page, 'search'),
-      cart: this.makeTab(trans.__('Cart'), this.kept.cart, 'cart'),
-      kept: this.makeTab(trans.__('Kept'), this.kept.searches, 'kept'),
-      downloads: this.makeTab(trans.__('Downloads'), this.downloads.node, 'downloads')
-    };
-    const all = Object.values(this.tabs);
-    bar.append(...all.map(one => one.button));
-    bar.addEventListener('keydown', event => {
-      const names = Object.keys(this.tabs) as Tab[];
-      const step = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? names.length - 1 : 0;
-      if (step) {
-        const next = names[(names.indexOf(this.tab) + step) % names.length];
-        this.turnTo(next);
-        this.tabs[next].button.focus();
-        event.preventDefault();
-      }
-    });
-    this.node.append(bar, ...all.map(one => one.page));
+    this.tabs = new Tabs(trans.__('Catalogue'), {
+      search: [trans.__('Search'), page],
+      cart: [trans.__('Cart'), this.kept.cart],
+      kept: [trans.__('Kept'), this.kept.searches],
+      downloads: [trans.__('Downloads'), this.downloads.node]
+    }, name => this.turnTo(name));
+    this.node.append(this.tabs.node, this.notice.node, ...this.tabs.pages);
     this.node.addEventListener('keydown', event => {
       if (event.key === 'Escape' && this.map?.drawing) {
         this.map.stopDrawing();
@@ -281,17 +264,6 @@ export class CataloguePanel extends Widget {
     this.mapNode.setAttribute('aria-label', trans.__('Map: arrow keys move it, + and − zoom. The fields below do the same without it.'));
   }
 
-  private makeTab(label: string, page: HTMLElement, name: Tab): { button: HTMLButtonElement; page: HTMLElement; label: string } {
-    const one = button(label, () => this.turnTo(name), 'cubehub-cat-tab');
-    one.setAttribute('role', 'tab');
-    one.id = `cubehub-cat-tab-${name}`;
-    page.id = `cubehub-cat-page-${name}`;
-    page.setAttribute('role', 'tabpanel');
-    page.setAttribute('aria-labelledby', one.id);
-    one.setAttribute('aria-controls', page.id);
-    return { button: one, page, label };
-  }
-
   private onChanged(model: CatalogueModel, change: Change): void {
     const { trans } = this;
     if (change === 'catalogues' || change === 'form' || change === 'area') {
@@ -299,13 +271,16 @@ export class CataloguePanel extends Widget {
       this.filters.write();
       this.area.write();
       const { form } = model;
-      this.sayWhere(form.aoi ? trans.__('an area is set') : trans.__('everywhere'));
+      const km2 = model.areaKm2;
+      const area = km2 === null ? trans.__('an area is set') : trans.__('an area is set: %1 km²', km2 < 10 ? km2.toFixed(2) : Math.round(km2).toLocaleString());
+      this.sayWhere(form.aoi ? area : trans.__('everywhere'));
+      this.sayWords(form.text.trim() || '');
       for (const [one, value] of [[this.start, form.start], [this.end, form.end], [this.text, form.text]] as const) {
         if (one !== document.activeElement) {
           one.value = value;
         }
       }
-      this.sort.value = `${form.sort} ${form.descending ? '-' : '+'}`;
+      this.sort.write();
       if (change === 'area' || change === 'catalogues') {
         this.map?.showArea(form.aoi, change === 'area');
       }
@@ -329,16 +304,18 @@ export class CataloguePanel extends Widget {
       }
     }
     if (change === 'selection' || change === 'results') {
-      this.code.write();
+      this.code.draw();
       const none = model.meant.length === 0;
-      this.tools.forEach(one => {
-        one.disabled = none;
-      });
+      this.tools.hidden = model.results.rows.length === 0;
+      for (const one of this.tools.children) {
+        (one as HTMLButtonElement).disabled = none;
+      }
     }
     if (change === 'saved' || change === 'catalogues') {
       this.kept.write();
-      const count = model.saved.cart.length;
-      this.tabs.cart.button.textContent = count ? `${this.tabs.cart.label} (${count})` : this.tabs.cart.label;
+      this.notice.write();
+      this.cartCode.draw();
+      this.tabs.count('cart', model.saved.cart.length);
     }
   }
 
@@ -408,6 +385,8 @@ export class CataloguePanel extends Widget {
   private readonly list: ResultList;
   private readonly item: ItemView;
   private readonly kept: Kept;
+  private readonly notice: Notice;
+  private readonly sort: SortChoice;
   private readonly downloads: Downloads;
   private readonly mapNode = make('div', 'cubehub-cat-map');
   private readonly found = make('div', 'cubehub-cat-found');
@@ -416,14 +395,13 @@ export class CataloguePanel extends Widget {
   private readonly text = input('search');
   private readonly trouble = make('p', 'cubehub-cat-trouble');
   private readonly said = make('p', 'cubehub-cat-hint');
-  private tools: HTMLButtonElement[] = [];
+  private tools!: HTMLElement;
   private when!: HTMLDetailsElement;
-  private sort!: HTMLSelectElement;
   private go!: HTMLButtonElement;
   private halt!: HTMLButtonElement;
   private sayWhere: (text: string) => void = () => undefined;
-  private tabs!: Record<Tab, { button: HTMLButtonElement; page: HTMLElement; label: string }>;
-  private tab: Tab = 'search';
+  private sayWords: (text: string) => void = () => undefined;
+  private tabs!: Tabs<Tab>;
   private map: SearchMap | null = null;
   private loading: Promise<void> | null = null;
   private drawing = 0;

@@ -2,7 +2,7 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
 import type {
-  Aoi, ICapabilities, ICatalogue, ICatalogues, ICode, ICollection, IDownload, IEvent, IFound, IQuery, IQueryables,
+  Aoi, ICatalogue, ICatalogues, ICode, ICollection, IDownload, IEvent, IFound, IQuery, IQueryables,
   ISaved, ITemplate, ITrouble
 } from './contract.js';
 import { lines } from './stream.js';
@@ -25,17 +25,14 @@ export class Requests {
     await this.ask(`catalogues/${part(id)}`, 'DELETE');
   }
 
-  capabilities(id: string): Promise<ICapabilities> {
-    return this.json(`catalogues/${part(id)}/capabilities`);
-  }
-
   async collections(id: string): Promise<ICollection[]> {
     return (await this.json<{ collections: ICollection[] }>(`catalogues/${part(id)}/collections`)).collections;
   }
 
-  queryables(id: string, collections: string[]): Promise<IQueryables> {
+  /** What items may be filtered by, or sorted by. */
+  schema(of: 'queryables' | 'sortables', id: string, collections: string[]): Promise<IQueryables> {
     const asked = collections.map(one => `collection=${part(one)}`).join('&');
-    return this.json(`catalogues/${part(id)}/queryables${asked ? `?${asked}` : ''}`);
+    return this.json(`catalogues/${part(id)}/${of}${asked ? `?${asked}` : ''}`);
   }
 
   search(catalogues: string[], query: IQuery, signal: AbortSignal): AsyncGenerator<IEvent> {
@@ -94,10 +91,11 @@ export class Requests {
     return { saved: (await answer.json()) as ISaved, version: answer.headers.get('ETag') ?? '*' };
   }
 
-  /** @returns the new version. @throws Refusal with status 412 when another page saved in the meantime. */
-  async save(saved: ISaved, version: string): Promise<string> {
+  /** @returns the new version. @throws Refusal with status 412 when another page saved in the meantime, or the file was broken. */
+  async save(saved: ISaved, version: string): Promise<{ version: string; problem?: ITrouble }> {
     const answer = await this.ask('saved', 'PUT', saved, { headers: { 'If-Match': version } });
-    return answer.headers.get('ETag') ?? '*';
+    const { problem } = (await answer.json()) as ISaved;
+    return { version: answer.headers.get('ETag') ?? '*', problem };
   }
 
   private async *events(path: string, body: object, signal: AbortSignal): AsyncGenerator<IEvent> {

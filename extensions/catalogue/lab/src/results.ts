@@ -36,6 +36,8 @@ export class Results {
   readonly answers = new Map<string, IAnswer>();
   more = false;
   running = false;
+  /** As many rows as the server keeps are there: it asks for no more. */
+  full = false;
   /** So many rows in order will not change any more. */
   final = 0;
 
@@ -74,6 +76,7 @@ export class Results {
     this.sorted = [];
     this.final = 0;
     this.more = false;
+    this.full = false;
     this.running = true;
   }
 
@@ -107,6 +110,7 @@ export class Results {
         break;
       case 'end':
         this.more = event.more;
+        this.full = event.full ?? false;
         this.final = event.final ?? this.sorted.length;
         this.running = false;
         break;

@@ -46,3 +46,9 @@ export function moment(text: string, edge: 'start' | 'end'): string | null {
 export function shown(text: string | null): string {
   return text ? text.slice(0, 16).replace('T', ' ') : '';
 }
+
+/** From when to when an item is, as rows show it: of one day its minute, of several their days. */
+export function span(start: string | null, end: string | null): string {
+  const [first, last] = [start?.slice(0, 10), end?.slice(0, 10)];
+  return first && last && first !== last ? `${first} – ${last}` : shown(start ?? end);
+}

@@ -5,7 +5,7 @@ import { bounds } from '../lib/area.js';
 import { formatBytes } from '../lib/bytes.js';
 import { fieldsOf, filterOf } from '../lib/filters.js';
 import { EMPTY, formFrom, formOf, linkOf, queryOf, searchFrom, searchIn } from '../lib/form.js';
-import { moment, shown } from '../lib/times.js';
+import { moment, shown, span } from '../lib/times.js';
 import { unquoted } from '../lib/variable.js';
 
 test('a day, a month and a year are whole at both ends, in UTC', () => {
@@ -20,6 +20,9 @@ test('a day, a month and a year are whole at both ends, in UTC', () => {
     assert.throws(() => moment(text, 'start'), RangeError, text);
   }
   assert.equal(shown('2024-05-03T10:15:30.123Z'), '2024-05-03 10:15');
+  assert.equal(span('2024-05-03T10:15:30Z', '2024-05-03T10:16:00Z'), '2024-05-03 10:15');
+  assert.equal(span('2024-05-01T00:00:00Z', '2024-05-31T23:59:59Z'), '2024-05-01 – 2024-05-31');
+  assert.deepEqual([span(null, '2024-05-31T00:00:00Z'), span(null, null)], ['2024-05-31 00:00', '']);
 });
 
 const QUERYABLES = {

@@ -70,7 +70,7 @@ test('what another page saved in the meantime is not lost', async () => {
           throw new Refusal({ code: 'changed', message: 'x', hint: 'y' }, 412);
         }
         stored = { saved, version: '"3"' };
-        return stored.version;
+        return { version: stored.version };
       }
     })
   );
@@ -86,7 +86,8 @@ test('fields come from what is chosen; a catalogue that fails takes none away', 
   const asked = [];
   const model = new CatalogueModel(
     requests({
-      queryables: async (id, collections) => {
+      schema: async (of, id, collections) => {
+        assert.equal(of, 'queryables');
         asked.push([id, collections]);
         if (id === 'b') {
           throw new Error('down');
@@ -99,4 +100,89 @@ test('fields come from what is chosen; a catalogue that fails takes none away', 
   assert.deepEqual((await model.fields()).map(one => one.name), ['gsd']);
   await model.fields();
   assert.deepEqual(asked, [['a', ['d']], ['b', []], ['b', []]]);
+});
+
+test('that the saved file was broken stays told until somebody has read it', async () => {
+  const { Refusal } = await import('../lib/trouble.js');
+  const problem = { code: 'saved_broken', message: 'It was broken.', hint: 'It was kept.' };
+  const answers = [{ saved: { searches: [], favourites: [], cart: [], problem }, version: '"1"' }];
+  let refuse = true;
+  const model = new CatalogueModel(
+    requests({
+      saved: async () => answers.shift() ?? { saved: { searches: [], favourites: [], cart: [] }, version: '"2"' },
+      save: async saved => {
+        assert.ok(!('problem' in saved));
+        if (refuse) {
+          refuse = false;
+          throw new Refusal({ ...problem, message: 'Broken meanwhile.' }, 412);
+        }
+        return { version: '"3"' };
+      }
+    })
+  );
+  await model.load();
+  assert.equal(model.savedProblem.message, 'It was broken.');
+  await model.loadSaved(); // mended, so that the server says nothing any more
+  assert.equal(model.savedProblem.message, 'It was broken.');
+  model.forgetProblem();
+  assert.equal(model.savedProblem, null);
+  await model.change(saved => saved);
+  assert.equal(model.savedProblem.message, 'Broken meanwhile.');
+  assert.equal(model.savedTrouble, null);
+});
+
+test('items that are looked for and are no longer there are remembered, and found ones are not', async () => {
+  const items = ['1', '2'].map(id => ({ catalogue: 'a', collection: 'c', id, title: id }));
+  const rows = [[row('1')], [row('1'), row('2')]];
+  let ends = true;
+  const model = new CatalogueModel(
+    requests({
+      async *search() {
+        yield { event: 'search', search: 's' };
+        yield { event: 'asking', catalogue: 'a' };
+        yield { event: 'rows', rows: rows.shift() ?? [] };
+        if (ends) {
+          yield { event: 'answered', catalogue: 'a', count: 1, matched: null, more: false, ignored: [], took_ms: 1 };
+          yield { event: 'end', more: false };
+        }
+      }
+    })
+  );
+  await model.load();
+  await model.searchItems(items);
+  assert.deepEqual(items.map(one => model.isGone(one)), [false, true]);
+  assert.equal(model.lookedFor, items);
+  await model.searchItems(items);
+  assert.deepEqual(model.gone, []);
+  ends = false; // an answer that broke off says nothing of what is not in it
+  await model.searchItems(items);
+  assert.deepEqual(model.gone, []);
+  ends = true;
+  await model.search();
+  assert.equal(model.lookedFor, null);
+});
+
+test('the size of an area is known as long as it is that area', async () => {
+  const aoi = { type: 'Polygon', coordinates: [[[0, 0], [1, 0], [1, 1], [0, 0]]] };
+  const model = new CatalogueModel(requests({ aoi: async () => ({ aoi, area_km2: 12.5 }) }));
+  await model.area({ box: [0, 0, 1, 1] });
+  assert.deepEqual([model.form.aoi, model.areaKm2], [aoi, 12.5]);
+  model.set({ text: 'x' });
+  assert.equal(model.areaKm2, 12.5);
+  model.set({ aoi: null });
+  assert.equal(model.areaKm2, null);
+});
+
+test('what is meant has another text whenever it is another', async () => {
+  const model = new CatalogueModel(requests());
+  model.results.take({ event: 'rows', rows: [row('1'), row('2')] });
+  const texts = [model.meaning];
+  for (const step of [() => model.activate('1'), () => model.pick('1'), () => model.pickAll(model.results.rows), () => model.pick('2')]) {
+    step();
+    texts.push(model.meaning);
+  }
+  assert.equal(new Set(texts).size, texts.length);
+  model.activate('2');
+  assert.equal(model.meaning, texts.at(-1)); // the picked ones are meant, whatever is looked at
+  assert.deepEqual([...model.selected], ['1']);
 });

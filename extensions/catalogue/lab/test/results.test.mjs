@@ -88,7 +88,9 @@ test('each catalogue fares by itself', () => {
   const error = { code: 'timeout', message: 'It did not answer.', hint: 'Try again.' };
   results.take({ event: 'failed', catalogue: 'b', error });
   assert.equal(results.matched, null);
-  results.take({ event: 'end', more: true, final: 2 });
+  assert.equal(results.full, false);
+  results.take({ event: 'end', more: true, final: 2, full: true });
+  assert.equal(results.full, true);
   results.end();
   assert.equal(results.search, 's1');
   assert.equal(results.final, 2);

@@ -1,4 +1,4 @@
-"use strict";(self.rspackChunk_cubehub_catalogue=self.rspackChunk_cubehub_catalogue||[]).push([[266],{4096(o,e,r){var t=r(1601),a=r.n(t),l=r(6314),n=(r.n(l))()(a());n.push([o.id,`:root,
+"use strict";(self.rspackChunk_cubehub_catalogue=self.rspackChunk_cubehub_catalogue||[]).push([[266],{4096(o,e,r){var t=r(1601),a=r.n(t),n=r(6314),i=(r.n(n))()(a());i.push([o.id,`:root,
 :host {
   --ol-background-color: white;
   --ol-accent-background-color: #F5F5F5;
@@ -352,7 +352,7 @@
 .ol-overviewmap .ol-viewport:hover {
   cursor: pointer;
 }
-`,""]),r.d(e,{},{A:n})},2646(o,e,r){var t=r(1601),a=r.n(t),l=r(6314),n=r.n(l),i=r(4096),c=r(4417),u=r.n(c),b=new URL(r(2543),r.b),p=n()(a());p.i(i.A);var s=u()(b);p.push([o.id,`.cubehub-cat {
+`,""]),r.d(e,{},{A:i})},2646(o,e,r){var t=r(1601),a=r.n(t),n=r(6314),i=r.n(n),l=r(4096),c=r(4417),u=r.n(c),b=new URL(r(2543),r.b),p=i()(a());p.i(l.A);var s=u()(b);p.push([o.id,`.cubehub-cat {
   container-type: inline-size;
   display: flex;
   flex-direction: column;
@@ -382,6 +382,11 @@
   overflow-wrap: anywhere;
 }
 
+.cubehub-cat code {
+  font-size: inherit;
+  overflow-wrap: anywhere;
+}
+
 .cubehub-cat p {
   margin: 4px 0;
 }
@@ -395,11 +400,15 @@
 
 .cubehub-cat-button.cubehub-cat-tab {
   flex: 1;
-  padding: 6px 8px;
+  padding: 6px 5px;
   border: 0;
   border-block-end: 3px solid transparent;
   border-radius: 0;
   background: none;
+}
+
+.cubehub-cat-tab {
+  white-space: nowrap;
 }
 
 .cubehub-cat-tab[aria-selected='true'] {
@@ -418,6 +427,12 @@
   margin-block: 2px;
   border-block-end: 1px solid var(--jp-border-color2);
   padding-block: 2px 4px;
+}
+
+.cubehub-cat-fold .cubehub-cat-fold {
+  margin-block-end: 0;
+  border-block-end: 0;
+  padding-block-end: 0;
 }
 
 .cubehub-cat-fold > summary {
@@ -564,9 +579,27 @@ textarea.cubehub-cat-input {
   overflow-wrap: anywhere;
 }
 
-.cubehub-cat-fold > .cubehub-cat-choices {
+.cubehub-cat-fold > .cubehub-cat-choices,
+.cubehub-cat-bands {
   max-block-size: 260px;
   overflow-y: auto;
+}
+
+/* a thing and what is done with it */
+.cubehub-cat-line {
+  display: flex;
+  gap: 8px;
+  align-items: flex-start;
+  justify-content: space-between;
+}
+
+.cubehub-cat-line > :first-child {
+  flex: 1;
+  min-inline-size: 0;
+}
+
+.cubehub-cat-line > button {
+  flex: none;
 }
 
 .cubehub-cat-check {
@@ -589,6 +622,25 @@ textarea.cubehub-cat-input {
   overflow-wrap: anywhere;
 }
 
+/* theirs is a share of the text around them, which is small already */
+.cubehub-cat-hint > .cubehub-cat-facts,
+.cubehub-cat-facts > .cubehub-cat-facts {
+  font-size: inherit;
+}
+
+.cubehub-cat-facts.cubehub-mod-warning {
+  padding-inline-start: 6px;
+  border-inline-start: 3px solid var(--jp-warn-color0, #e65100);
+  color: var(--jp-ui-font-color1);
+}
+
+.cubehub-cat-notice {
+  flex: none;
+  max-block-size: 40%;
+  padding-inline: 10px;
+  overflow-y: auto;
+}
+
 .cubehub-cat-trouble:not(:empty) {
   padding: 4px 8px;
   border-inline-start: 4px solid var(--jp-error-color1);
@@ -605,6 +657,10 @@ textarea.cubehub-cat-input {
 
 .cubehub-cat-answers {
   margin-block: 6px;
+}
+
+.cubehub-cat-answers li > .cubehub-cat-name + .cubehub-cat-facts {
+  display: inline;
 }
 
 .cubehub-cat-count {
@@ -669,6 +725,12 @@ textarea.cubehub-cat-input {
   inline-size: 58px;
   block-size: 58px;
   background: var(--jp-layout-color2);
+}
+
+.cubehub-cat-picture.cubehub-mod-none {
+  border: 1px dashed var(--jp-border-color2);
+  background: none;
+  box-sizing: border-box;
 }
 
 .cubehub-cat-picture > img {
@@ -740,11 +802,38 @@ textarea.cubehub-cat-input {
   background: var(--jp-layout-color1);
 }
 
+@container (max-width: 340px) {
+  .cubehub-cat-row {
+    gap: 6px;
+  }
+
+  .cubehub-cat-picture {
+    inline-size: 44px;
+    block-size: 44px;
+    align-self: center;
+  }
+
+  .cubehub-cat-picture.cubehub-mod-none {
+    display: none;
+  }
+}
+
 @container (min-width: 760px) {
   .cubehub-cat-search {
     display: grid;
     grid-template-columns: minmax(320px, 1fr) minmax(380px, 1.3fr);
+    grid-template-rows: minmax(0, 1fr);
     gap: 16px;
+    padding-block-end: 0;
+    overflow: hidden;
+  }
+
+  /* each by itself: results stay in sight beside a long form */
+  .cubehub-cat-form,
+  .cubehub-cat-right {
+    min-block-size: 0;
+    padding: 2px 2px 16px;
+    overflow: hidden auto;
   }
 
   .cubehub-cat-map {
@@ -755,4 +844,4 @@ textarea.cubehub-cat-input {
     block-size: 520px;
   }
 }
-`,""]),r.d(e,{},{A:p})},6314(o){o.exports=function(o){var e=[];return e.toString=function(){return this.map(function(e){var r="",t=void 0!==e[5];return e[4]&&(r+="@supports (".concat(e[4],") {")),e[2]&&(r+="@media ".concat(e[2]," {")),t&&(r+="@layer".concat(e[5].length>0?" ".concat(e[5]):""," {")),r+=o(e),t&&(r+="}"),e[2]&&(r+="}"),e[4]&&(r+="}"),r}).join("")},e.i=function(o,r,t,a,l){"string"==typeof o&&(o=[[null,o,void 0]]);var n={};if(t)for(var i=0;i<this.length;i++){var c=this[i][0];null!=c&&(n[c]=!0)}for(var u=0;u<o.length;u++){var b=[].concat(o[u]);t&&n[b[0]]||(void 0!==l&&(void 0===b[5]||(b[1]="@layer".concat(b[5].length>0?" ".concat(b[5]):""," {").concat(b[1],"}")),b[5]=l),r&&(b[2]&&(b[1]="@media ".concat(b[2]," {").concat(b[1],"}")),b[2]=r),a&&(b[4]?(b[1]="@supports (".concat(b[4],") {").concat(b[1],"}"),b[4]=a):b[4]="".concat(a)),e.push(b))}},e}},4417(o){o.exports=function(o,e){return(e||(e={}),o&&(o=String(o.__esModule?o.default:o),/^['"].*['"]$/.test(o)&&(o=o.slice(1,-1)),e.hash&&(o+=e.hash),/["'() \t\n]|(%20)/.test(o)||e.needQuotes))?'"'.concat(o.replace(/"/g,'\\"').replace(/\n/g,"\\n"),'"'):o}},1601(o){o.exports=function(o){return o[1]}},8665(o,e,r){r.r(e);var t=r(5072),a=r.n(t),l=r(7825),n=r.n(l),i=r(7659),c=r.n(i),u=r(5056),b=r.n(u),p=r(540),s=r.n(p),d=r(1113),h=r.n(d),x=r(2646),g={};g.styleTagTransform=h(),g.setAttributes=b(),g.insert=c().bind(null,"head"),g.domAPI=n(),g.insertStyleElement=s(),a()(x.A,g);let v=x.A&&x.A.locals?x.A.locals:void 0;r.d(e,{},{default:v})},5072(o){var e=[];function r(o){for(var r=-1,t=0;t<e.length;t++)if(e[t].identifier===o){r=t;break}return r}function t(o,t){for(var a={},l=[],n=0;n<o.length;n++){var i=o[n],c=t.base?i[0]+t.base:i[0],u=a[c]||0,b="".concat(c," ").concat(u);a[c]=u+1;var p=r(b),s={css:i[1],media:i[2],sourceMap:i[3],supports:i[4],layer:i[5]};if(-1!==p)e[p].references++,e[p].updater(s);else{var d=function(o,e){var r=e.domAPI(e);return r.update(o),function(e){e?(e.css!==o.css||e.media!==o.media||e.sourceMap!==o.sourceMap||e.supports!==o.supports||e.layer!==o.layer)&&r.update(o=e):r.remove()}}(s,t);t.byIndex=n,e.splice(n,0,{identifier:b,updater:d,references:1})}l.push(b)}return l}o.exports=function(o,a){var l=t(o=o||[],a=a||{});return function(o){o=o||[];for(var n=0;n<l.length;n++){var i=r(l[n]);e[i].references--}for(var c=t(o,a),u=0;u<l.length;u++){var b=r(l[u]);0===e[b].references&&(e[b].updater(),e.splice(b,1))}l=c}}},7659(o){var e={};o.exports=function(o,r){var t=function(o){if(void 0===e[o]){var r=document.querySelector(o);if(window.HTMLIFrameElement&&r instanceof window.HTMLIFrameElement)try{r=r.contentDocument.head}catch(o){r=null}e[o]=r}return e[o]}(o);if(!t)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");t.appendChild(r)}},540(o){o.exports=function(o){var e=document.createElement("style");return o.setAttributes(e,o.attributes),o.insert(e,o.options),e}},5056(o,e,r){o.exports=function(o){var e=r.nc;e&&o.setAttribute("nonce",e)}},7825(o){o.exports=function(o){if("u"<typeof document)return{update:function(){},remove:function(){}};var e=o.insertStyleElement(o);return{update:function(r){var t,a,l;t="",r.supports&&(t+="@supports (".concat(r.supports,") {")),r.media&&(t+="@media ".concat(r.media," {")),(a=void 0!==r.layer)&&(t+="@layer".concat(r.layer.length>0?" ".concat(r.layer):""," {")),t+=r.css,a&&(t+="}"),r.media&&(t+="}"),r.supports&&(t+="}"),(l=r.sourceMap)&&"u">typeof btoa&&(t+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(l))))," */")),o.styleTagTransform(t,e,o.options)},remove:function(){var o;null===(o=e).parentNode||o.parentNode.removeChild(o)}}}},1113(o){o.exports=function(o,e){if(e.styleSheet)e.styleSheet.cssText=o;else{for(;e.firstChild;)e.removeChild(e.firstChild);e.appendChild(document.createTextNode(o))}}},2543(o){o.exports="data:image/svg+xml,%3Csvg xmlns=%27http://www.w3.org/2000/svg%27 viewBox=%270 0 16 16%27%3E%3Cpath d=%27M8 1a7 7 0 1 0 4.3 12.5l2 2 1.2-1.2-2-2A7 7 0 0 0 8 1zm0 1.6c.8 0 1.8 1.3 2.2 3.4H5.800C6.200 3.900 7.200 2.600 8 2.600zM5.100 3.400A8.500 8.500 0 0 0 4.200 6H2.900a5.500 5.500 0 0 1 2.200-2.600zm5.800 0A5.500 5.500 0 0 1 13.100 6h-1.300a8.500 8.500 0 0 0-.9-2.600zM2.500 7.500h1.500a13 13 0 0 0 .1 2.500H2.900a5.400 5.400 0 0 1-.4-2.500zm3.100 0h4.800a11 11 0 0 1-.1 2.500H5.700a11 11 0 0 1-.1-2.500zm6.400 0h1.500c0 .9-.1 1.700-.4 2.500h-1.200c.1-.8.200-1.600.1-2.500z%27/%3E%3C/svg%3E"}}]);
+`,""]),r.d(e,{},{A:p})},6314(o){o.exports=function(o){var e=[];return e.toString=function(){return this.map(function(e){var r="",t=void 0!==e[5];return e[4]&&(r+="@supports (".concat(e[4],") {")),e[2]&&(r+="@media ".concat(e[2]," {")),t&&(r+="@layer".concat(e[5].length>0?" ".concat(e[5]):""," {")),r+=o(e),t&&(r+="}"),e[2]&&(r+="}"),e[4]&&(r+="}"),r}).join("")},e.i=function(o,r,t,a,n){"string"==typeof o&&(o=[[null,o,void 0]]);var i={};if(t)for(var l=0;l<this.length;l++){var c=this[l][0];null!=c&&(i[c]=!0)}for(var u=0;u<o.length;u++){var b=[].concat(o[u]);t&&i[b[0]]||(void 0!==n&&(void 0===b[5]||(b[1]="@layer".concat(b[5].length>0?" ".concat(b[5]):""," {").concat(b[1],"}")),b[5]=n),r&&(b[2]&&(b[1]="@media ".concat(b[2]," {").concat(b[1],"}")),b[2]=r),a&&(b[4]?(b[1]="@supports (".concat(b[4],") {").concat(b[1],"}"),b[4]=a):b[4]="".concat(a)),e.push(b))}},e}},4417(o){o.exports=function(o,e){return(e||(e={}),o&&(o=String(o.__esModule?o.default:o),/^['"].*['"]$/.test(o)&&(o=o.slice(1,-1)),e.hash&&(o+=e.hash),/["'() \t\n]|(%20)/.test(o)||e.needQuotes))?'"'.concat(o.replace(/"/g,'\\"').replace(/\n/g,"\\n"),'"'):o}},1601(o){o.exports=function(o){return o[1]}},8665(o,e,r){r.r(e);var t=r(5072),a=r.n(t),n=r(7825),i=r.n(n),l=r(7659),c=r.n(l),u=r(5056),b=r.n(u),p=r(540),s=r.n(p),d=r(1113),h=r.n(d),x=r(2646),f={};f.styleTagTransform=h(),f.setAttributes=b(),f.insert=c().bind(null,"head"),f.domAPI=i(),f.insertStyleElement=s(),a()(x.A,f);let g=x.A&&x.A.locals?x.A.locals:void 0;r.d(e,{},{default:g})},5072(o){var e=[];function r(o){for(var r=-1,t=0;t<e.length;t++)if(e[t].identifier===o){r=t;break}return r}function t(o,t){for(var a={},n=[],i=0;i<o.length;i++){var l=o[i],c=t.base?l[0]+t.base:l[0],u=a[c]||0,b="".concat(c," ").concat(u);a[c]=u+1;var p=r(b),s={css:l[1],media:l[2],sourceMap:l[3],supports:l[4],layer:l[5]};if(-1!==p)e[p].references++,e[p].updater(s);else{var d=function(o,e){var r=e.domAPI(e);return r.update(o),function(e){e?(e.css!==o.css||e.media!==o.media||e.sourceMap!==o.sourceMap||e.supports!==o.supports||e.layer!==o.layer)&&r.update(o=e):r.remove()}}(s,t);t.byIndex=i,e.splice(i,0,{identifier:b,updater:d,references:1})}n.push(b)}return n}o.exports=function(o,a){var n=t(o=o||[],a=a||{});return function(o){o=o||[];for(var i=0;i<n.length;i++){var l=r(n[i]);e[l].references--}for(var c=t(o,a),u=0;u<n.length;u++){var b=r(n[u]);0===e[b].references&&(e[b].updater(),e.splice(b,1))}n=c}}},7659(o){var e={};o.exports=function(o,r){var t=function(o){if(void 0===e[o]){var r=document.querySelector(o);if(window.HTMLIFrameElement&&r instanceof window.HTMLIFrameElement)try{r=r.contentDocument.head}catch(o){r=null}e[o]=r}return e[o]}(o);if(!t)throw Error("Couldn't find a style target. This probably means that the value for the 'insert' parameter is invalid.");t.appendChild(r)}},540(o){o.exports=function(o){var e=document.createElement("style");return o.setAttributes(e,o.attributes),o.insert(e,o.options),e}},5056(o,e,r){o.exports=function(o){var e=r.nc;e&&o.setAttribute("nonce",e)}},7825(o){o.exports=function(o){if("u"<typeof document)return{update:function(){},remove:function(){}};var e=o.insertStyleElement(o);return{update:function(r){var t,a,n;t="",r.supports&&(t+="@supports (".concat(r.supports,") {")),r.media&&(t+="@media ".concat(r.media," {")),(a=void 0!==r.layer)&&(t+="@layer".concat(r.layer.length>0?" ".concat(r.layer):""," {")),t+=r.css,a&&(t+="}"),r.media&&(t+="}"),r.supports&&(t+="}"),(n=r.sourceMap)&&"u">typeof btoa&&(t+="\n/*# sourceMappingURL=data:application/json;base64,".concat(btoa(unescape(encodeURIComponent(JSON.stringify(n))))," */")),o.styleTagTransform(t,e,o.options)},remove:function(){var o;null===(o=e).parentNode||o.parentNode.removeChild(o)}}}},1113(o){o.exports=function(o,e){if(e.styleSheet)e.styleSheet.cssText=o;else{for(;e.firstChild;)e.removeChild(e.firstChild);e.appendChild(document.createTextNode(o))}}},2543(o){o.exports="data:image/svg+xml,%3Csvg xmlns=%27http://www.w3.org/2000/svg%27 viewBox=%270 0 16 16%27%3E%3Cpath d=%27M8 1a7 7 0 1 0 4.3 12.5l2 2 1.2-1.2-2-2A7 7 0 0 0 8 1zm0 1.6c.8 0 1.8 1.3 2.2 3.4H5.800C6.200 3.900 7.200 2.600 8 2.600zM5.100 3.400A8.500 8.500 0 0 0 4.200 6H2.900a5.500 5.500 0 0 1 2.200-2.600zm5.800 0A5.500 5.500 0 0 1 13.100 6h-1.300a8.500 8.500 0 0 0-.9-2.600zM2.500 7.500h1.500a13 13 0 0 0 .1 2.500H2.900a5.400 5.400 0 0 1-.4-2.500zm3.100 0h4.800a11 11 0 0 1-.1 2.500H5.700a11 11 0 0 1-.1-2.500zm6.400 0h1.500c0 .9-.1 1.700-.4 2.500h-1.200c.1-.8.200-1.600.1-2.500z%27/%3E%3C/svg%3E"}}]);

@@ -1,0 +1,37 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import { button, make, named } from './dom.js';
+import type { CatalogueModel } from './model.js';
+
+/** What is wrong with the file of searches, favourites and the cart: above every page, since each of them needs it. */
+export class Notice {
+  readonly node = make('div', 'cubehub-cat-notice');
+
+  constructor(
+    private readonly model: CatalogueModel,
+    private readonly trans: TranslationBundle
+  ) {
+    this.node.setAttribute('role', 'alert');
+  }
+
+  write(): void {
+    const { model, trans } = this;
+    const { savedTrouble, savedProblem } = model;
+    const key = JSON.stringify([savedTrouble, savedProblem]);
+    if (key === this.said) {
+      return; // a reader says each change: none for the same
+    }
+    this.said = key;
+    this.node.replaceChildren();
+    if (savedTrouble) {
+      const again = button(trans.__('Try again'), () => void model.loadSaved(), 'cubehub-mod-small');
+      this.node.append(make('p', 'cubehub-cat-trouble', named(savedTrouble.message), ' ', named(savedTrouble.hint), ' ', again));
+    }
+    if (savedProblem) {
+      const seen = button(trans.__('Understood'), () => model.forgetProblem(), 'cubehub-mod-small');
+      this.node.append(make('p', 'cubehub-cat-trouble', named(savedProblem.message), ' ', named(savedProblem.hint), ' ', seen));
+    }
+  }
+
+  private said = '[null,null]';
+}
