@@ -136,7 +136,7 @@ def test_downloads(tmp_path, monkeypatch):
         # a link may hold a key, and the panel does not need it
         assert "B04.tif?" not in json.dumps(told)
         assert "127.0.0.1" not in json.dumps(told)
-        assert set(one) == {"id", "state", "name", "bytes", "total", "checked", "error", "path"}
+        assert set(one) == {"id", "state", "name", "bytes", "total", "checked", "error", "warning", "path"}
         while (told := (await ask("GET", "downloads"))[1]["downloads"])[0]["state"] in ("waiting", "running"):
             pass
         assert (told[0]["state"], told[0]["path"]) == ("done", "data/S2A/B04.tif")
