@@ -141,3 +141,67 @@ def test_a_broken_file_is_told_until_it_is_read_and_fits_into_a_narrow_panel(
         expect(told).to_be_hidden()
         sight.panel.get_by_role("tab", name="Kept").click()
         expect(sight.panel.get_by_text(SCENES[0])).to_be_visible()  # what was whole is there
+
+
+def test_a_cart_is_shown_picked_and_emptied_with_a_way_back(browser: Browser, lab: Lab) -> None:
+    saved(lab, json.dumps({"version": 1, "searches": [], "favourites": [], "cart": picked(*SCENES)}))
+    with sight_of(browser, lab) as sight:
+        panel, page = sight.panel, sight.page
+        panel.get_by_role("tab", name="Cart (2)").click()
+        panel.get_by_role("button", name="Empty").click()
+        back = panel.get_by_role("button", name="Put 2 items back")
+        expect(back).to_be_focused()
+        open_to_all(sight)
+        back.click()
+        panel.get_by_role("button", name="Show these in the list").click()
+        expect(sight.page.locator(f"{PANEL} .cubehub-cat-row[aria-selected=true]")).to_have_count(2)
+        to_cart = panel.get_by_role("button", name="To the cart")
+        to_cart.click()
+        expect(panel.get_by_text("That is there already.")).to_be_visible()
+        sight.rows.first.locator(".cubehub-cat-box").click()  # other words for other rows
+        expect(panel.get_by_text("That is there already.")).to_have_count(0)
+        # a search that can't be asked leaves no list of another
+        panel.get_by_label("From", exact=True).fill("2024-05-03")
+        panel.get_by_label("To", exact=True).fill("2024-05-01")
+        panel.get_by_role("button", name="Search", exact=True).click()
+        expect(sight.rows).to_have_count(0)
+        expect(to_cart).to_be_hidden()
+
+        # from the palette the focus goes into the panel and stays there, though a notebook had it
+        page.locator(".jp-LauncherCard", has_text="Python 3").first.click()
+        expect(page.locator(".jp-Notebook .jp-Cell")).to_be_visible()
+        page.locator(".jp-Notebook .cm-content").first.click()
+        page.locator(".lm-MenuBar-item", has_text="View").click()
+        page.locator(".lm-Menu-item", has_text="Activate Command Palette").click()
+        words = page.locator(".lm-CommandPalette-input")
+        expect(words).to_be_focused()
+        words.fill("Search the Catalogues")
+        page.keyboard.press("Enter")
+        expect(panel.locator("summary", has_text="Catalogues").first).to_be_focused()
+
+
+def test_a_link_from_a_hub_leads_to_everybodys_own_lab(browser: Browser, lab: Lab) -> None:
+    search = {"id": "1", "name": "Ours", "query": {"collections": {}}, "catalogues": ["platform"]}
+    saved(lab, json.dumps({"version": 1, "searches": [search], "favourites": [], "cart": []}))
+    with sight_of(browser, lab) as sight:
+        for hub in ("", "/place/hub/"):
+            if hub:  # as JupyterHub's servers say it in their page
+                sight.page.route(
+                    "**/lab",
+                    lambda route: route.fulfill(
+                        body=route.fetch()
+                        .text()
+                        .replace('"baseUrl":', '"hubPrefix": "/place/hub/", "hubUser": "ana", "baseUrl":'),
+                        content_type="text/html",
+                    ),
+                )
+                sight.open(reset=False)
+            sight.page.evaluate(
+                "navigator.clipboard.writeText = text => { window.copied = text; return Promise.resolve(); }"
+            )
+            sight.panel.get_by_role("tab", name="Kept").click()
+            sight.panel.get_by_role("button", name="Copy link: Ours").click()
+            expect(sight.panel.get_by_text("Copied.")).to_be_visible()
+            where, _, rest = sight.page.evaluate("window.copied").partition("#cubehub-search=")
+            assert where == sight.address + (f"{hub}user-redirect/lab" if hub else "/lab")
+            assert "platform" in rest

@@ -8,7 +8,7 @@ import { same } from './cart.js';
 import { Choices } from './choices.js';
 import { CartCode, CodeBar } from './code-bar.js';
 import type { IPicked, IRow } from './contract.js';
-import { button, fold, input, labelled, make } from './dom.js';
+import { allow, button, fold, input, labelled, make, toTop } from './dom.js';
 import { FilterForm } from './filter-form.js';
 import { ItemView } from './item-view.js';
 import { Downloads, Kept } from './kept.js';
@@ -26,6 +26,8 @@ export interface IHost {
   insert: (code: string) => Promise<void>;
   variable: ((name: string) => Promise<string>) | null;
   folder: () => string;
+  /** Lab's page for a link that is given to others. */
+  page: string;
 }
 
 /** The search panel: what to ask, what came, and what is done with it. */
@@ -68,7 +70,7 @@ export class CataloguePanel extends Widget {
         void this.search();
       },
       find: items => this.find(items)
-    }, this.cartCode.node);
+    }, host.page, this.cartCode.node);
     this.downloads = new Downloads(model, trans);
     this.build();
     model.changed.connect(this.onChanged, this);
@@ -83,7 +85,15 @@ export class CataloguePanel extends Widget {
       one.setAttribute('aria-invalid', 'false');
     }
     this.trouble.textContent = '';
+    this.said.textContent = '';
     this.closeItem(false);
+    if (!this.model.known.catalogues.length) {
+      await this.model.load();
+      if (!this.model.known.catalogues.length) {
+        this.choices.ask(); // nobody to ask
+        return;
+      }
+    }
     this.list.node.scrollTop = 0;
     this.toResults = true;
     try {
@@ -93,6 +103,7 @@ export class CataloguePanel extends Widget {
         throw error;
       }
       const wrong = [this.start, this.end].find(one => one.value.trim() === error.message) ?? this.end;
+      this.model.forgetResults(); // what is shown was not asked for
       wrong.setAttribute('aria-invalid', 'true');
       this.trouble.textContent = this.trans.__('This is no time, or the end is before the start: %1. Write 2024, 2024-05, 2024-05-31 or 2024-05-31T10:15.', error.message);
       this.when.open = true;
@@ -118,6 +129,18 @@ export class CataloguePanel extends Widget {
     }
   }
 
+  /** Put the focus into the panel for good: the palette gives it back to the notebook, by messages after the command's own. */
+  async focusFirst(): Promise<void> {
+    await new Promise(done => requestAnimationFrame(done)); // by then those messages are through
+    this.first?.focus();
+  }
+
+  /** What of the shown page can be used first. */
+  private get first(): HTMLElement | null {
+    const inside = this.tabs.page.querySelectorAll<HTMLElement>('summary, button:not(:disabled), input:not(:disabled), select, textarea, [tabindex="0"]');
+    return [...inside].find(one => one.checkVisibility()) ?? this.tabs.node.querySelector<HTMLElement>('[aria-selected="true"]');
+  }
+
   /** Begin to draw on the map, as a command can. */
   async draw(kind: 'box' | 'polygon'): Promise<void> {
     this.turnTo('search');
@@ -126,13 +149,24 @@ export class CataloguePanel extends Widget {
   }
 
   put(where: 'cart' | 'favourites', items: IPicked[]): void {
-    void this.model
-      .change(saved => ({ ...saved, [where]: [...saved[where], ...items.filter(item => !saved[where].some(one => same(one, item)))] }))
+    const { model, trans } = this;
+    const meant = this.meant;
+    let count = 0;
+    void model
+      .change(saved => {
+        const fresh = items.filter(item => !saved[where].some(one => same(one, item)));
+        count = fresh.length;
+        return { ...saved, [where]: [...saved[where], ...fresh] };
+      })
       .then(() => {
-        const { savedTrouble } = this.model;
-        this.said.textContent = savedTrouble
-          ? `${savedTrouble.message} ${savedTrouble.hint}`
-          : this.trans._n('%1 item put there.', '%1 items put there.', items.length);
+        if (meant !== this.meant || model.savedTrouble) {
+          return; // of others than those that are meant now, or told above
+        }
+        this.said.textContent = count
+          ? where === 'cart'
+            ? trans._n('%1 item put into the cart.', '%1 items put into the cart.', count)
+            : trans._n('%1 item put among the favourites.', '%1 items put among the favourites.', count)
+          : trans.__('That is there already.');
       });
   }
 
@@ -185,7 +219,7 @@ export class CataloguePanel extends Widget {
 
   protected override onActivateRequest(message: Message): void {
     super.onActivateRequest(message);
-    this.go.focus();
+    this.first?.focus();
   }
 
   private build(): void {
@@ -239,8 +273,12 @@ export class CataloguePanel extends Widget {
       button(trans.__('To the cart'), () => this.put('cart', this.model.meant.map(picked))),
       button(trans.__('Favourite'), () => this.put('favourites', this.model.meant.map(picked)))
     );
-    this.found.append(this.answers.node, this.list.node, this.tools, this.said);
-    const page = make('div', 'cubehub-cat-page cubehub-cat-search', form, make('div', 'cubehub-cat-right', this.found, this.item.node, this.code.node));
+    this.found.append(this.answers.node, this.list.node, this.tools);
+    this.code.node.prepend(this.said);
+    const page = make(
+      'div', 'cubehub-cat-page cubehub-cat-search',
+      make('div', 'cubehub-cat-scrolled', form, make('div', 'cubehub-cat-right', this.found, this.item.node)), this.code.node
+    );
     this.tabs = new Tabs(trans.__('Catalogue'), {
       search: [trans.__('Search'), page],
       cart: [trans.__('Cart'), this.kept.cart],
@@ -293,7 +331,7 @@ export class CataloguePanel extends Widget {
       this.drawRows();
       if (this.toResults && (model.results.rows.length || !model.results.running)) {
         this.toResults = false; // below a long form nobody would see that something came
-        this.answers.node.scrollIntoView?.({ block: 'start' });
+        toTop(this.answers.node);
       }
     }
     if (change === 'selection') {
@@ -305,10 +343,15 @@ export class CataloguePanel extends Widget {
     }
     if (change === 'selection' || change === 'results') {
       this.code.draw();
-      const none = model.meant.length === 0;
+      const meant = `${model.results.search} ${model.meaning}`;
+      if (meant !== this.meant) {
+        this.meant = meant;
+        this.said.textContent = '';
+      }
+      const none = model.meant.length ? null : trans.__('Pick items in the list first.');
       this.tools.hidden = model.results.rows.length === 0;
       for (const one of this.tools.children) {
-        (one as HTMLButtonElement).disabled = none;
+        allow(one as HTMLButtonElement, none);
       }
     }
     if (change === 'saved' || change === 'catalogues') {
@@ -336,6 +379,7 @@ export class CataloguePanel extends Widget {
   }
 
   private closeItem(focus = true): void {
+    this.said.textContent = '';
     if (this.item.node.hidden) {
       return;
     }
@@ -406,4 +450,6 @@ export class CataloguePanel extends Widget {
   private loading: Promise<void> | null = null;
   private drawing = 0;
   private toResults = false;
+  /** Of which rows the last words were. */
+  private meant = '';
 }
