@@ -119,6 +119,17 @@ def test_an_item_becomes_a_cell_from_its_details(browser: Browser, lab: Lab) -> 
         sight.panel.get_by_role("button", name="Insert code for this item").click()
         expect(sight.page.locator(".jp-NotebookPanel .jp-Cell")).to_have_count(2)
         expect(sight.page.locator(".jp-NotebookPanel .jp-Cell").last).to_contain_text("blue")
+        # what this environment lacks is said with what brings it, and a cube by its name
+        lacking = {"missing": ["odc-stac"], "needs": ["odc-stac", "dask"], "cube": "a-<b>cube</b>"}
+        sight.page.route(
+            "**/cubehub/catalogue/code*",
+            lambda route: route.fulfill(json={**route.fetch().json(), **lacking}),
+        )
+        sight.panel.get_by_role("button", name="Insert code for this item").click()
+        expect(sight.panel.get_by_text("Not installed here: odc-stac")).to_be_visible()
+        expect(sight.panel.get_by_text("%pip install odc-stac")).to_be_visible()
+        expect(sight.panel.get_by_text("It needs dask.")).to_be_visible()
+        expect(sight.panel.get_by_text("The cube server has this as a-<b>cube</b>.")).to_be_visible()
         open_to_all(sight)
         sight.picture("catalogue-item-inserted")
 
