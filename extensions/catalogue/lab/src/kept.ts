@@ -58,8 +58,11 @@ export class Kept {
   write(): void {
     const { trans, model } = this;
     const { searches, favourites, cart } = model.saved;
+    for (const of of ['favourites', 'cart'] as const) {
+      this.emptied[of] = model.saved[of].length ? [] : this.emptied[of];
+    }
     const items = [...favourites, ...cart];
-    const key = JSON.stringify([model.saved, items.map(one => [model.titleOf(one.catalogue), model.isGone(one)])]);
+    const key = JSON.stringify([model.saved, this.emptied, items.map(one => [model.titleOf(one.catalogue), model.isGone(one)])]);
     if (key === this.drawn) {
       return; // it is asked for anew whenever a page is shown: a button must not be exchanged under a click
     }
@@ -80,7 +83,6 @@ export class Kept {
       const undo = button(trans._n('Put %1 item back', 'Put %1 items back', lost.length), () => void this.model.change(saved => ({ ...saved, [of]: [...lost, ...saved[of].filter(item => !lost.some(one => same(one, item)))] })));
       return lost.length ? [make('li', 'cubehub-cat-line', make('span', 'cubehub-cat-hint', trans.__('Emptied.')), undo)] : [hint];
     }
-    this.emptied[of] = [];
     const rows = items.map(item => {
       const away = button(
         trans.__('Remove'),
