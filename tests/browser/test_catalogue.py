@@ -173,7 +173,6 @@ def test_drawn_filtered_paged_picked_inserted_and_kept(sight: Sight) -> None:  #
 def test_the_bar_for_code_stands_below_the_list_at_any_width(browser: Browser, lab: Lab) -> None:
     with sight_of(browser, lab, width=1800) as sight:
         for width in (280, 500, 900):
-            sight.open(reset=False)
             sight.narrow(width)
             part = sight.unfold("Catalogues")
             part.locator("summary").first.click()
@@ -204,7 +203,6 @@ def test_the_bar_for_code_stands_below_the_list_at_any_width(browser: Browser, l
             )
             assert not over, (width, over)
             sight.panel.get_by_role("button", name="Code for the search").click(trial=True)
-            open_to_all(sight)
 
 
 def test_numbers_over_the_antimeridian_by_keyboard_alone(sight: Sight) -> None:

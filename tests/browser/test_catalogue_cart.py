@@ -191,38 +191,44 @@ def test_a_cart_is_shown_picked_and_emptied_with_a_way_back(browser: Browser, la
         # from the palette the focus goes into the panel and stays there, though a notebook had it
         page.locator(".jp-LauncherCard", has_text="Python 3").first.click()
         expect(page.locator(".jp-Notebook .jp-Cell")).to_be_visible()
+        # until its kernel is there a new notebook takes the focus again and again
+        expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")).to_be_visible()
         page.locator(".jp-Notebook .cm-content").first.click()
-        page.locator(".lm-MenuBar-item", has_text="View").click()
-        page.locator(".lm-Menu-item", has_text="Activate Command Palette").click()
-        words = page.locator(".lm-CommandPalette-input")
-        expect(words).to_be_focused()
-        words.fill("Search the Catalogues")
-        page.keyboard.press("Enter")
+        by_palette(page, "Search the Catalogues", "cubehub-catalogue:open")
         expect(panel.locator("summary", has_text="Catalogues").first).to_be_focused()
 
 
-def test_a_link_from_a_hub_leads_to_everybodys_own_lab(browser: Browser, lab: Lab) -> None:
+def test_a_link_from_a_hub_leads_to_everybodys_own_lab_and_no_catalogue_says_how_to_add_one(
+    browser: Browser, lab: Lab
+) -> None:
     search = {"id": "1", "name": "Ours", "query": {"collections": {}}, "catalogues": ["platform"]}
     saved(lab, json.dumps({"version": 1, "searches": [search], "favourites": [], "cart": []}))
+    hub = '"hubPrefix": "/place/hub/", "hubUser": "ana", '  # as JupyterHub's servers say it in their page
     with sight_of(browser, lab) as sight:
-        for hub in ("", "/place/hub/"):
-            if hub:  # as JupyterHub's servers say it in their page
-                sight.page.route(
-                    "**/lab",
-                    lambda route: route.fulfill(
-                        body=route.fetch()
-                        .text()
-                        .replace('"baseUrl":', '"hubPrefix": "/place/hub/", "hubUser": "ana", "baseUrl":'),
-                        content_type="text/html",
-                    ),
-                )
-                sight.open(reset=False)
-            sight.page.evaluate(
-                "navigator.clipboard.writeText = text => { window.copied = text; return Promise.resolve(); }"
-            )
-            sight.panel.get_by_role("tab", name="Kept").click()
-            sight.panel.get_by_role("button", name="Copy link: Ours").click()
-            expect(sight.panel.get_by_text("Copied.")).to_be_visible()
-            where, _, rest = sight.page.evaluate("window.copied").partition("#cubehub-search=")
-            assert where == sight.address + (f"{hub}user-redirect/lab" if hub else "/lab")
-            assert "platform" in rest
+        panel, page = sight.panel, sight.page
+        page.route(
+            "**/lab",
+            lambda route: route.fulfill(
+                body=route.fetch().text().replace('"baseUrl":', f'{hub}"baseUrl":'), content_type="text/html"
+            ),
+        )
+        none = {"catalogues": [], "tiles": "", "user_catalogues": True}
+        page.route("**/cubehub/catalogue/catalogues*", lambda route: route.fulfill(json=none))
+        sight.open(reset=False)
+        page.evaluate(
+            "navigator.clipboard.writeText = text => { window.copied = text; return Promise.resolve(); }"
+        )
+        panel.get_by_role("tab", name="Kept").click()
+        panel.get_by_role("button", name="Copy link: Ours").click()
+        expect(panel.get_by_text("Copied.")).to_be_visible()
+        where, _, rest = page.evaluate("window.copied").partition("#cubehub-search=")
+        assert where == f"{sight.address}/place/hub/user-redirect/lab"
+        assert "platform" in rest
+
+        panel.get_by_role("tab", name="Search").click()
+        expect(panel.get_by_text("No catalogue is set up here yet. Add one")).to_be_visible()
+        expect(panel.get_by_label("Kind")).to_be_visible()
+        panel.get_by_role("button", name="Search", exact=True).click()
+        expect(panel.get_by_label("Title")).to_be_focused()
+        open_to_all(sight)
+        sight.picture("catalogue-none")

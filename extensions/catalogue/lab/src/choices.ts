@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { ICollection } from './contract.js';
-import { button, checkbox, fold, input, labelled, make, named, select, told } from './dom.js';
+import { button, checkbox, fold, input, labelled, make, named, select, told, toTop } from './dom.js';
 import type { CatalogueModel } from './model.js';
 import { troubleOf } from './trouble.js';
 
@@ -86,7 +86,8 @@ export class Choices {
     if (this.adding) {
       this.adding.open = true;
     }
-    (this.adding?.querySelector('input') ?? this.catalogues.querySelector('summary'))?.focus();
+    (this.adding?.querySelector('input') ?? this.catalogues.querySelector('summary'))?.focus({ preventScroll: true });
+    toTop(this.catalogues); // with what the field is for
   }
 
   private choose(id: string, checked: boolean): void {
