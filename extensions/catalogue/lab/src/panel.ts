@@ -4,11 +4,10 @@ import { Widget } from '@lumino/widgets';
 
 import { Answers } from './answers.js';
 import { AreaForm } from './area.js';
-import { same } from './cart.js';
 import { Choices } from './choices.js';
 import { CartCode, CodeBar } from './code-bar.js';
 import type { IPicked, IRow } from './contract.js';
-import { allow, button, fold, input, labelled, make, toTop } from './dom.js';
+import { button, fold, input, labelled, make, toTop } from './dom.js';
 import { FilterForm } from './filter-form.js';
 import { ItemView } from './item-view.js';
 import { Downloads, Kept } from './kept.js';
@@ -16,6 +15,7 @@ import { ResultList } from './list.js';
 import type { SearchMap } from './map.js';
 import { picked, type CatalogueModel, type Change } from './model.js';
 import { Notice } from './notice.js';
+import { RowTools } from './row-tools.js';
 import { SortChoice } from './sort-choice.js';
 import { Tabs } from './tabs.js';
 import { troubleOf } from './trouble.js';
@@ -55,6 +55,7 @@ export class CataloguePanel extends Widget {
     this.notice = new Notice(model, trans);
     this.sort = new SortChoice(model, trans);
     this.list = new ResultList(model, trans, { details: row => this.details(row), near: () => void model.more() });
+    this.tools = new RowTools(model, trans, row => this.details(row));
     this.item = new ItemView(model, trans, {
       back: () => this.closeItem(),
       shown: key => this.code.look(key),
@@ -85,7 +86,7 @@ export class CataloguePanel extends Widget {
       one.setAttribute('aria-invalid', 'false');
     }
     this.trouble.textContent = '';
-    this.said.textContent = '';
+    this.tools.clear();
     this.closeItem(false);
     if (!this.model.known.catalogues.length) {
       await this.model.load();
@@ -149,25 +150,7 @@ export class CataloguePanel extends Widget {
   }
 
   put(where: 'cart' | 'favourites', items: IPicked[]): void {
-    const { model, trans } = this;
-    const meant = this.meant;
-    let count = 0;
-    void model
-      .change(saved => {
-        const fresh = items.filter(item => !saved[where].some(one => same(one, item)));
-        count = fresh.length;
-        return { ...saved, [where]: [...saved[where], ...fresh] };
-      })
-      .then(() => {
-        if (meant !== this.meant || model.savedTrouble) {
-          return; // of others than those that are meant now, or told above
-        }
-        this.said.textContent = count
-          ? where === 'cart'
-            ? trans._n('%1 item put into the cart.', '%1 items put into the cart.', count)
-            : trans._n('%1 item put among the favourites.', '%1 items put among the favourites.', count)
-          : trans.__('That is there already.');
-      });
+    this.tools.put(where, items);
   }
 
   /** Another theme: the map's colours are drawn, not styled, so it is made anew. */
@@ -225,7 +208,6 @@ export class CataloguePanel extends Widget {
   private build(): void {
     const { trans } = this;
     this.trouble.setAttribute('role', 'alert');
-    this.said.setAttribute('role', 'status');
     this.text.placeholder = trans.__('words, if a catalogue knows them');
     for (const one of [this.start, this.end]) {
       one.placeholder = trans.__('open');
@@ -262,19 +244,8 @@ export class CataloguePanel extends Widget {
     this.start.addEventListener('change', () => this.model.set({ start: this.start.value.trim() }));
     this.end.addEventListener('change', () => this.model.set({ end: this.end.value.trim() }));
     this.text.addEventListener('change', () => this.model.set({ text: this.text.value }));
-    this.tools = make(
-      'div', 'cubehub-cat-buttons',
-      button(trans.__('Details'), () => {
-        const row = this.model.results.row(this.model.active ?? '') ?? this.model.meant[0];
-        if (row) {
-          this.details(row);
-        }
-      }),
-      button(trans.__('To the cart'), () => this.put('cart', this.model.meant.map(picked))),
-      button(trans.__('Favourite'), () => this.put('favourites', this.model.meant.map(picked)))
-    );
-    this.found.append(this.answers.node, this.list.node, this.tools);
-    this.code.node.prepend(this.said);
+    this.found.append(this.answers.node, this.list.node, this.tools.node);
+    this.code.node.prepend(this.tools.said);
     const page = make(
       'div', 'cubehub-cat-page cubehub-cat-search',
       make('div', 'cubehub-cat-scrolled', form, make('div', 'cubehub-cat-right', this.found, this.item.node)), this.code.node
@@ -343,16 +314,7 @@ export class CataloguePanel extends Widget {
     }
     if (change === 'selection' || change === 'results') {
       this.code.draw();
-      const meant = `${model.results.search} ${model.meaning}`;
-      if (meant !== this.meant) {
-        this.meant = meant;
-        this.said.textContent = '';
-      }
-      const none = model.meant.length ? null : trans.__('Pick items in the list first.');
-      this.tools.hidden = model.results.rows.length === 0;
-      for (const one of this.tools.children) {
-        allow(one as HTMLButtonElement, none);
-      }
+      this.tools.write();
     }
     if (change === 'saved' || change === 'catalogues') {
       this.kept.write();
@@ -379,7 +341,7 @@ export class CataloguePanel extends Widget {
   }
 
   private closeItem(focus = true): void {
-    this.said.textContent = '';
+    this.tools.clear();
     if (this.item.node.hidden) {
       return;
     }
@@ -431,6 +393,7 @@ export class CataloguePanel extends Widget {
   private readonly kept: Kept;
   private readonly notice: Notice;
   private readonly sort: SortChoice;
+  private readonly tools: RowTools;
   private readonly downloads: Downloads;
   private readonly mapNode = make('div', 'cubehub-cat-map');
   private readonly found = make('div', 'cubehub-cat-found');
@@ -438,8 +401,6 @@ export class CataloguePanel extends Widget {
   private readonly end = input('text');
   private readonly text = input('search');
   private readonly trouble = make('p', 'cubehub-cat-trouble');
-  private readonly said = make('p', 'cubehub-cat-hint');
-  private tools!: HTMLElement;
   private when!: HTMLDetailsElement;
   private go!: HTMLButtonElement;
   private halt!: HTMLButtonElement;
@@ -450,6 +411,4 @@ export class CataloguePanel extends Widget {
   private loading: Promise<void> | null = null;
   private drawing = 0;
   private toResults = false;
-  /** Of which rows the last words were. */
-  private meant = '';
 }
