@@ -108,7 +108,7 @@ export class CodeBar extends CodeWriter {
     super(model, trans, insert);
     this.items = button(trans.__('Insert code'), () => void this.give(this.keys), 'cubehub-mod-main');
     this.whole = button(trans.__('Code for the search'), () => void this.give([]));
-    this.node.append(make('div', 'cubehub-cat-buttons', this.items, this.whole), this.options.node, this.state);
+    this.node.append(make('div', 'cubehub-cat-buttons', this.items, this.whole), this.state, this.options.node);
     this.draw();
   }
 
@@ -176,7 +176,7 @@ export class CartCode extends CodeWriter {
     super(model, trans, insert);
     this.refinder = new Refinder(model.requests);
     this.button = button(trans.__('Insert code'), () => void this.give(), 'cubehub-mod-main');
-    this.node.append(make('div', 'cubehub-cat-buttons', this.button), this.options.node, this.state);
+    this.node.append(make('div', 'cubehub-cat-buttons', this.button), this.state, this.options.node);
     this.draw();
   }
 
