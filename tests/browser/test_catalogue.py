@@ -69,6 +69,41 @@ def only(sight: Sight, title: str) -> None:
             label.get_by_role("checkbox").uncheck()
 
 
+def bar_is_below(sight: Sight) -> None:
+    """The bar for code stands below the list at any width, and over none of it."""
+    for width in (280, 500, 900):
+        sight.narrow(width)
+        part = sight.unfold("Catalogues")
+        part.locator("summary").first.click()
+        sight.search()
+        expect(sight.rows.first).to_be_visible()
+        sight.picture(f"catalogue-bar-{width}")
+        panel, bar = (
+            sight.panel.bounding_box(),
+            sight.panel.locator(".cubehub-cat-code:visible").bounding_box(),
+        )
+        assert panel is not None
+        assert bar is not None
+        assert abs(panel["y"] + panel["height"] - bar["y"] - bar["height"]) < 2, (width, panel, bar)
+        # what is seen there is what is clicked there, and no row shows through
+        over = sight.page.evaluate(
+            """([panel, bar]) => {
+                const wrong = [];
+                for (let y = Math.ceil(panel.y) + 2; y < panel.y + panel.height - 2; y += 6) {
+                    const node = document.elementFromPoint(bar.x + bar.width / 2, y);
+                    const inside = node.closest('.cubehub-cat-code') !== null;
+                    if (inside !== (y >= bar.y) && Math.abs(y - bar.y) > 2) {
+                        wrong.push([y, node.className]);
+                    }
+                }
+                return wrong;
+            }""",
+            [panel, bar],
+        )
+        assert not over, (width, over)
+        sight.panel.get_by_role("button", name="Code for the search").click(trial=True)
+
+
 def test_all_at_once_are_one_list_and_what_failed_is_named(sight: Sight) -> None:
     sight.search()
     answers = sight.panel.locator(".cubehub-cat-answers")
@@ -80,6 +115,7 @@ def test_all_at_once_are_one_list_and_what_failed_is_named(sight: Sight) -> None
     expect(first).to_contain_text("This platform, A <b>mirror</b>")  # the same scene once, with its copy
     sight.picture("catalogue-all")
     open_to_all(sight)
+    bar_is_below(sight)
     first.dblclick()
     copies = sight.panel.get_by_role("region", name="Item").get_by_role("button", name=re.compile("mirror"))
     copies.click()

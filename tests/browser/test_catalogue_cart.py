@@ -162,3 +162,73 @@ def test_a_broken_file_is_told_until_it_is_read_and_fits_into_a_narrow_panel(
         expect(told).to_be_hidden()
         sight.panel.get_by_role("tab", name="Kept").click()
         expect(sight.panel.get_by_text(SCENES[0])).to_be_visible()  # what was whole is there
+
+
+def test_a_cart_is_shown_picked_and_emptied_with_a_way_back(browser: Browser, lab: Lab) -> None:
+    saved(lab, json.dumps({"version": 1, "searches": [], "favourites": [], "cart": picked(*SCENES)}))
+    with sight_of(browser, lab) as sight:
+        panel, page = sight.panel, sight.page
+        panel.get_by_role("tab", name="Cart (2)").click()
+        panel.get_by_role("button", name="Empty").click()
+        back = panel.get_by_role("button", name="Put 2 items back")
+        expect(back).to_be_focused()
+        open_to_all(sight)
+        back.click()
+        panel.get_by_role("button", name="Show these in the list").click()
+        expect(sight.page.locator(f"{PANEL} .cubehub-cat-row[aria-selected=true]")).to_have_count(2)
+        to_cart = panel.get_by_role("button", name="To the cart")
+        to_cart.click()
+        expect(panel.get_by_text("That is there already.")).to_be_visible()
+        sight.rows.first.locator(".cubehub-cat-box").click()  # other words for other rows
+        expect(panel.get_by_text("That is there already.")).to_have_count(0)
+        # a search that can't be asked leaves no list of another
+        panel.get_by_label("From", exact=True).fill("2024-05-03")
+        panel.get_by_label("To", exact=True).fill("2024-05-01")
+        panel.get_by_role("button", name="Search", exact=True).click()
+        expect(sight.rows).to_have_count(0)
+        expect(to_cart).to_be_hidden()
+
+        # from the palette the focus goes into the panel and stays there, though a notebook had it
+        page.locator(".jp-LauncherCard", has_text="Python 3").first.click()
+        expect(page.locator(".jp-Notebook .jp-Cell")).to_be_visible()
+        # until its kernel is there a new notebook takes the focus again and again
+        expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")).to_be_visible()
+        page.locator(".jp-Notebook .cm-content").first.click()
+        by_palette(page, "Search the Catalogues", "cubehub-catalogue:open")
+        expect(panel.locator("summary", has_text="Catalogues").first).to_be_focused()
+
+
+def test_a_link_from_a_hub_leads_to_everybodys_own_lab_and_no_catalogue_says_how_to_add_one(
+    browser: Browser, lab: Lab
+) -> None:
+    search = {"id": "1", "name": "Ours", "query": {"collections": {}}, "catalogues": ["platform"]}
+    saved(lab, json.dumps({"version": 1, "searches": [search], "favourites": [], "cart": []}))
+    hub = '"hubPrefix": "/place/hub/", "hubUser": "ana", '  # as JupyterHub's servers say it in their page
+    with sight_of(browser, lab) as sight:
+        panel, page = sight.panel, sight.page
+        page.route(
+            "**/lab",
+            lambda route: route.fulfill(
+                body=route.fetch().text().replace('"baseUrl":', f'{hub}"baseUrl":'), content_type="text/html"
+            ),
+        )
+        none = {"catalogues": [], "tiles": "", "user_catalogues": True}
+        page.route("**/cubehub/catalogue/catalogues*", lambda route: route.fulfill(json=none))
+        sight.open(reset=False)
+        page.evaluate(
+            "navigator.clipboard.writeText = text => { window.copied = text; return Promise.resolve(); }"
+        )
+        panel.get_by_role("tab", name="Kept").click()
+        panel.get_by_role("button", name="Copy link: Ours").click()
+        expect(panel.get_by_text("Copied.")).to_be_visible()
+        where, _, rest = page.evaluate("window.copied").partition("#cubehub-search=")
+        assert where == f"{sight.address}/place/hub/user-redirect/lab"
+        assert "platform" in rest
+
+        panel.get_by_role("tab", name="Search").click()
+        expect(panel.get_by_text("No catalogue is set up here yet. Add one")).to_be_visible()
+        expect(panel.get_by_label("Kind")).to_be_visible()
+        panel.get_by_role("button", name="Search", exact=True).click()
+        expect(panel.get_by_label("Title")).to_be_focused()
+        open_to_all(sight)
+        sight.picture("catalogue-none")

@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { ITrouble } from './contract.js';
-import { button, make, named, outward } from './dom.js';
+import { button, make, named, outward, told } from './dom.js';
 import type { CatalogueModel } from './model.js';
 
 /** How the search fares: the count, and each catalogue's progress or failure. */
@@ -29,11 +29,13 @@ export class Answers {
       const { matched } = results;
       // without more, fewer rows than matches are copies of one scene
       if (matched !== null && matched > found && results.more) {
-        text = trans.__('%1 of %2 items', found, matched);
+        const several = [...results.answers.values()].filter(one => one.matched).length > 1;
+        // what two have is counted twice by them and once by us
+        text = several ? trans.__('%1 items of up to %2', found, matched) : trans.__('%1 of %2 items', found, matched);
       } else if (results.more) {
-        text = trans.__('%1 items, and there are more', found);
+        text = trans._n('%1 item, and there are more', '%1 items, and there are more', found);
       } else {
-        const failed = results.failures.length > 0 || model.trouble !== null;
+        const failed = model.trouble !== null || [...results.answers.values()].some(one => one.state === 'failed' || one.state === 'stopped');
         text = found || !failed ? trans._n('%1 item', '%1 items', found) : '';
       }
       if (results.full) {
@@ -50,14 +52,18 @@ export class Answers {
     if (this.count.textContent !== text) {
       this.count.textContent = text; // a reader says each change: none for the same
     }
-    this.list.hidden = results.answers.size === 0;
+    // what failed is told below, and once
+    const shown = [...results.answers].filter(([, answer]) => !answer.error);
+    this.list.hidden = shown.length === 0;
     this.list.replaceChildren(
-      ...[...results.answers].map(([id, answer]) => {
+      ...shown.map(([id, answer]) => {
         const said =
           answer.state === 'asking'
             ? trans.__('asking …')
             : answer.state === 'failed'
               ? trans.__('failed')
+              : answer.state === 'stopped'
+                ? trans.__('stopped')
               : [
                   answer.matched !== null && answer.matched > answer.count
                     ? trans.__('%1 of %2 items', answer.count, answer.matched)
@@ -102,13 +108,16 @@ export class Answers {
     if (model.trouble) {
       all.push([null, model.trouble]);
     }
-    const key = JSON.stringify(all);
+    const key = JSON.stringify([all, model.results.answers.size]);
     if (key === this.said) {
       return;
     }
     this.said = key;
-    this.failures.replaceChildren(
-      ...all.map(([id, { code, message, hint }]) => {
+    if (!all.length) {
+      this.open = false;
+    }
+    const reasons = all.map(([id, trouble]) => {
+        const { code, message } = trouble;
         const title = id === null ? '' : model.titleOf(id);
         const name = !title || message.startsWith(title) ? '' : `${title}: `;
         const where = code === 'sign_in' ? model.known.catalogues.find(one => one.id === id)?.sign_in : null;
@@ -118,13 +127,26 @@ export class Answers {
           () => void (id !== null && model.results.search ? model.retry(id) : model.known.catalogues.length ? model.search(model.asked?.catalogues) : model.load()),
           'cubehub-mod-small'
         );
-        return make('p', 'cubehub-cat-trouble', named(`${name}${message}`), ' ', named(hint ?? ''), ' ', ...door, again);
-      })
-    );
+        return make('p', 'cubehub-cat-trouble', ...told(trouble, name), ' ', ...door, again);
+      });
+    if (reasons.length < 2) {
+      this.failures.replaceChildren(...reasons);
+      return;
+    }
+    // the list must not be a screen further down: one line, with the reasons in it
+    const summary = make('summary', '', trans.__('%1 of %2 catalogues failed', model.results.failures.length, model.results.answers.size));
+    const folded = make('details', 'cubehub-cat-fold cubehub-cat-failures', summary, ...reasons);
+    folded.open = this.open;
+    folded.addEventListener('toggle', () => {
+      this.open = folded.open;
+    });
+    this.failures.replaceChildren(folded);
   }
 
   private readonly count = make('p', 'cubehub-cat-count');
   private readonly list = make('ul', 'cubehub-cat-choices');
   private readonly failures = make('div');
   private said = '';
+  /** Whether the person looks at the reasons. */
+  private open = false;
 }

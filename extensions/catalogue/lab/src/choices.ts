@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { ICollection } from './contract.js';
-import { button, checkbox, fold, input, labelled, make, named, select } from './dom.js';
+import { button, checkbox, fold, input, labelled, make, named, select, told, toTop } from './dom.js';
 import type { CatalogueModel } from './model.js';
 import { troubleOf } from './trouble.js';
 
@@ -20,7 +20,7 @@ export class Choices {
     private readonly model: CatalogueModel,
     private readonly trans: TranslationBundle
   ) {
-    const catalogues = fold(trans.__('Catalogues'), false, this.list, this.own);
+    const catalogues = fold(trans.__('Catalogues'), false, this.none, this.list, this.own);
     this.catalogues = catalogues.node;
     this.sayCatalogues = catalogues.say;
     this.text.setAttribute('type', 'search');
@@ -54,17 +54,40 @@ export class Choices {
       })
     );
     this.list.hidden = all.length === 0;
+    const none = model.loaded && all.length === 0;
+    this.none.textContent = !none
+      ? ''
+      : model.known.user_catalogues
+        ? trans.__('No catalogue is set up here yet. Add one: its title, its address, and what kind it is.')
+        : trans.__('No catalogue is set up here. Whoever runs this server names them in catalogues.yaml.');
+    this.none.hidden = !none;
     this.sayCatalogues(
-      chosen.length === all.length && all.length > 1
+      none ? trans.__('none yet') : chosen.length === all.length && all.length > 1
         ? trans.__('all %1', all.length)
         : chosen.length === 1 ? model.titleOf(chosen[0]) : trans.__('%1 of %2', chosen.length, all.length)
     );
     const count = chosen.reduce((sum, id) => sum + (model.form.collections[id]?.length ?? 0), 0);
     this.sayCollections(count ? trans._n('%1 chosen', '%1 chosen', count) : trans.__('all that are offered'));
     this.writeOwn();
+    if (none && !this.toldNone) {
+      this.toldNone = this.catalogues.open = true;
+      if (this.adding) {
+        this.adding.open = true;
+      }
+    }
     if (this.collections.open) {
       void this.loadCollections();
     }
+  }
+
+  /** Show how one is added, where a search has nobody to ask. */
+  ask(): void {
+    this.catalogues.open = true;
+    if (this.adding) {
+      this.adding.open = true;
+    }
+    (this.adding?.querySelector('input') ?? this.catalogues.querySelector('summary'))?.focus({ preventScroll: true });
+    toTop(this.catalogues); // with what the field is for
   }
 
   private choose(id: string, checked: boolean): void {
@@ -99,11 +122,11 @@ export class Choices {
           return model.load();
         })
         .catch((error: unknown) => {
-          const { message, hint } = troubleOf(error);
-          trouble.textContent = `${message} ${hint}`;
+          trouble.replaceChildren(...told(troubleOf(error)));
         });
     });
-    this.own.append(this.lost, fold(trans.__('Add a catalogue of your own'), false, form).node);
+    this.adding = fold(trans.__('Add a catalogue of your own'), false, form).node;
+    this.own.append(this.lost, this.adding);
   }
 
   private async remove(id: string): Promise<void> {
@@ -111,8 +134,7 @@ export class Choices {
       await this.model.requests.removeCatalogue(id);
       this.lost.textContent = '';
     } catch (error) {
-      const { message, hint } = troubleOf(error);
-      this.lost.textContent = `${message} ${hint}`;
+      this.lost.replaceChildren(...told(troubleOf(error)));
     }
     await this.model.load();
   }
@@ -185,6 +207,9 @@ export class Choices {
 
   private readonly list = make('ul', 'cubehub-cat-choices');
   private readonly own = make('div');
+  private readonly none = make('p', 'cubehub-cat-hint');
+  private adding: HTMLDetailsElement | null = null;
+  private toldNone = false;
   private readonly lost = make('p', 'cubehub-cat-trouble');
   private readonly text = input('search');
   private readonly state = make('p', 'cubehub-cat-hint');

@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { MOST, Refinder, type IRefound } from './cart.js';
 import { CodeOptions, type IChosen, type Of } from './code-options.js';
 import type { ICode, IPicked } from './contract.js';
-import { button, make, named } from './dom.js';
+import { allow, button, make, named, told } from './dom.js';
 import type { CatalogueModel } from './model.js';
 import { Refusal, troubleOf } from './trouble.js';
 
@@ -48,8 +48,8 @@ abstract class CodeWriter {
       await this.insert(code.code);
       this.tell(code, notes());
     } catch (error) {
-      const { message, hint } = troubleOf(error);
-      this.say(`${message} ${hint}`, true);
+      this.say('', true);
+      this.state.replaceChildren(...told(troubleOf(error)));
     } finally {
       this.busy = false;
     }
@@ -108,7 +108,7 @@ export class CodeBar extends CodeWriter {
     super(model, trans, insert);
     this.items = button(trans.__('Insert code'), () => void this.give(this.keys), 'cubehub-mod-main');
     this.whole = button(trans.__('Code for the search'), () => void this.give([]));
-    this.node.append(make('div', 'cubehub-cat-buttons', this.items, this.whole), this.options.node, this.state);
+    this.node.append(make('div', 'cubehub-cat-buttons', this.items, this.whole), this.state, this.options.node);
     this.draw();
   }
 
@@ -126,11 +126,13 @@ export class CodeBar extends CodeWriter {
   draw(): void {
     const { model, trans, keys } = this;
     this.node.hidden = !model.asked; // nothing was searched yet: two buttons that do nothing
-    this.items.disabled = !keys.length || !model.results.search;
+    const why = this.trans.__('Pick items in the list first.');
+    const nothing = model.results.rows.length || model.results.running ? null : trans.__('Nothing was found.');
+    allow(this.items, nothing ?? (keys.length && model.results.search ? null : why));
     this.items.textContent = this.only
       ? trans.__('Insert code for this item')
       : keys.length > 1 ? trans._n('Insert code for %1 item', 'Insert code for %1 items', keys.length) : trans.__('Insert code');
-    this.whole.disabled = !model.asked;
+    allow(this.whole, nothing);
     const meant = `${model.results.search} ${this.only ?? model.meaning}`;
     if (meant !== this.meant) {
       this.meant = meant;
@@ -174,7 +176,7 @@ export class CartCode extends CodeWriter {
     super(model, trans, insert);
     this.refinder = new Refinder(model.requests);
     this.button = button(trans.__('Insert code'), () => void this.give(), 'cubehub-mod-main');
-    this.node.append(make('div', 'cubehub-cat-buttons', this.button), this.options.node, this.state);
+    this.node.append(make('div', 'cubehub-cat-buttons', this.button), this.state, this.options.node);
     this.draw();
   }
 

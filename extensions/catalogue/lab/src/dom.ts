@@ -1,3 +1,5 @@
+import type { ITrouble } from './contract.js';
+
 /** Make an element. Texts are set as text only: catalogues say whatever somebody wrote into them. */
 export function make<Tag extends keyof HTMLElementTagNameMap>(
   tag: Tag,
@@ -22,6 +24,12 @@ export function button(label: string, click: () => void, className = ''): HTMLBu
   node.type = 'button';
   node.addEventListener('click', click);
   return node;
+}
+
+/** Switch a button on, or off for a reason that those who point at it are told. */
+export function allow(node: HTMLButtonElement, reason: string | null): void {
+  node.disabled = reason !== null;
+  node.title = reason ?? '';
 }
 
 let made = 0;
@@ -91,4 +99,21 @@ export function outward(href: string, text: string): HTMLElement {
   node.target = '_blank';
   node.rel = 'noopener noreferrer';
   return node;
+}
+
+/** Scroll what is around a part until it begins where that does; nothing further out moves. */
+export function toTop(node: HTMLElement): void {
+  let around = node.parentElement;
+  while (around && !/auto|scroll/.test(getComputedStyle(around).overflowY)) {
+    around = around.parentElement;
+  }
+  if (around) {
+    around.scrollTop += node.getBoundingClientRect().top - around.getBoundingClientRect().top;
+  }
+}
+
+/** An error as the panel shows it: what, what next, and its code, which the documentation and administrators know it by. */
+export function told({ code, message, hint }: ITrouble, name = ''): (Node | string)[] {
+  const known = code && code !== 'unexpected' ? [' ', make('code', 'cubehub-cat-error-code', code)] : [];
+  return [named(`${name}${message}`), ' ', named(hint ?? ''), ...known];
 }

@@ -1,5 +1,6 @@
 import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette, IThemeManager } from '@jupyterlab/apputils';
+import { PageConfig } from '@jupyterlab/coreutils';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { IStateDB } from '@jupyterlab/statedb';
@@ -14,6 +15,7 @@ import { insertCode } from './insert.js';
 import { CatalogueModel, picked } from './model.js';
 import { CataloguePanel } from './panel.js';
 import { Requests } from './request.js';
+import { labPage } from './shared.js';
 import { geometryOf } from './variable.js';
 
 const ID = '@cubehub/catalogue:panel';
@@ -65,7 +67,13 @@ const panel: JupyterFrontEndPlugin<void> = {
         await insertCode(app, tracker, code);
       },
       variable: tracker ? name => geometryOf(tracker, name) : null,
-      folder: () => folder
+      folder: () => folder,
+      page: labPage({
+        origin: location.origin,
+        baseUrl: PageConfig.getBaseUrl(),
+        hubHost: PageConfig.getOption('hubHost'),
+        hubPrefix: PageConfig.getOption('hubPrefix')
+      })
     });
     widget.id = WIDGET;
     app.shell.add(widget, 'left', { rank: 300, type: 'CubeHub' });
@@ -94,13 +102,18 @@ const panel: JupyterFrontEndPlugin<void> = {
         void widget.search();
       } else {
         const form = formFrom(kept);
-        model.set(form);
+        model.form = form;
+        const seen = textsOf((kept as { seen?: unknown } | undefined)?.seen);
+        if (seen.length) {
+          model.tickNew(seen);
+        }
+        model.set(model.form);
       }
       let timer = 0;
       model.changed.connect((_, change) => {
         if (change === 'form' || change === 'area' || change === 'catalogues') {
           clearTimeout(timer);
-          timer = window.setTimeout(() => void state.save(STATE, model.form as never), KEEP_MS);
+          timer = window.setTimeout(() => void state.save(STATE, { ...model.form, seen: model.seen } as never), KEEP_MS);
         }
       });
     });
@@ -121,7 +134,10 @@ const panel: JupyterFrontEndPlugin<void> = {
       palette?.addItem({ command: id, category: trans.__('Catalogue') });
     };
     const open = (): void => app.shell.activateById(WIDGET);
-    add(COMMANDS.open, trans.__('Search the Catalogues'), open);
+    add(COMMANDS.open, trans.__('Search the Catalogues'), async () => {
+      open();
+      await widget.focusFirst();
+    });
     add(
       COMMANDS.search,
       trans.__('Search with What Is Set'),
@@ -147,7 +163,7 @@ const panel: JupyterFrontEndPlugin<void> = {
         keys: { type: 'array', items: { type: 'string' }, description: 'Keys of rows; none is what is looked at or picked, else the whole search.' },
         ...CHOSEN
       },
-      () => model.asked !== null
+      () => model.asked !== null && model.results.rows.length > 0
     );
     add(COMMANDS.box, trans.__('Draw a Box to Search in'), () => (open(), widget.draw('box')));
     add(COMMANDS.polygon, trans.__('Draw a Polygon to Search in'), () => (open(), widget.draw('polygon')));

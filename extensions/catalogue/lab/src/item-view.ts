@@ -2,8 +2,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { bandsOf, formatOf } from './bands.js';
 import { formatBytes } from './bytes.js';
-import type { IAsset, IFound, IRow } from './contract.js';
-import { button, checkbox, make, named, outward } from './dom.js';
+import type { IAsset, IFound, IItem, IRow } from './contract.js';
+import { button, checkbox, make, named, outward, told, toTop } from './dom.js';
 import type { CatalogueModel } from './model.js';
 import { span } from './times.js';
 import { troubleOf } from './trouble.js';
@@ -56,11 +56,9 @@ export class ItemView {
       found = await model.requests.item(search, key);
     } catch (error) {
       if (shown === this.shown) {
-        const { message, hint } = troubleOf(error);
         state.className = 'cubehub-cat-trouble';
         state.setAttribute('role', 'alert');
-        state.textContent = `${message} ${hint}`;
-        state.append(button(trans.__('Try again'), () => void this.show(row, key)));
+        state.replaceChildren(...told(troubleOf(error)), ' ', button(trans.__('Try again'), () => void this.show(row, key)));
       }
       return;
     }
@@ -82,7 +80,7 @@ export class ItemView {
       this.node.append(image);
     }
     this.node.append(...this.copies(row, key), this.assets(row, key, found), this.properties(found), ...this.origin(found));
-    this.node.scrollIntoView({ block: 'start' }); // below a long form nobody would see it
+    toTop(this.node); // below a long form nobody would see it
   }
 
   hide(): void {
@@ -115,14 +113,20 @@ export class ItemView {
   private facts(row: IRow, { item }: IFound): HTMLElement {
     const { trans } = this;
     const licence = item.properties.license;
+    const terms = item.links?.find(link => link.rel === 'license' && typeof link.href === 'string');
     const texts = [
       span(row.start, row.end),
       row.cloud_cover === null ? '' : trans.__('%1 % clouds', Math.round(row.cloud_cover)),
       row.platform ?? '',
       row.bytes ? formatBytes(row.bytes) : '',
+      projectionsOf(item).join(', '),
       typeof licence === 'string' ? trans.__('licence: %1', licence) : ''
     ];
-    return make('p', 'cubehub-cat-facts', named(texts.filter(Boolean).join(' · ')));
+    const facts = make('p', 'cubehub-cat-facts', named(texts.filter(Boolean).join(' · ')));
+    if (terms) {
+      facts.append(' · ', outward(terms.href, trans.__('its licence')));
+    }
+    return facts;
   }
 
   private properties({ catalogue, item }: IFound): HTMLElement {
@@ -154,8 +158,7 @@ export class ItemView {
           state.textContent = trans.__('Begun: see Downloads.');
         })
         .catch((error: unknown) => {
-          const { message, hint } = troubleOf(error);
-          state.textContent = `${message} ${hint}`;
+          state.replaceChildren(...told(troubleOf(error)));
         })
         .finally(() => {
           get.disabled = wanted.size === 0;
@@ -198,7 +201,7 @@ export class ItemView {
         box.title = asset.type ?? '';
         const copy = button(trans.__('Copy link'), () => void copyText(asset.href, state, trans), 'cubehub-mod-small');
         copy.setAttribute('aria-label', trans.__('Copy link of %1', name));
-        list.append(make('li', 'cubehub-cat-line', box, copy));
+        list.append(make('li', 'cubehub-cat-line', isPage(asset) ? outward(asset.href, asset.title || name) : box, copy));
       }
       lists.push(make('h5', '', named(role)), list);
     }
@@ -221,6 +224,22 @@ export class ItemView {
   }
 
   private shown = 0;
+}
+
+/** A page to look at, such as the viewer's: nothing to load or download. */
+function isPage({ type }: IAsset): boolean {
+  return typeof type === 'string' && /^text\/html\b/i.test(type);
+}
+
+/** Codes of its projections: its own, else those of its assets. */
+function projectionsOf({ properties, assets }: IItem): string[] {
+  const codeOf = (said: Record<string, unknown>): string => {
+    const [code, epsg] = [said['proj:code'], said['proj:epsg']];
+    return typeof code === 'string' ? code : typeof epsg === 'number' ? `EPSG:${epsg}` : '';
+  };
+  const own = codeOf(properties);
+  const all = own ? [own] : Object.values(assets ?? {}).map(asset => codeOf(asset as unknown as Record<string, unknown>));
+  return [...new Set(all.filter(Boolean))].slice(0, 3);
 }
 
 function textOf(value: unknown): string {

@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { formatBytes } from './bytes.js';
 import { same } from './cart.js';
 import type { IDownload, IPicked, ISavedSearch, ITrouble } from './contract.js';
-import { button, input, labelled, make, named } from './dom.js';
+import { button, input, labelled, make, named, told } from './dom.js';
 import { linkOf, queryOf, searchFrom } from './form.js';
 import { copyText } from './item-view.js';
 import type { CatalogueModel } from './model.js';
@@ -21,12 +21,13 @@ interface IActions {
 /** Searches that were kept, favourites and the cart. */
 export class Kept {
   readonly searches = make('div', 'cubehub-cat-page');
-  readonly cart = make('div', 'cubehub-cat-page');
+  readonly cart = make('div', 'cubehub-cat-page cubehub-mod-foot');
 
   constructor(
     private readonly model: CatalogueModel,
     private readonly trans: TranslationBundle,
     private readonly actions: IActions,
+    private readonly page: string,
     code: HTMLElement
   ) {
     this.state.setAttribute('role', 'status');
@@ -51,14 +52,17 @@ export class Kept {
       labelled(trans.__('A search from a file'), file),
       make('h3', '', trans.__('Favourites')), this.favourites
     );
-    this.cart.append(make('h3', '', trans.__('Cart')), this.carted, code);
+    this.cart.append(make('div', 'cubehub-cat-scrolled', make('h3', '', trans.__('Cart')), this.carted), code);
   }
 
   write(): void {
     const { trans, model } = this;
     const { searches, favourites, cart } = model.saved;
+    for (const of of ['favourites', 'cart'] as const) {
+      this.emptied[of] = model.saved[of].length ? [] : this.emptied[of];
+    }
     const items = [...favourites, ...cart];
-    const key = JSON.stringify([model.saved, items.map(one => [model.titleOf(one.catalogue), model.isGone(one)])]);
+    const key = JSON.stringify([model.saved, this.emptied, items.map(one => [model.titleOf(one.catalogue), model.isGone(one)])]);
     if (key === this.drawn) {
       return; // it is asked for anew whenever a page is shown: a button must not be exchanged under a click
     }
@@ -74,7 +78,10 @@ export class Kept {
   private items(items: IPicked[], of: 'favourites' | 'cart'): HTMLElement[] {
     const { trans } = this;
     if (!items.length) {
-      return [make('li', 'cubehub-cat-hint', trans.__('Nothing here yet: pick items in the list.'))];
+      const hint = make('li', 'cubehub-cat-hint', trans.__('Nothing here yet: pick items in the list.'));
+      const lost = this.emptied[of];
+      const undo = button(trans._n('Put %1 item back', 'Put %1 items back', lost.length), () => void this.model.change(saved => ({ ...saved, [of]: [...lost, ...saved[of].filter(item => !lost.some(one => same(one, item)))] })));
+      return lost.length ? [make('li', 'cubehub-cat-line', make('span', 'cubehub-cat-hint', trans.__('Emptied.')), undo)] : [hint];
     }
     const rows = items.map(item => {
       const away = button(
@@ -93,8 +100,23 @@ export class Kept {
       return make('li', 'cubehub-cat-line', words, away);
     });
     const all = button(trans.__('Show these in the list'), () => this.actions.find(items), of === 'cart' ? '' : 'cubehub-mod-main');
-    const none = button(trans.__('Empty'), () => void this.model.change(saved => ({ ...saved, [of]: [] })));
+    const none = button(trans.__('Empty'), () => void this.empty(of));
     return [...rows, make('li', 'cubehub-cat-buttons', all, none)];
+  }
+
+  /** Without asking, but with a way back until the page is loaded anew. */
+  private async empty(of: 'favourites' | 'cart'): Promise<void> {
+    let lost: IPicked[] = [];
+    await this.model.change(saved => {
+      lost = saved[of];
+      return { ...saved, [of]: [] };
+    });
+    if (!this.model.saved[of].length) {
+      this.emptied[of] = lost;
+      this.write();
+      const list = of === 'cart' ? this.carted : this.favourites;
+      list.querySelector('button')?.focus(); // the one that was pressed is gone
+    }
   }
 
   private search(one: ISavedSearch): HTMLElement {
@@ -106,7 +128,7 @@ export class Kept {
     const run = button(trans.__('Search'), () => this.actions.run(one), 'cubehub-mod-small');
     const link = button(
       trans.__('Copy link'),
-      () => void copyText(linkOf(location.href, one.query, one.catalogues), this.state, trans),
+      () => void copyText(linkOf(this.page, one.query, one.catalogues), this.state, trans),
       'cubehub-mod-small'
     );
     const file = button(trans.__('As a file'), () => asFile(one), 'cubehub-mod-small');
@@ -130,13 +152,14 @@ export class Kept {
     try {
       const catalogues = model.chosen;
       const query = queryOf(model.form, catalogues);
+      let replaced = false;
       const id = crypto.randomUUID?.() ?? `${Date.now()}`;
-      await model.change(saved => ({
-        ...saved,
-        searches: [{ id, name, query, catalogues }, ...saved.searches.filter(one => one.name !== name)]
-      }));
+      await model.change(saved => {
+        replaced = saved.searches.some(one => one.name === name);
+        return { ...saved, searches: [{ id, name, query, catalogues }, ...saved.searches.filter(one => one.name !== name)] };
+      });
       if (!model.savedTrouble) {
-        this.state.textContent = trans.__('Kept in your home.');
+        this.state.textContent = replaced ? trans.__('Kept in your home, in place of the earlier one of this name.') : trans.__('Kept in your home.');
       }
       return !model.savedTrouble;
     } catch (error) {
@@ -161,6 +184,7 @@ export class Kept {
     }
   }
 
+  private readonly emptied: Record<'favourites' | 'cart', IPicked[]> = { favourites: [], cart: [] };
   private readonly state = make('p', 'cubehub-cat-hint');
   private readonly list = make('ul', 'cubehub-cat-choices');
   private readonly favourites = make('ul', 'cubehub-cat-choices');
@@ -198,15 +222,14 @@ export class Downloads {
       const all = await this.model.requests.downloads();
       moving = all.some(one => one.state === 'running' || one.state === 'waiting');
       const { trouble } = this;
-      this.state.textContent = trouble ? `${trouble.message} ${trouble.hint}` : all.length ? '' : this.trans.__('None yet: items have them under Assets.');
+      this.state.replaceChildren(...(trouble ? told(trouble) : all.length ? [] : [this.trans.__('None yet: items have them under Assets.')]));
       const focused = (document.activeElement as HTMLElement | null)?.dataset?.download;
       this.list.replaceChildren(...all.map(one => this.download(one)));
       if (focused) {
         this.list.querySelector<HTMLElement>(`[data-download="${CSS.escape(focused)}"]`)?.focus();
       }
     } catch (error) {
-      const { message, hint } = troubleOf(error);
-      this.state.textContent = `${message} ${hint}`;
+      this.state.replaceChildren(...told(troubleOf(error)));
     }
     if (moving && this.node.isConnected && !this.node.hidden) {
       this.timer = window.setTimeout(() => void this.look(), LOOK_MS);
@@ -232,16 +255,18 @@ export class Downloads {
         bar.max = one.total;
         bar.value = one.bytes;
       }
-      node.append(bar, this.act(one, trans.__('Cancel'), () => this.model.requests.cancelDownload(one.id)));
+      // the server keeps what came of one that failed, and nothing of one that is cancelled
+      node.append(bar, this.act(one, trans.__('Cancel and remove what came'), () => this.model.requests.cancelDownload(one.id)));
     } else {
       if (one.state !== 'done') {
-        node.append(this.act(one, trans.__('Go on'), () => this.model.requests.resumeDownload(one.id)));
+        const again = one.state === 'failed' && one.bytes > 0 ? trans.__('Go on') : trans.__('Begin anew');
+        node.append(this.act(one, again, () => this.model.requests.resumeDownload(one.id)));
       }
       // what is done stays in the home, what is not is given up
       node.append(' ', this.act(one, trans.__('Off the list'), () => this.model.requests.cancelDownload(one.id)));
     }
     if (one.error) {
-      node.append(make('p', 'cubehub-cat-trouble', `${one.error.message} ${one.error.hint}`));
+      node.append(make('p', 'cubehub-cat-trouble', ...told(one.error)));
     }
     return node;
   }

@@ -134,16 +134,11 @@ export class ResultList {
       image.src = this.model.requests.picture(search, row.key, 'thumbnail');
       picture.append(image);
     }
-    const facts = [span(row.start, row.end)];
-    if (row.cloud_cover !== null) {
-      facts.push(this.trans.__('%1 % clouds', Math.round(row.cloud_cover)));
-    }
-    if (row.platform) {
-      facts.push(row.platform);
-    }
-    if (row.bytes) {
-      facts.push(formatBytes(row.bytes));
-    }
+    const clouds = row.cloud_cover === null ? '' : this.trans.__('%1 % clouds', Math.round(row.cloud_cover));
+    const rest = [row.platform ?? '', row.bytes ? formatBytes(row.bytes) : ''].filter(Boolean).join(' · ');
+    const when = span(row.start, row.end);
+    const [day, minute] = when.includes(' – ') ? [when, ''] : [when.slice(0, 10), when.slice(10)];
+    const facts = [when, clouds, rest];
     const from = [row.catalogue, ...row.copies.map(copy => copy.catalogue)];
     const titles = [...new Set(from)].map(id => this.model.titleOf(id)).join(', ');
     const box = make('span', 'cubehub-cat-box');
@@ -163,8 +158,10 @@ export class ResultList {
         'span',
         'cubehub-cat-words',
         named(row.title, 'cubehub-cat-title'),
-        make('span', 'cubehub-cat-facts', named(facts.filter(Boolean).join(' · '))),
-        make('span', 'cubehub-cat-facts', named([titles, row.collection ?? ''].filter(Boolean).join(' · ')))
+        // in a narrow panel the time goes and the rest has a line of its own: what decides is never cut off
+        make('span', 'cubehub-cat-facts', day, make('span', 'cubehub-cat-minute', minute), clouds && day ? ` · ${clouds}` : clouds),
+        ...(rest ? [make('span', 'cubehub-cat-facts cubehub-cat-rest', named(rest))] : []),
+        make('span', 'cubehub-cat-facts cubehub-cat-from', named([titles, row.collection ?? ''].filter(Boolean).join(' · ')))
       )
     );
     node.id = `cubehub-cat-row-${++made}`;

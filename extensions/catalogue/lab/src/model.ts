@@ -13,6 +13,10 @@ export type Change = 'catalogues' | 'form' | 'results' | 'selection' | 'saved' |
 
 export class CatalogueModel {
   known: ICatalogues = { catalogues: [], tiles: '', user_catalogues: false };
+  /** Whether the server has said which catalogues there are. */
+  loaded = false;
+  /** Ids of the catalogues that the person could have chosen, now or before. */
+  seen: readonly string[] = [];
   form: IForm = { ...EMPTY };
   trouble: ITrouble | null = null;
   saved: ISaved = { searches: [], favourites: [], cart: [] };
@@ -54,11 +58,23 @@ export class CatalogueModel {
     try {
       this.known = await this.requests.catalogues();
       this.trouble = null;
+      this.tickNew(this.loaded ? this.seen : this.known.catalogues.map(one => one.id));
+      this.loaded = true;
     } catch (error) {
       this.trouble = troubleOf(error);
     }
     this._changed.emit('catalogues');
     await this.loadSaved();
+  }
+
+  /** Choose catalogues that came after the person chose: what nobody has seen nobody has left out. */
+  tickNew(seen: readonly string[]): void {
+    const ids = this.known.catalogues.map(one => one.id);
+    const fresh = ids.filter(id => !seen.includes(id));
+    if (fresh.length && this.form.catalogues.length) {
+      this.form = { ...this.form, catalogues: [...this.form.catalogues, ...fresh] };
+    }
+    this.seen = [...new Set([...seen, ...ids])];
   }
 
   set(part: Partial<IForm>): void {
@@ -131,13 +147,31 @@ export class CatalogueModel {
     return this.follow(signal => this.requests.search(catalogues, query, signal));
   }
 
-  /** Find items again by their ids: the cart's, the favourites'. */
+  /** Show nothing: the person asks for something else, which can't be asked. */
+  forgetResults(): void {
+    this.stop();
+    if (this.results.search) {
+      this.requests.giveUp(this.results.search);
+    }
+    this.results.begin();
+    this.results.end();
+    this.selected.clear();
+    [this.active, this.asked, this.lookedFor, this.trouble] = [null, null, null, null];
+    this._changed.emit('selection');
+    this._changed.emit('results');
+  }
+
+  /** Find items again by their ids, the cart's or the favourites', and pick them: they were picked once. */
   async searchItems(items: readonly IPicked[]): Promise<void> {
     const { catalogues, query } = idsQuery(items);
     const following = this.begin(catalogues, query);
     this.lookedFor = items;
     const asked = this.asked;
-    if ((await following) && this.asked === asked && !this.results.more) {
+    const ended = await following;
+    if (this.asked === asked) {
+      this.pickAll(this.results.rows);
+    }
+    if (ended && this.asked === asked && !this.results.more) {
       const silent = [...this.results.answers].filter(([, answer]) => answer.state !== 'answered').map(([id]) => id);
       this.tellGone(items, missingOf(items, this.results.rows, new Set(silent)));
       this._changed.emit('results');
@@ -182,7 +216,7 @@ export class CatalogueModel {
     this.following?.abort();
     this.following = null;
     if (this.results.running) {
-      this.results.end();
+      this.results.end(true);
       this._changed.emit('results');
     }
   }

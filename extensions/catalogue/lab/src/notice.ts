@@ -1,6 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { button, make, named } from './dom.js';
+import { button, make, told } from './dom.js';
 import type { CatalogueModel } from './model.js';
 
 /** What is wrong with the file of searches, favourites and the cart: above every page, since each of them needs it. */
@@ -25,11 +25,11 @@ export class Notice {
     this.node.replaceChildren();
     if (savedTrouble) {
       const again = button(trans.__('Try again'), () => void model.loadSaved(), 'cubehub-mod-small');
-      this.node.append(make('p', 'cubehub-cat-trouble', named(savedTrouble.message), ' ', named(savedTrouble.hint), ' ', again));
+      this.node.append(make('p', 'cubehub-cat-trouble', ...told(savedTrouble), ' ', again));
     }
     if (savedProblem) {
       const seen = button(trans.__('Understood'), () => model.forgetProblem(), 'cubehub-mod-small');
-      this.node.append(make('p', 'cubehub-cat-trouble', named(savedProblem.message), ' ', named(savedProblem.hint), ' ', seen));
+      this.node.append(make('p', 'cubehub-cat-trouble', ...told(savedProblem), ' ', seen));
     }
   }
 

@@ -4,11 +4,10 @@ import { Widget } from '@lumino/widgets';
 
 import { Answers } from './answers.js';
 import { AreaForm } from './area.js';
-import { same } from './cart.js';
 import { Choices } from './choices.js';
 import { CartCode, CodeBar } from './code-bar.js';
 import type { IPicked, IRow } from './contract.js';
-import { button, fold, input, labelled, make } from './dom.js';
+import { button, fold, input, labelled, make, toTop } from './dom.js';
 import { FilterForm } from './filter-form.js';
 import { ItemView } from './item-view.js';
 import { Downloads, Kept } from './kept.js';
@@ -16,6 +15,7 @@ import { ResultList } from './list.js';
 import type { SearchMap } from './map.js';
 import { picked, type CatalogueModel, type Change } from './model.js';
 import { Notice } from './notice.js';
+import { RowTools } from './row-tools.js';
 import { SortChoice } from './sort-choice.js';
 import { Tabs } from './tabs.js';
 import { troubleOf } from './trouble.js';
@@ -26,6 +26,8 @@ export interface IHost {
   insert: (code: string) => Promise<void>;
   variable: ((name: string) => Promise<string>) | null;
   folder: () => string;
+  /** Lab's page for a link that is given to others. */
+  page: string;
 }
 
 /** The search panel: what to ask, what came, and what is done with it. */
@@ -53,6 +55,7 @@ export class CataloguePanel extends Widget {
     this.notice = new Notice(model, trans);
     this.sort = new SortChoice(model, trans);
     this.list = new ResultList(model, trans, { details: row => this.details(row), near: () => void model.more() });
+    this.tools = new RowTools(model, trans, row => this.details(row));
     this.item = new ItemView(model, trans, {
       back: () => this.closeItem(),
       shown: key => this.code.look(key),
@@ -68,7 +71,7 @@ export class CataloguePanel extends Widget {
         void this.search();
       },
       find: items => this.find(items)
-    }, this.cartCode.node);
+    }, host.page, this.cartCode.node);
     this.downloads = new Downloads(model, trans);
     this.build();
     model.changed.connect(this.onChanged, this);
@@ -83,7 +86,15 @@ export class CataloguePanel extends Widget {
       one.setAttribute('aria-invalid', 'false');
     }
     this.trouble.textContent = '';
+    this.tools.clear();
     this.closeItem(false);
+    if (!this.model.known.catalogues.length) {
+      await this.model.load();
+      if (!this.model.known.catalogues.length) {
+        this.choices.ask(); // nobody to ask
+        return;
+      }
+    }
     this.list.node.scrollTop = 0;
     this.toResults = true;
     try {
@@ -93,6 +104,7 @@ export class CataloguePanel extends Widget {
         throw error;
       }
       const wrong = [this.start, this.end].find(one => one.value.trim() === error.message) ?? this.end;
+      this.model.forgetResults(); // what is shown was not asked for
       wrong.setAttribute('aria-invalid', 'true');
       this.trouble.textContent = this.trans.__('This is no time, or the end is before the start: %1. Write 2024, 2024-05, 2024-05-31 or 2024-05-31T10:15.', error.message);
       this.when.open = true;
@@ -118,6 +130,18 @@ export class CataloguePanel extends Widget {
     }
   }
 
+  /** Put the focus into the panel for good: the palette gives it back to the notebook, by messages after the command's own. */
+  async focusFirst(): Promise<void> {
+    await new Promise(done => requestAnimationFrame(done)); // by then those messages are through
+    this.first?.focus();
+  }
+
+  /** What of the shown page can be used first. */
+  private get first(): HTMLElement | null {
+    const inside = this.tabs.page.querySelectorAll<HTMLElement>('summary, button:not(:disabled), input:not(:disabled), select, textarea, [tabindex="0"]');
+    return [...inside].find(one => one.checkVisibility()) ?? this.tabs.node.querySelector<HTMLElement>('[aria-selected="true"]');
+  }
+
   /** Begin to draw on the map, as a command can. */
   async draw(kind: 'box' | 'polygon'): Promise<void> {
     this.turnTo('search');
@@ -126,14 +150,7 @@ export class CataloguePanel extends Widget {
   }
 
   put(where: 'cart' | 'favourites', items: IPicked[]): void {
-    void this.model
-      .change(saved => ({ ...saved, [where]: [...saved[where], ...items.filter(item => !saved[where].some(one => same(one, item)))] }))
-      .then(() => {
-        const { savedTrouble } = this.model;
-        this.said.textContent = savedTrouble
-          ? `${savedTrouble.message} ${savedTrouble.hint}`
-          : this.trans._n('%1 item put there.', '%1 items put there.', items.length);
-      });
+    this.tools.put(where, items);
   }
 
   /** Another theme: the map's colours are drawn, not styled, so it is made anew. */
@@ -185,13 +202,12 @@ export class CataloguePanel extends Widget {
 
   protected override onActivateRequest(message: Message): void {
     super.onActivateRequest(message);
-    this.go.focus();
+    this.first?.focus();
   }
 
   private build(): void {
     const { trans } = this;
     this.trouble.setAttribute('role', 'alert');
-    this.said.setAttribute('role', 'status');
     this.text.placeholder = trans.__('words, if a catalogue knows them');
     for (const one of [this.start, this.end]) {
       one.placeholder = trans.__('open');
@@ -228,19 +244,12 @@ export class CataloguePanel extends Widget {
     this.start.addEventListener('change', () => this.model.set({ start: this.start.value.trim() }));
     this.end.addEventListener('change', () => this.model.set({ end: this.end.value.trim() }));
     this.text.addEventListener('change', () => this.model.set({ text: this.text.value }));
-    this.tools = make(
-      'div', 'cubehub-cat-buttons',
-      button(trans.__('Details'), () => {
-        const row = this.model.results.row(this.model.active ?? '') ?? this.model.meant[0];
-        if (row) {
-          this.details(row);
-        }
-      }),
-      button(trans.__('To the cart'), () => this.put('cart', this.model.meant.map(picked))),
-      button(trans.__('Favourite'), () => this.put('favourites', this.model.meant.map(picked)))
+    this.found.append(this.answers.node, this.list.node, this.tools.node);
+    this.code.node.prepend(this.tools.said);
+    const page = make(
+      'div', 'cubehub-cat-page cubehub-cat-search',
+      make('div', 'cubehub-cat-scrolled', form, make('div', 'cubehub-cat-right', this.found, this.item.node)), this.code.node
     );
-    this.found.append(this.answers.node, this.list.node, this.tools, this.said);
-    const page = make('div', 'cubehub-cat-page cubehub-cat-search', form, make('div', 'cubehub-cat-right', this.found, this.item.node, this.code.node));
     this.tabs = new Tabs(trans.__('Catalogue'), {
       search: [trans.__('Search'), page],
       cart: [trans.__('Cart'), this.kept.cart],
@@ -293,7 +302,7 @@ export class CataloguePanel extends Widget {
       this.drawRows();
       if (this.toResults && (model.results.rows.length || !model.results.running)) {
         this.toResults = false; // below a long form nobody would see that something came
-        this.answers.node.scrollIntoView?.({ block: 'start' });
+        toTop(this.answers.node);
       }
     }
     if (change === 'selection') {
@@ -305,11 +314,7 @@ export class CataloguePanel extends Widget {
     }
     if (change === 'selection' || change === 'results') {
       this.code.draw();
-      const none = model.meant.length === 0;
-      this.tools.hidden = model.results.rows.length === 0;
-      for (const one of this.tools.children) {
-        (one as HTMLButtonElement).disabled = none;
-      }
+      this.tools.write();
     }
     if (change === 'saved' || change === 'catalogues') {
       this.kept.write();
@@ -336,6 +341,7 @@ export class CataloguePanel extends Widget {
   }
 
   private closeItem(focus = true): void {
+    this.tools.clear();
     if (this.item.node.hidden) {
       return;
     }
@@ -387,6 +393,7 @@ export class CataloguePanel extends Widget {
   private readonly kept: Kept;
   private readonly notice: Notice;
   private readonly sort: SortChoice;
+  private readonly tools: RowTools;
   private readonly downloads: Downloads;
   private readonly mapNode = make('div', 'cubehub-cat-map');
   private readonly found = make('div', 'cubehub-cat-found');
@@ -394,8 +401,6 @@ export class CataloguePanel extends Widget {
   private readonly end = input('text');
   private readonly text = input('search');
   private readonly trouble = make('p', 'cubehub-cat-trouble');
-  private readonly said = make('p', 'cubehub-cat-hint');
-  private tools!: HTMLElement;
   private when!: HTMLDetailsElement;
   private go!: HTMLButtonElement;
   private halt!: HTMLButtonElement;

@@ -2,7 +2,8 @@
 import type { IEvent, IRow, ITrouble, Order } from './contract.js';
 
 export interface IAnswer {
-  state: 'asking' | 'answered' | 'failed';
+  /** Stopped: by the person. */
+  state: 'asking' | 'answered' | 'failed' | 'stopped';
   count: number;
   matched: number | null;
   more: boolean;
@@ -118,11 +119,11 @@ export class Results {
   }
 
   /** The stream ended, whatever it said. */
-  end(): void {
+  end(stopped = false): void {
     this.running = false;
     for (const [id, answer] of this.answers) {
       if (answer.state === 'asking') {
-        this.answers.set(id, { ...answer, state: answer.count ? 'answered' : 'failed' });
+        this.answers.set(id, { ...answer, state: answer.count ? 'answered' : stopped ? 'stopped' : 'failed' });
       }
     }
   }

@@ -43,6 +43,11 @@ export class Tabs<Name extends string> {
     return [...this.tabs.values()].map(one => one.page);
   }
 
+  /** The page that is shown. */
+  get page(): HTMLElement {
+    return this.tabs.get(this.shown)!.page;
+  }
+
   turnTo(name: Name): void {
     this.shown = name;
     for (const [other, { button: one, page }] of this.tabs) {

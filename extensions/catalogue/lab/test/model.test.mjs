@@ -186,3 +186,44 @@ test('what is meant has another text whenever it is another', async () => {
   assert.equal(model.meaning, texts.at(-1)); // the picked ones are meant, whatever is looked at
   assert.deepEqual([...model.selected], ['1']);
 });
+
+test('what came after the person chose is chosen, what was left out is not', async () => {
+  const lists = [['a', 'b'], ['a', 'b', 'new']];
+  const model = new CatalogueModel(requests({
+    catalogues: async () => ({ catalogues: lists.shift().map(id => ({ id, title: id, collections: [] })), tiles: '', user_catalogues: true })
+  }));
+  await model.load();
+  assert.ok(model.loaded);
+  model.set({ catalogues: ['b'] });
+  await model.load();
+  assert.deepEqual(model.chosen, ['b', 'new']);
+  // of a page before, which had seen a and one that is gone
+  model.set({ catalogues: ['a'] });
+  model.tickNew(['a', 'b', 'gone']);
+  assert.deepEqual(model.chosen, ['a', 'new']);
+  assert.deepEqual(model.seen, ['a', 'b', 'gone', 'new']);
+});
+
+test('what was stopped has not failed, and a time that is none leaves no list of another', async () => {
+  const model = new CatalogueModel(requests({
+    async *search(catalogues, query, signal) {
+      yield { event: 'search', search: 's' };
+      yield { event: 'asking', catalogue: 'a' };
+      yield { event: 'rows', rows: [row('one')] };
+      yield { event: 'answered', catalogue: 'b', count: 1, matched: 1, more: false, ignored: [], took_ms: 1 };
+      await new Promise(resolve => signal.addEventListener('abort', resolve));
+    }
+  }));
+  await model.load();
+  const arrived = new Promise(resolve => model.changed.connect(() => model.results.answers.get('b') && resolve()));
+  const following = model.search();
+  await arrived;
+  model.stop();
+  await following;
+  assert.equal(model.results.answers.get('a').state, 'stopped');
+  assert.equal(model.results.rows.length, 1);
+  model.forgetResults();
+  assert.equal(model.results.rows.length, 0);
+  assert.equal(model.asked, null);
+  assert.equal(model.results.running, false);
+});
