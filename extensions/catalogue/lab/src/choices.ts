@@ -117,9 +117,12 @@ export class Choices {
       event.preventDefault();
       model.requests
         .addCatalogue(title.value.trim(), url.value.trim(), kind.value)
-        .then(() => {
+        .then(async ({ tried }) => {
           title.value = url.value = trouble.textContent = '';
-          return model.load();
+          await model.load();
+          if (tried.error) {
+            trouble.replaceChildren(trans.__('It was added, but:'), ' ', ...told(tried.error));
+          }
         })
         .catch((error: unknown) => {
           trouble.replaceChildren(...told(troubleOf(error)));

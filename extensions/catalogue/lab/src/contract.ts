@@ -10,6 +10,11 @@ export interface ICatalogue {
   own: boolean;
 }
 
+/** One that was just added, and what it answered. */
+export interface IAdded extends ICatalogue {
+  tried: { collections: number | null; error: ITrouble | null };
+}
+
 export interface ICatalogues {
   catalogues: ICatalogue[];
   tiles: string;
@@ -70,6 +75,8 @@ export interface ICopy {
   key: string;
   catalogue: string;
   collection: string | null;
+  /** Of collections whose id says nothing to people: a person's own and a group's. */
+  collection_title?: string | null;
   id: string;
   /** Of the processing; another one is the same scene, not the same data. */
   version?: string | null;
@@ -181,6 +188,8 @@ export interface IDownload {
   path: string;
   /** Whether the catalogue named a checksum, and it holds. */
   checked?: boolean;
+  /** What is odd about it although it is done. */
+  warning?: string | null;
   error: ITrouble | null;
 }
 

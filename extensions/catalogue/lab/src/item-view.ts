@@ -100,7 +100,7 @@ export class ItemView {
     for (const copy of all) {
       // another version is the same scene processed otherwise, not the same data
       const version = versions.size > 1 && copy.version ? this.trans.__('processing %1', copy.version) : '';
-      const text = [this.model.titleOf(copy.catalogue), copy.collection, copy.id, version].filter(Boolean).join(' · ');
+      const text = [this.model.titleOf(copy.catalogue), copy.collection_title ?? copy.collection, copy.id, version].filter(Boolean).join(' · ');
       const here = copy.key === key;
       const one = button(text, () => void this.show(row, copy.key), 'cubehub-mod-small');
       one.setAttribute('aria-pressed', String(here));

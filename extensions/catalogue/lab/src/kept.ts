@@ -246,7 +246,7 @@ export class Downloads {
       waiting: trans.__('waits'), running: trans.__('on its way'), done: trans.__('done'), failed: trans.__('failed'), cancelled: trans.__('cancelled')
     };
     const sizes = one.total ? trans.__('%1 of %2', formatBytes(one.bytes), formatBytes(one.total)) : formatBytes(one.bytes);
-    const facts = [states[one.state], sizes, one.checked ? trans.__('its checksum holds') : '', one.path];
+    const facts = [states[one.state], sizes, one.checked ? trans.__('its checksum holds') : '', one.warning ?? '', one.path];
     const node = make('li', '', named(one.name), make('span', 'cubehub-cat-facts', named(facts.filter(Boolean).join(' · '))));
     if (one.state === 'running' || one.state === 'waiting') {
       const bar = make('progress', 'cubehub-cat-bar');

@@ -161,13 +161,13 @@ export class ResultList {
         // in a narrow panel the time goes and the rest has a line of its own: what decides is never cut off
         make('span', 'cubehub-cat-facts', day, make('span', 'cubehub-cat-minute', minute), clouds && day ? ` · ${clouds}` : clouds),
         ...(rest ? [make('span', 'cubehub-cat-facts cubehub-cat-rest', named(rest))] : []),
-        make('span', 'cubehub-cat-facts cubehub-cat-from', named([titles, row.collection ?? ''].filter(Boolean).join(' · ')))
+        make('span', 'cubehub-cat-facts cubehub-cat-from', named([titles, row.collection_title ?? row.collection ?? ''].filter(Boolean).join(' · ')))
       )
     );
     node.id = `cubehub-cat-row-${++made}`;
     node.setAttribute('role', 'option');
     // what a narrow panel cuts off
-    node.title = [row.id, facts.filter(Boolean).join(' · '), [titles, row.collection ?? ''].filter(Boolean).join(' · ')].join('\n');
+    node.title = [row.id, facts.filter(Boolean).join(' · '), [titles, row.collection_title ?? row.collection ?? ''].filter(Boolean).join(' · ')].join('\n');
     node.addEventListener('click', event => {
       this.model.activate(row.key);
       if (event.ctrlKey || event.metaKey) {

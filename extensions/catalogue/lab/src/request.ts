@@ -17,7 +17,7 @@ export class Requests {
     return this.json('catalogues');
   }
 
-  addCatalogue(title: string, url: string, type: string): Promise<ICatalogue> {
+  addCatalogue(title: string, url: string, type: string): Promise<IAdded> {
     return this.json('catalogues', 'POST', { title, url, type });
   }
 
