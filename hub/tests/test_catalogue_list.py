@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import sys
 from pathlib import Path
 
 import pytest
-from cubehub.catalogue_list import check_catalogues, give_catalogues
+from cubehub.catalogue_list import check_catalogues, check_folders, give_catalogues, given_folders
 from cubehub.errors import BadInputError
 from cubehub.local.data_folder import DataFolder
+from cubehub.local.parts import write_run_files
+from cubehub.local.platform import INNER, Platform
 from cubehub.resources import resource
+from cubehub.secrets import Secrets
 from cubehub.settings import ConfigFolder
 
 
@@ -36,3 +40,58 @@ def test_people_can_read_the_operators_own_list(tmp_path: Path) -> None:
         assert given.read_text() == "catalogues: []\n"
         assert stat.S_IMODE(given.stat().st_mode) == 0o644
     assert [file.name for file in data.catalogue.iterdir()] == ["catalogues.yaml"]
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> tuple[DataFolder, ConfigFolder, Path]:
+    """Give a data folder, the operator's settings, and their list of catalogues."""
+    own = tmp_path / "own"
+    own.mkdir()
+    data = DataFolder(tmp_path / "data")
+    data.prepare()
+    return data, ConfigFolder(own), own / "catalogues.yaml"
+
+
+def test_a_folder_that_is_given_out(listed: tuple[DataFolder, ConfigFolder, Path], tmp_path: Path) -> None:
+    data, config, file = listed
+    (tmp_path / "scenes").mkdir()
+    file.write_text(f"files: {{scenes: {tmp_path / 'scenes'}}}\ncatalogues: []\n")
+    check_catalogues(Path(sys.executable), file)
+    check_folders(data, config)
+    assert given_folders(config) == {"scenes": str(tmp_path / "scenes")}
+    platform = Platform("127.0.0.1", 8000, 8001, {part: 10_000 + at for at, part in enumerate(INNER)})
+    files = write_run_files(data, platform, config, Secrets(data.secrets))
+    written = json.loads(files["catalogue"].read_text())["files"]
+    assert written.pop("samples").endswith("pixels")
+    assert written == {"scenes": str(tmp_path / "scenes")}
+
+
+@pytest.mark.parametrize("text", ["", "files:", "files: {}", "files: [a]", "[", "files: {"])
+def test_a_list_without_folders_gives_none_out(
+    listed: tuple[DataFolder, ConfigFolder, Path], text: str
+) -> None:
+    data, config, file = listed
+    file.write_text(text)
+    assert given_folders(config) == {}
+    check_folders(data, config)
+
+
+def test_a_folder_that_would_open_the_platform_is_refused(
+    listed: tuple[DataFolder, ConfigFolder, Path], tmp_path: Path
+) -> None:
+    data, config, file = listed
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(data.homes)
+    (tmp_path / "loop").symlink_to("loop")
+    opens = "would open the platform's own files"
+    for folder, words in (
+        ("/", opens), (tmp_path, opens), (data.root, opens), (data.homes, opens), (tmp_path / "link", opens),
+        (tmp_path / "link" / ".." / ".." / "data", opens), (tmp_path / "none", "is not a folder"),
+        (tmp_path / "file", "is not a folder"), (tmp_path / "loop", "is not a folder"),
+    ):  # fmt: skip
+        file.write_text(f"files: {{x: '{folder}'}}")
+        with pytest.raises(BadInputError, match=words) as caught:
+            check_folders(data, config)
+        assert str(file) in caught.value.message
+        assert "files.x" in caught.value.message
+        assert caught.value.hint

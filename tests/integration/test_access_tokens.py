@@ -71,6 +71,11 @@ def test_a_server_gets_a_token_for_one_audience(whole: Whole, ana: Account) -> N
         assert (status, set(told)) == (200, {"access_token", "token_type", "expires_in"})
         claims = jwt.decode(told["access_token"], options={"verify_signature": False})
         assert (claims["aud"], claims["preferred_username"]) == (PARTNER, "ana")
+        # the same token again, in the same session: Keycloak is not asked each time
+        assert (
+            json.loads(kernel.run(ASK.format(audience=PARTNER)).text)[1]["access_token"]
+            == told["access_token"]
+        )
         for audience in ("cubehub-hub", "cubehub-cubes", "account"):
             status, told = json.loads(kernel.run(ASK.format(audience=audience)).text)
             assert (status, told["code"]) == (403, "audience_refused")

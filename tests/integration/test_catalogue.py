@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import httpx
 import numpy as np
 import pytest
+from cubehub.storage.registered import items_of
+from cubehub.storage.whose import account_of
 from cubehub_tests.people import Visitor
 from cubehub_tests.platform import REPOSITORY, Whole
 from cubehub_tests.servers import Account
@@ -89,7 +91,7 @@ print([one["collection"] for one in json.loads(told)["items"]])
 
 @pytest.mark.needs("postgis")
 def test_an_item_of_one_s_own_is_found_by_its_owner_alone(
-    http: httpx.Client, ana: Account, petra: Account
+    http: httpx.Client, ana: Account, petra: Account, whole: Whole
 ) -> None:
     ana.start()
     with ana.kernel() as kernel:
@@ -98,6 +100,10 @@ def test_an_item_of_one_s_own_is_found_by_its_owner_alone(
             assert (mine, others, exported) == ("['anas-lake']", "[]", "['anas-lake']")
             collection = ana.api.get(f"{BASE}/own").json()["own_collection"]
             assert collections == str([collection])
+            # what an export or an erasure of ana goes by is noted for her home
+            account = account_of(whole.folder.homes, b"ana")
+            assert collection == f"own.{account}"
+            assert [one["item"]["id"] for one in items_of(whole.data, str(account))] == ["anas-lake"]
             address = f"{BASE}/collections/{collection}/items/anas-lake"
             assert ana.api.get(address).json()["properties"]["title"] == "A lake"
             for other in (petra.api, http):

@@ -176,6 +176,9 @@ class _Streaming(Handler):
         self.set_header("Content-Type", "application/x-ndjson")
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Accel-Buffering", "no")
+        connection: Any = self.request.connection
+        # else the system keeps the end of what was written until the browser has confirmed what came before it
+        connection.stream.set_nodelay(True)
         try:
             async with aclosing(events) as happening:
                 if first is not None:

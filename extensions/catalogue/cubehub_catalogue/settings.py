@@ -15,9 +15,14 @@ from cubehub_catalogue.auth import Auth, Hub, NoAuth
 from cubehub_catalogue.errors import InputError
 
 FILE_VARIABLE = "CUBEHUB_CATALOGUES"
+TEXT_VARIABLE = "CUBEHUB_CATALOGUES_YAML"
+"""The content of the file, where the platform can't give its servers one."""
 PLATFORM_VARIABLE = "CUBEHUB_URL"
 SHAPE_OF_ID = r"[a-z0-9-]{1,40}"
 _LARGEST_FILE = 2**20
+_NAME_OF_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SAMPLES = "samples"
+"""The platform's own."""
 _HINT = "The shipped catalogues.yaml lists every key with its meaning."
 _SECRET_KEYS = re.compile("secret|password|token|value|key", re.IGNORECASE)
 
@@ -139,6 +144,8 @@ class Settings(_Strict):
     """In the order they are shown."""
     user_catalogues: bool = False
     """Whether people may add catalogues of their own: https and public addresses only."""
+    files: dict[str, str] = {}
+    """Folders of the platform's machine whose files it gives out at /services/catalogue/files/NAME/, to anybody: name and path."""
     tiles: str = ""
     """Address of map tiles, such as https://tiles.example.org/{z}/{x}/{y}.png; empty: the map that is bundled, alone."""
 
@@ -146,6 +153,24 @@ class Settings(_Strict):
     @classmethod
     def _listed(cls, value: object) -> object:
         return () if value is None else value
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _none_is_empty(cls, value: object) -> object:
+        return {} if value is None else value
+
+    @field_validator("files")
+    @classmethod
+    def _folders(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, folder in value.items():
+            if not _NAME_OF_FOLDER.fullmatch(name) or name == _SAMPLES:
+                raise ValueError(
+                    f"{name!r} is no name for a folder: use up to 100 letters, digits, dots, hyphens and underscores, "
+                    f"a letter or digit first, and not {_SAMPLES!r}"
+                )
+            if not folder.startswith("/") or ".." in folder.split("/"):
+                raise ValueError(f"{folder!r} is not the whole path of a folder, such as /srv/scenes")
+        return value
 
     @field_validator("tiles")
     @classmethod
@@ -199,6 +224,11 @@ def load_settings(path: Path | str, *, platform_url: str | None = None) -> Setti
         raise SettingsError(f"{path} cannot be read: it is not UTF-8 text.", _HINT) from error
     if len(data) > _LARGEST_FILE:
         raise SettingsError(f"{path} is larger than 1 MiB, which no list of catalogues is.", _HINT)
+    return _read(text, path, platform_url)
+
+
+def _read(text: str, path: Path | str, platform_url: str | None) -> Settings:
+    """Read the content of a file; `path` is what messages call it."""
     try:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
@@ -207,14 +237,29 @@ def load_settings(path: Path | str, *, platform_url: str | None = None) -> Setti
 
 
 def here() -> Settings:
-    """Read the file that CUBEHUB_CATALOGUES names; without one, none is set and people add their own.
+    """Read the file that CUBEHUB_CATALOGUES names, or what CUBEHUB_CATALOGUES_YAML holds.
+
+    Raises
+    ------
+    SettingsError
+        What is there can't be used.
 
     Notes
     -----
-    Without a file this is nobody's platform but a Lab of one's own, whose person is its administrator.
+    Without either this is nobody's platform but a Lab of one's own, whose person is its administrator.
     """
     named = os.environ.get(FILE_VARIABLE)
-    return load_settings(named) if named else Settings(user_catalogues=True)
+    if named:
+        return load_settings(named)
+    text = os.environ.get(TEXT_VARIABLE)
+    if text is None:
+        return Settings(user_catalogues=True)
+    if not text.strip():
+        raise SettingsError(
+            "The platform's list of catalogues did not reach this server.",
+            "Tell your administrator: the Hub's log says why.",
+        )
+    return _read(text, TEXT_VARIABLE, None)
 
 
 def own_catalogue(id_: str, title: str, url: str, type_: str) -> Catalogue:
@@ -244,7 +289,7 @@ def schema() -> dict[str, Any]:
     return made
 
 
-def _settings(content: object, path: Path) -> Settings:
+def _settings(content: object, path: Path | str) -> Settings:
     if content is None:
         content = {}
     if not isinstance(content, dict):
@@ -288,7 +333,7 @@ def _named(part: int | str, content: Any) -> str:
     return str(part)
 
 
-def _with_platform(settings: Settings, platform_url: str | None, path: Path) -> Settings:
+def _with_platform(settings: Settings, platform_url: str | None, path: Path | str) -> Settings:
     """Put the Hub's address before the paths; what stands there is trusted as far as that address goes."""
     made = []
     for one in settings.catalogues:

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from cubehub_catalogue.http.limits import Limits
 from cubehub_catalogue.http.reading import RubbishError, TooMuchError, decode_text, parse_json, said, too_deep
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,10 +35,45 @@ def test_depth_is_counted_without_what_stands_in_strings(value, ascii_only):
     assert too_deep(wrapped, 64)
 
 
+def _in_64_bits(value):
+    if isinstance(value, list):
+        return all(map(_in_64_bits, value))
+    if isinstance(value, dict):
+        return all(map(_in_64_bits, value.values()))
+    return isinstance(value, bool) or not isinstance(value, int) or -(2**63) <= value < 2**64
+
+
+@given(JSON | st.floats(allow_nan=False, allow_infinity=False), st.booleans())
+def test_what_is_parsed_is_what_python_reads(value, ascii_only):
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    found = parse_json(text.encode())
+    if _in_64_bits(value):
+        assert found == value
+        assert type(found) is type(value)
+    else:
+        assert json.dumps(found) == json.dumps(json.loads(text, parse_int=_as_parsed))
+
+
+def _as_parsed(text):
+    return int(text) if _in_64_bits(int(text)) else float(text)
+
+
+@pytest.mark.parametrize(
+    ("inside", "refused"),
+    [("1", 255), ("NaN", 400), ('"\\ud800"', 400)],  # what is no JSON to the letter is counted roughly
+)
+def test_as_deep_as_the_limit_is_read_and_no_deeper(inside, refused):
+    found = parse_json(("[" * 254 + inside + "]" * 254).encode())
+    assert depth(found) == 254
+    for opening, closing in (("[", "]"), ('{"a":', "}")):
+        with pytest.raises(TooMuchError, match="254 levels"):
+            parse_json((opening * refused + inside + closing * refused).encode())
+
+
 @pytest.mark.parametrize("data", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 100_000 + b"]" * 100_000])
 def test_deep_json_is_refused(data):
     with pytest.raises(TooMuchError):
-        parse_json(data, Limits())
+        parse_json(data)
 
 
 @pytest.mark.parametrize(
@@ -47,11 +81,11 @@ def test_deep_json_is_refused(data):
 )
 def test_rubbish_is_said_to_be(data):
     with pytest.raises(RubbishError):
-        parse_json(data, Limits())
+        parse_json(data)
 
 
 def test_numbers_that_are_none():
-    assert parse_json(b'\xef\xbb\xbf{"a": NaN, "b": -Infinity}', Limits()) == {"a": None, "b": None}
+    assert parse_json(b'\xef\xbb\xbf{"a": NaN, "b": -Infinity}') == {"a": None, "b": None}
 
 
 @pytest.mark.parametrize(
@@ -88,10 +122,10 @@ def test_numbers_that_no_float_holds_are_found_wherever_they_stand():
     for written in ("1e999", "-1E+9999", "9" * 400):
         for around in ("{}", "[{}]", '{{"a": {}}}', '{{"a": {} }}', "[1,{},2]"):
             text = around.format(written)
-            assert None in _values(parse_json(text.encode(), Limits())), text
+            assert None in _values(parse_json(text.encode())), text
     # digests look like exponents
     text = b'{"a": "3e1234ab", "b": "0e0000", "c": 1e300, "d": [12]}'
-    assert parse_json(text, Limits()) == {"a": "3e1234ab", "b": "0e0000", "c": 1e300, "d": [12]}
+    assert parse_json(text) == {"a": "3e1234ab", "b": "0e0000", "c": 1e300, "d": [12]}
 
 
 def _values(found):

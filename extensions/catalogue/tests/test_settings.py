@@ -191,3 +191,43 @@ def test_secrets_come_from_files_and_the_environment(tmp_path, monkeypatch):
         read_secret(tmp_path / "none", None)
     with pytest.raises(SignInError):
         read_secret(None, "NOT_SET_AT_ALL")
+
+
+def test_the_list_in_a_variable_where_there_is_no_file(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUBEHUB_CATALOGUES", raising=False)
+    monkeypatch.setenv("CUBEHUB_CATALOGUES_YAML", "catalogues: [{id: a, title: A, url: 'https://a.example'}]")
+    assert [one.id for one in here().catalogues] == ["a"]
+    assert here().user_catalogues is False
+    for wrong, word in (
+        ("catalogues: [", "not valid YAML"),
+        ("catalogues: [{id: a}]", "0 (a)"),
+        (" ", "did not reach"),
+    ):
+        monkeypatch.setenv("CUBEHUB_CATALOGUES_YAML", wrong)
+        with pytest.raises(SettingsError) as error:
+            here()
+        assert word in error.value.message
+        assert error.value.hint
+    # a file that is named counts
+    (tmp_path / "c.yaml").write_text("catalogues: []")
+    monkeypatch.setenv("CUBEHUB_CATALOGUES", str(tmp_path / "c.yaml"))
+    assert here().catalogues == ()
+
+
+def test_folders_that_the_platform_gives_out(load):
+    assert load("files: {scenes: /srv/scenes, a.B_9-: /data}").files == {
+        "scenes": "/srv/scenes",
+        "a.B_9-": "/data",
+    }
+    assert load("files:").files == load("").files == {}
+    for wrong in ("{samples: /srv}", "{.a: /srv}", "{a/b: /srv}", "{'': /srv}", "{a: srv}", "{a: /srv/../etc}", "{a: ''}",
+                  "[/srv]", "{a: 3}", "{a: null}", "/srv"):  # fmt: skip
+        with pytest.raises(SettingsError, match="files"):
+            load(f"files: {wrong}")
+
+
+def test_a_catalogue_of_files_on_the_platform(load):
+    text = "catalogues: [{id: a, title: A, url: /services/catalogue/files/scenes/catalog.json, type: static, public: true}]"
+    (found,) = load(text, platform_url="http://127.0.0.1:8000").catalogues
+    assert found.url == "http://127.0.0.1:8000/services/catalogue/files/scenes/catalog.json"
+    assert found.private

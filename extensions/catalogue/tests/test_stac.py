@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from cubehub_catalogue import aoi
 from cubehub_catalogue.errors import UpstreamError
-from cubehub_catalogue.http import Client, Limits, reading
+from cubehub_catalogue.http import Client, reading
 from cubehub_catalogue.items import MARKER
 from cubehub_catalogue.query import Query, Sort
 from cubehub_catalogue.settings import Catalogue
@@ -341,7 +341,7 @@ def test_a_list_of_collections_that_takes_no_limit_is_read_without():
 @pytest.mark.parametrize("data", [b"{}", b"{", b"\xff"])
 def test_reading_an_answer_leaves_the_collector_of_garbage_on(data):
     with contextlib.suppress(reading.RubbishError):
-        reading.parse_json(data, Limits())
+        reading.parse_json(data)
     assert gc.isenabled()
 
 

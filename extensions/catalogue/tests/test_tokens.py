@@ -391,16 +391,130 @@ def test_a_401_is_tried_once_more_and_then_the_person_signs_in(monkeypatch):
         assert (error.value.status, error.value.code) == (401, "sign_in")
         assert "https://account.example" in error.value.hint
         assert [one.headers["authorization"] for one in server.asked] == ["Bearer t0", "Bearer t1"]
-        assert len(hubs.asked) == 2
+        assert [one.json.get("fresh", False) for one in hubs.asked] == [False, True]
 
     with_hub(monkeypatch, hub, lambda _: answer({}, 401), use, sign_in="https://account.example")
+
+
+def test_where_no_log_in_would_help_the_hubs_hint_is_told(monkeypatch):
+    told = {
+        "code": "audience_refused",
+        "message": "No tokens for that.",
+        "hint": "Tell your administrator: name it.",
+    }
+
+    async def use(client, _hubs, server):
+        with pytest.raises(SignInError, match="No tokens for that") as error:
+            await client.json("x")
+        assert error.value.hint == told["hint"]
+        assert server.connections == 0
+        assert "token-of-the-server" not in json.dumps(error.value.to_dict())
+
+    with_hub(
+        monkeypatch, lambda _: answer(told, 403), lambda _: answer({}), use, sign_in="https://account.example"
+    )
+
+
+def too_many(**headers):
+    told = {"code": "too_many", "message": "Your servers asked too often.", "hint": "Try again in 9 s."}
+    return answer(told, 429, **headers)
+
+
+def paused(client):
+    """Have the waits for the Hub written down, and not made."""
+    waits = []
+
+    async def pause(seconds):
+        waits.append(seconds)
+
+    client.credentials._issuer._pause = pause
+    return waits
+
+
+def test_a_hub_that_was_asked_too_often_is_asked_again_when_it_says(monkeypatch):
+    said = [too_many(Retry_After="9"), too_many()]
+
+    async def use(client, hubs, _server):
+        waits = paused(client)
+        assert (await client.json("x")).value == {"ok": True}
+        assert waits == [9, 2]
+        assert len(hubs.asked) == 3
+
+    def hub(_):
+        return said.pop(0) if said else answer({"access_token": "t", "expires_in": 300})
+
+    with_hub(monkeypatch, hub, lambda _: answer({"ok": True}), use)
+
+
+@pytest.mark.parametrize(("after", "waits"), [("60", []), ("3", [3, 3])])
+def test_a_hub_that_goes_on_saying_so_is_told_to_the_person(monkeypatch, after, waits):
+    async def use(client, hubs, server):
+        made = paused(client)
+        with pytest.raises(UpstreamError) as error:
+            await client.json("x")
+        assert not isinstance(error.value, SignInError)
+        assert (error.value.code, error.value.upstream_status) == ("too_many", None)
+        assert "too often" in error.value.message
+        assert f"in {after} s" in error.value.hint
+        assert made == waits
+        assert len(hubs.asked) == len(waits) + 1
+        assert server.asked == []
+
+    with_hub(monkeypatch, lambda _: too_many(Retry_After=after), lambda _: answer({}), use)
+
+
+def test_a_catalogue_that_refuses_each_token_has_the_last_word(monkeypatch):
+    said = [answer({"access_token": "t", "expires_in": 300})]
+
+    async def use(client, _hubs, server):
+        waits = paused(client)
+        for _ in range(2):
+            with pytest.raises(SignInError, match="no such person"):
+                await client.json("x")
+        assert waits == []
+        assert len(server.asked) == 2
+
+    def hub(_):
+        return said.pop(0) if said else too_many(Retry_After="9")
+
+    with_hub(monkeypatch, hub, lambda _: answer({"detail": "no such person"}, 401), use)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ({"code": "no_scope", "description": "Not this token.", "hint": "Restart your server t-1234."}, "Restart your server …."),
+        ({"description": "Not this token."}, "Stop your server and start it again"),
+        ({"description": "Not this token.", "hint": 3}, "Stop your server and start it again"),
+        ([], "Stop your server and start it again"),
+    ],
+)  # fmt: skip
+def test_what_the_platforms_own_catalogue_says_to_do_is_told(monkeypatch, tmp_path, status, said, hint):
+    monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "t-1234")
+    (tmp_path / "c.yaml").write_text("catalogues: [{id: a, title: A, url: /stac/, auth: {type: hub}}]")
+
+    async def go():
+        async with answering(lambda _: answer(said, status)) as hub:
+            (catalogue,) = load_settings(tmp_path / "c.yaml", platform_url=hub.url).catalogues
+            own = client_for(catalogue)
+            other = client_for(Catalogue(id="b", title="B", url=hub.url, private=True))
+            try:
+                for client, is_platform in ((own, True), (other, False)):
+                    with pytest.raises(UpstreamError) as error:
+                        await client.json("x")
+                    assert (hint in error.value.hint) is is_platform
+            finally:
+                await own.close()
+                await other.close()
+
+    asyncio.run(go())
 
 
 @pytest.mark.parametrize(
     ("said", "code"),
     [
         (answer({"code": "sign_in", "message": "You are not logged in any more."}, 401), "sign_in"),
-        (answer({"code": "audience_refused", "message": "No tokens for that."}, 403), "sign_in"),
         (answer({"code": "away", "message": "The account service does not answer."}, 503), "upstream_error"),
         (answer({"access_token": "with\nline"}), "no_token"),
     ],
@@ -413,7 +527,7 @@ def test_what_the_hub_says(monkeypatch, said, code):
         assert isinstance(error.value, SignInError) == (code == "sign_in")
         if code == "sign_in":
             assert "https://hub.example/hub/login" in error.value.hint
-            assert "logged in any more" in error.value.message or "No tokens for that" in error.value.message
+            assert "logged in any more" in error.value.message
         assert server.connections == 0
         assert "token-of-the-server" not in json.dumps(error.value.to_dict())
 

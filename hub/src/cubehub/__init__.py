@@ -6,12 +6,23 @@ The public interface is `__all__`; the server half needs the ``server`` extra.
 from importlib.metadata import version
 from typing import Any
 
-__all__ = ["KeycloakAuthenticator", "Osc", "configure", "extend", "publish", "published", "unpublish"]
+__all__ = [
+    "KeycloakAuthenticator",
+    "Osc",
+    "configure",
+    "extend",
+    "hub_in_cluster",
+    "publish",
+    "published",
+    "servers_as_pods",
+    "unpublish",
+]
 __version__ = version("cubehub")
 
 _HOMES = {
     "configure": "cubehub.configure",
     "KeycloakAuthenticator": "cubehub.authenticator",
+    **dict.fromkeys(("hub_in_cluster", "servers_as_pods"), "cubehub.kubernetes"),
     "Osc": "cubehub.publishing.osc",
     **dict.fromkeys(("extend", "publish", "published", "unpublish"), "cubehub.publishing"),
 }

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
 from cubehub.errors import BadInputError
+from cubehub.reading_elsewhere import Reader, look_at
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cubehub.local.data_folder import DataFolder
     from cubehub.settings import ConfigFolder
 
 FILE = "catalogues.yaml"
-_PATIENCE_S, _BAD = 60, 2
+READER = Reader("cubehub_catalogue.check", "catalogues", "catalogues_file")
 
 
 def check_catalogues(python: Path, path: Path) -> None:
@@ -31,12 +32,10 @@ def check_catalogues(python: Path, path: Path) -> None:
     ------
     BadInputError
         It is wrong; names file, catalogue and key.
+    CubeHubError
+        The reader failed, so that nobody knows.
     """
-    command = [str(python), "-m", "cubehub_catalogue.check", str(path)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_S)
-    if ran.returncode == _BAD:
-        message, _, hint = ran.stderr.strip().partition("\n")
-        raise BadInputError(message, hint, code="catalogues_file")
+    look_at(READER, python, path)
 
 
 def give_catalogues(data: DataFolder, config: ConfigFolder) -> Path:
@@ -52,3 +51,49 @@ def give_catalogues(data: DataFolder, config: ConfigFolder) -> Path:
     fresh.chmod(0o644)
     fresh.replace(target)
     return target
+
+
+def given_folders(config: ConfigFolder) -> dict[str, str]:
+    """Give the folders whose files the platform gives out, by their names; the reader has looked at the list before.
+
+    Notes
+    -----
+    A list that can't be read opens nothing.
+    """
+    try:
+        content = yaml.safe_load(config.path(FILE).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        return {}
+    files = content.get("files") if isinstance(content, dict) else None
+    return {str(name): str(folder) for name, folder in files.items()} if isinstance(files, dict) else {}
+
+
+def check_folders(data: DataFolder, config: ConfigFolder) -> None:
+    """See that the folders are there, and that giving them out opens nothing of the platform or its people.
+
+    Raises
+    ------
+    BadInputError
+        Names file, key and folder.
+    """
+    kept = data.root.resolve()
+    for name, folder in given_folders(config).items():
+        where = f"{config.path(FILE)}: files.{name}: {folder}"
+        try:
+            path = Path(folder).resolve(strict=True)
+            is_folder = path.is_dir()
+        except (OSError, RuntimeError):
+            is_folder = False
+        if not is_folder:
+            raise BadInputError(
+                f"{where} is not a folder of this machine.",
+                "Make it, or take it out of `files`.",
+                code="catalogues_file",
+            )
+        # whatever it is reached by: anybody may read what is in it
+        if path == kept or path in kept.parents or kept in path.parents:
+            raise BadInputError(
+                f"{where} would open the platform's own files, and people's homes, to anybody.",
+                "Name a folder that has nothing but what everybody may read.",
+                code="catalogues_file",
+            )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,9 @@ from cubehub_spawner.profiles import load_profiles
 from traitlets.config import PyFileConfigLoader
 
 from cubehub.accounts.people import written
-from cubehub.catalogue_list import FILE, check_catalogues
+from cubehub.catalogue_list import FILE, check_catalogues, check_folders
 from cubehub.cube_list import check_cubes
-from cubehub.errors import BadInputError
+from cubehub.errors import BadInputError, CubeHubError
 from cubehub.findings import Finding
 from cubehub.keycloak.realm import ACCOUNTS_CLIENT, ACCOUNTS_SECRET, DIRECTORY_CLIENT, DIRECTORY_SECRET, REALM
 from cubehub.local.data_folder import read_json, typed
@@ -174,7 +173,9 @@ def cubes(data: DataFolder) -> Finding:
     except BadInputError as error:
         message = f"The list of cubes can't be read, so its last changes are not shown, and the next start fails: {error.message}"
         return Finding("problem", "cubes_file", message, error.hint)
-    except (OSError, subprocess.SubprocessError) as error:
+    except CubeHubError as error:
+        return Finding("problem", error.code, error.message, error.hint)
+    except OSError as error:
         return Finding(
             "note",
             "cubes_file",
@@ -189,10 +190,13 @@ def catalogues(data: DataFolder) -> Finding:
     python = data.envs / "lab" / "bin" / "python"
     try:
         check_catalogues(python, _config(data).path(FILE))
+        check_folders(data, _config(data))
     except BadInputError as error:
         message = f"The list of catalogues can't be read, so servers that start anew search none, and the next start fails: {error.message}"
         return Finding("problem", "catalogues_file", message, error.hint)
-    except (OSError, subprocess.SubprocessError) as error:
+    except CubeHubError as error:
+        return Finding("problem", error.code, error.message, error.hint)
+    except OSError as error:
         return Finding(
             "note",
             "catalogues_file",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cubehub.catalogue_list import give_catalogues
 from cubehub.errors import BadInputError
 from cubehub.examples import welcome
+from cubehub.hub_apis import give_apis, roles_of_people, roles_of_services
 from cubehub.keycloak.permissions import ADMIN_GROUP
 from cubehub.keycloak.realm import DIRECTORY_CLIENT, DIRECTORY_SECRET, HUB_CLIENT, HUB_SECRET
 from cubehub.local.data_folder import DataFolder, read_json
@@ -75,21 +75,7 @@ def configure(c: Any, source: Path | None = None) -> None:
     _services(c, data, platform, config, secrets)
     quieten_rounds()
     quieten_refusals()
-    _entitlements(c, config, directory)
-
-
-def _entitlements(c: Any, config: ConfigFolder, directory: KeycloakDirectory) -> None:
-    """Give the Hub the APIs by which running servers follow their person's group, and get tokens for catalogues."""
-    from cubehub import access_tokens, entitlements  # noqa: PLC0415 - as above
-
-    grace = timedelta(seconds=config.operator_settings().entitlement.grace)
-    rules = entitlements.Rules(directory, str(config.path("profiles.yaml")), grace)
-    c.JupyterHub.custom_scopes = entitlements.SCOPES
-    c.KeycloakAuthenticator.more_handlers = [*entitlements.HANDLERS, *access_tokens.HANDLERS]
-    c.JupyterHub.tornado_settings = {
-        entitlements.SETTINGS_KEY: rules,
-        access_tokens.SETTINGS_KEY: access_tokens.Exchange(lambda: config.path("catalogues.yaml")),
-    }
+    give_apis(c, config, directory)
 
 
 def _addresses(c: Any, data: DataFolder, platform: Platform, secrets: Secrets) -> None:
@@ -164,13 +150,9 @@ def _servers(
 
 
 def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder, secrets: Secrets) -> None:
-    from cubehub.entitlements import READ_SCOPE, WRITE_SCOPE  # noqa: PLC0415 - needs the Hub's packages
+    from cubehub.entitlements import WRITE_SCOPE  # noqa: PLC0415 - needs the Hub's packages
 
     idle = config.operator_settings().idle
-    # what people use from notebooks, by the token of their server
-    services = [
-        f"access:services!service={name}" for name in ("dask-gateway", "cubes", "storage", "catalogue")
-    ]
     c.JupyterHub.services = [
         _service("dask-gateway", platform.inner_url("gateway"), secrets.get("gateway-token")),
         _service("cubes", platform.inner_url("cubes"), secrets.get("cubes-token")),
@@ -204,35 +186,12 @@ def _services(c: Any, data: DataFolder, platform: Platform, config: ConfigFolder
             "services": ["idle-culler"],
             "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
         },
-        # the gateway asks the Hub who sends a request, which groups they are in, and what they may have now
-        {
-            "name": "gateway",
-            "services": ["dask-gateway"],
-            "scopes": ["read:users:name", "read:users:groups", READ_SCOPE],
-        },
         {"name": "accounts", "services": ["accounts"], "scopes": [WRITE_SCOPE]},
         {"name": "cubehub-cli", "services": [CLI_SERVICE], "scopes": [WRITE_SCOPE]},
-        # the keeper asks whose the homes are, who was here when, and whose server runs
-        {
-            "name": "storage",
-            "services": ["storage"],
-            "scopes": ["list:users", "read:users:activity", "read:servers", READ_SCOPE],
-        },
         # JupyterHub's own role for administrators can't be given scopes of ours; the group's members have both
         {"name": "cubehub-administrators", "groups": [ADMIN_GROUP], "scopes": [WRITE_SCOPE]},
-        # the cubes ask the Hub who publishes, whether they still may, and which groups they are in
-        {"name": "cubes", "services": ["cubes"], "scopes": [READ_SCOPE]},
-        # the catalogue asks the Hub who searches, and which groups they are in
-        {"name": "catalogue", "services": ["catalogue"], "scopes": [READ_SCOPE]},
-        {"name": "user", "scopes": ["self", *services]},
-        {
-            "name": "server",
-            "scopes": [
-                "users:activity!user",
-                "access:servers!server",
-                *services,
-            ],
-        },
+        *roles_of_services(),
+        *roles_of_people(),
     ]
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
 import yaml
 
-from cubehub.errors import BadInputError
+from cubehub.reading_elsewhere import Reader, look_at
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-_PATIENCE_S, _BAD = 60, 2
+READER = Reader("xcube_cubehub.check", "cubes", "cubes_file")
 
 
 def cube_rows(path: Path) -> list[dict[str, str]]:
@@ -51,12 +49,10 @@ def check_cubes(python: Path, path: Path) -> None:
     ------
     BadInputError
         It is wrong; names file, cube and key.
+    CubeHubError
+        The reader failed, so that nobody knows.
     """
-    command = [str(python), "-m", "xcube_cubehub.check", str(path)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_S)
-    if ran.returncode == _BAD:
-        message, _, hint = ran.stderr.strip().partition("\n")
-        raise BadInputError(message, hint, code="cubes_file")
+    look_at(READER, python, path)
 
 
 def public_items(cubes_yaml: Path, folder: Path) -> list[str]:

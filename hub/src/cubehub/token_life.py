@@ -1,4 +1,4 @@
-"""How long an access token of Keycloak still lives."""
+"""How long an access token of Keycloak still lives, and of which log-in it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import jwt
 
 
 def _claims(access_token: str) -> dict[str, Any]:
-    """Read a token that Keycloak gave the Hub directly; only its times are used, so no signature is checked."""
+    """Read a token that Keycloak gave the Hub directly; only its times and session are used, so no signature is checked."""
     try:
         claims: dict[str, Any] = jwt.decode(access_token, options={"verify_signature": False})
     except jwt.InvalidTokenError:
@@ -19,6 +19,12 @@ def _claims(access_token: str) -> dict[str, Any]:
 def token_end(access_token: str) -> float:
     """When an access token ends, in seconds since 1970; 0 for what is no token."""
     return float(_claims(access_token).get("exp", 0))
+
+
+def session_of(access_token: str) -> str:
+    """Give the session at Keycloak that an access token belongs to; empty where it names none."""
+    session = _claims(access_token).get("sid")
+    return session if isinstance(session, str) else ""
 
 
 def near_end(access_token: str, now: float, reserve_s: float) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import jwt
 import pytest
-from cubehub.access_tokens.exchange import Exchange, NotHandedOutError
+from cubehub.access_tokens.exchange import REQUESTS, TRADES, TRADES_EVERY_S, Exchange, NotHandedOutError
 from tornado.httpclient import HTTPClientError
 
 KEY = "a key of thirty-two bytes or more"
@@ -194,3 +194,112 @@ def test_the_list_is_read_at_each_question(exchange, tmp_path):
     issue(exchange, person)
     (tmp_path / "c.yaml").write_text("catalogues: []")
     assert refused(exchange, person) == (403, "audience_refused")
+
+
+class Clock:
+    now = time.time()
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def timed(tmp_path):
+    """Give an exchange for two audiences, and its clock."""
+    (tmp_path / "c.yaml").write_text(
+        "catalogues: [{auth: {type: person, audience: stac}}, {auth: {type: person, audience: wms}}]"
+    )
+    clock = Clock()
+    return Exchange(lambda: tmp_path / "c.yaml", clock=clock, steady=clock), clock
+
+
+def given_by(keycloak, clock, life=300):
+    keycloak.answers.append(
+        {"access_token": token(exp=clock.now + life, aud="stac", jti=str(len(keycloak.asked)))}
+    )
+
+
+def test_a_token_is_given_again_until_a_third_of_its_life_is_left(timed):
+    exchange, clock = timed
+    keycloak = Keycloak()
+    person = Person(keycloak, token(life=9999, sid="session"))
+    given_by(keycloak, clock)
+    first = issue(exchange, person)
+    clock.now += 199
+    # the log-in's own token is renewed meanwhile, in the same session
+    person.access_token = token(life=9998, sid="session")
+    again = issue(exchange, person)
+    assert again.value == first.value
+    assert again.life_s == pytest.approx(101)
+    assert len(keycloak.asked) == 1
+    clock.now += 2
+    given_by(keycloak, clock)
+    assert issue(exchange, person).value != first.value
+    assert len(keycloak.asked) == 2
+
+
+def test_a_token_is_given_again_to_its_log_in_person_and_audience_alone(timed):
+    exchange, _ = timed
+    keycloak = Keycloak()
+    person = Person(keycloak, token(life=9999, sid="session"))
+    issue(exchange, person)
+    other = Person(keycloak, token(life=9999, sid="session"))
+    other.name = "ben"
+    issue(exchange, other)
+    assert len(keycloak.asked) == 2
+    keycloak.answers.append({"access_token": token(aud="wms")})
+    issue(exchange, person, "wms")
+    assert len(keycloak.asked) == 3
+    # somebody of the name logs in anew, with a session or without one
+    for log_in in (token(life=9999, sid="another"), token(life=9999), token(life=9997)):
+        person.access_token = log_in
+        issue(exchange, person)
+    assert len(keycloak.asked) == 6
+    # and who has no log-in any more has no token of it
+    person.access_token = None
+    assert refused(exchange, person) == (401, "sign_in")
+
+
+def test_an_audience_that_is_taken_out_has_no_kept_tokens(timed, tmp_path):
+    exchange, _ = timed
+    person = Person(Keycloak(), token(life=9999, sid="session"))
+    issue(exchange, person)
+    (tmp_path / "c.yaml").write_text("catalogues: []")
+    assert refused(exchange, person) == (403, "audience_refused")
+
+
+def test_keycloak_is_asked_no_more_often_than_the_bound(timed):
+    exchange, clock = timed
+    keycloak = Keycloak(*[OSError("away")] * 100)
+    person = Person(keycloak, token(life=9999))
+    said = [refused(exchange, person)[0] for _ in range(20)]
+    assert said == [503] * TRADES + [429] * (20 - TRADES)
+    assert len(keycloak.asked) == TRADES
+    assert refused(exchange, person, "wms") == (503, "account_service_away")
+    clock.now += TRADES_EVERY_S
+    keycloak.answers.clear()
+    issue(exchange, person)
+    with pytest.raises(NotHandedOutError) as error:
+        asyncio.run(exchange.issue(person, "stac", person.refresh, fresh=True))
+    assert 0 < error.value.retry_after_s <= TRADES_EVERY_S
+    assert error.value.hint
+
+
+def test_whatever_is_asked_has_a_bound(timed):
+    exchange, clock = timed
+    person = Person(Keycloak(), token(life=9999))
+    said = [refused(exchange, person, "unknown")[0] for _ in range(REQUESTS + 5)]
+    assert said == [403] * REQUESTS + [429] * 5
+    clock.now += 1
+    assert refused(exchange, person, "unknown")[0] == 403
+
+
+def test_many_at_once_are_one_trade(timed):
+    exchange, _ = timed
+    person = Person(Keycloak(), token(life=9999))
+
+    async def many():
+        return await asyncio.gather(*(exchange.issue(person, "stac", person.refresh) for _ in range(20)))
+
+    assert len({issued.value for issued in asyncio.run(many())}) == 1
+    assert len(person.authenticator.asked) == 1

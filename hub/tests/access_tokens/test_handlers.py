@@ -58,8 +58,9 @@ def test_nobody_else(made):
 
 
 def test_the_audience_of_the_body():
-    read = AccessTokenHandler._audience
-    assert read(asker(scopes=OWN, body=json.dumps({"audience": "stac"}).encode())) == "stac"
+    read = AccessTokenHandler._asked
+    assert read(asker(scopes=OWN, body=json.dumps({"audience": "stac"}).encode())) == ("stac", False)
+    assert read(asker(scopes=OWN, body=b'{"audience": "stac", "fresh": true}')) == ("stac", True)
     for body in (
         b"",
         b"{",
@@ -68,6 +69,7 @@ def test_the_audience_of_the_body():
         b'{"audience": 3}',
         b'{"audience": ""}',
         b"[" * 9999,
+        b'{"audience": "stac", "fresh": 1}',
         b'{"audience": "' + b"a" * 300 + b'"}',
     ):
         with pytest.raises(NotHandedOutError) as error:

@@ -53,7 +53,9 @@ def hub_config(tmp_path):
     config.JupyterHub.log_level = logging.CRITICAL
     config.JupyterHub.pid_file = ""
     config.JupyterHub.data_files_path = str(tmp_path)
-    config.JupyterHub.tornado_settings = {SETTINGS_KEY: Exchange(lambda: tmp_path / "c.yaml")}
+    config.JupyterHub.tornado_settings = {
+        SETTINGS_KEY: Exchange(lambda: tmp_path / "c.yaml", steady=lambda: 0.0)
+    }
     config.ConfigurableHTTPProxy.auth_token = "t"
     config.StandIn.enable_auth_state = True
     config.StandIn.allow_all = True
@@ -89,9 +91,9 @@ def run(tmp_path, monkeypatch, use, **settings):
             await user.save_auth_state({"access_token": token(), "refresh_token": "r"})
             user.spawners[""]._spawn_pending = True
 
-        async def ask(sent, audience="stac", notices=False):
+        async def ask(sent, audience="stac", notices=False, **more):
             headers = {"Authorization": f"token {sent}"} if sent else {}
-            request = HTTPRequest(url, "POST", headers, json.dumps({"audience": audience}))
+            request = HTTPRequest(url, "POST", headers, json.dumps({"audience": audience, **more}))
             if notices:
                 request = HTTPRequest(url.replace("access-token", "notices?wait=0"), "GET", headers)
             client = AsyncHTTPClient(force_instance=True)
@@ -201,3 +203,24 @@ def test_settings_that_were_replaced(tmp_path, monkeypatch):
         assert (status, told["code"]) == (503, "not_set_up")
 
     run(tmp_path, monkeypatch, use, tornado_settings={})
+
+
+def test_a_server_that_asks_too_often_is_told_when_to_ask_again(tmp_path, monkeypatch):
+    async def use(ask, people):
+        own = people["ana"].new_api_token(scopes=OWN)
+        first = (await ask(own))[1]["access_token"]
+        for _ in range(10):
+            status, told, _ = await ask(own)
+            assert (status, told["access_token"]) == (200, first)
+        answers = [await ask(own, fresh=True) for _ in range(12)]
+        status, told, headers = answers[-1]
+        assert [status for status, _, _ in answers][:5] == [200] * 5
+        assert (status, told["code"]) == (429, "too_many")
+        assert set(told) == {"code", "message", "hint"}
+        assert 1 <= int(headers["Retry-After"]) <= 10
+        assert first not in json.dumps(told)
+        # the token that was given last is had without Keycloak, and other people are not kept from theirs
+        assert (await ask(own))[0] == 200
+        assert (await ask(people["ben"].new_api_token(scopes=OTHER), fresh=True))[0] == 200
+
+    run(tmp_path, monkeypatch, use)

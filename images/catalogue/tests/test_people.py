@@ -53,6 +53,19 @@ def test_whoever_may_not_come_is_refused(hub):
     assert refused(hub, "token ben") == (403, "unknown_account")
 
 
+def test_a_server_that_is_older_than_the_platform_is_told_to_start_anew(hub):
+    old = {"kind": "user", "name": "ana", "scopes": ["access:servers!server=ana/", "users:activity!user=ana"]}
+    hub.tokens["old"] = old
+    for header, word in (
+        ("token old", "Stop your server and start it again"),
+        ("token scopeless", "Make one"),
+    ):
+        with pytest.raises(PeopleError) as caught:
+            identify(hub, header)
+        assert (caught.value.status, caught.value.code) == (403, "no_scope")
+        assert word in caught.value.hint
+
+
 def test_a_hub_that_is_away_lets_nobody_pass(hub):
     hub.broken = True
     assert refused(hub, "token ana") == (503, "hub_unavailable")

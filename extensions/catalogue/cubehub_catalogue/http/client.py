@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import email.utils
 import os
 import time
 from dataclasses import dataclass, replace
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from yarl import URL
 
-from cubehub_catalogue.errors import SignInError, UpstreamError
+from cubehub_catalogue.errors import UpstreamError
 from cubehub_catalogue.http import cache as caching
 from cubehub_catalogue.http import reading
+from cubehub_catalogue.http.answered import AnsweredError, error_for
 from cubehub_catalogue.http.credentials import Credentials
 from cubehub_catalogue.http.limits import Limits
 from cubehub_catalogue.http.sending import Request, Sender
@@ -34,14 +34,6 @@ _AGAIN = frozenset({429, 502, 503, 504})
 _AGAIN_CODES = frozenset({"unreachable", "answer_cut"})
 _FIRST_PAUSE_S = 0.25
 _JSON = "application/json, application/geo+json;q=0.9, */*;q=0.1"
-
-
-class _AnsweredError(UpstreamError):
-    """An answer of 400 or more."""
-
-    def __init__(self, message: str, hint: str, status: int, retry_after_s: float | None) -> None:
-        super().__init__("upstream_error", message, hint, upstream_status=status)
-        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True)
@@ -152,7 +144,7 @@ class Client:
         request = self._request(method, url, params, headers, _JSON, body=body, form=form)
         status, where, answered, data = await self._whole(request, cached=cached and method == "GET")
         try:
-            value = reading.parse_json(data, self.limits)
+            value = reading.parse_json(data)
         except reading.TooMuchError as error:
             raise reading.too_much(self.catalogue.title, str(error)) from None
         except reading.RubbishError as error:
@@ -284,7 +276,7 @@ class Client:
                     return response.status, where, reading.plain_headers(response), data
             except UpstreamError as error:
                 passing = error.upstream_status in _AGAIN or error.code in _AGAIN_CODES
-                told = error.retry_after_s if isinstance(error, _AnsweredError) else None
+                told = error.retry_after_s if isinstance(error, AnsweredError) else None
                 wait = pause if told is None else told
                 if not passing or repeats <= 0 or time.monotonic() + wait >= ends:
                     raise
@@ -308,33 +300,11 @@ class Client:
             yield response, where
 
     async def _error(self, response: aiohttp.ClientResponse) -> UpstreamError:
-        """Make the error for an answer of 400 or more; what the catalogue said comes shortened, without secrets."""
-        status, title = response.status, self._sender.who(response.url)
+        """Make the error for an answer of 400 or more."""
         with self._readable(response):
             body = await reading.beginning(response, self.limits)
-        text = reading.said(body, response.headers.get("Content-Type", ""), self.credentials.hide)
-        tail = f": {text}" if text else "."
-        link = self.catalogue.sign_in
-        if status == 401:
-            return SignInError(
-                "sign_in",
-                f"{title} wants a log-in{tail}",
-                f"Sign in at {link}, then try again."
-                if link
-                else "Sign in again, or ask your administrator.",
-                upstream_status=status,
-            )
-        if status == 403:
-            hint = (
-                f"An account there may help: {link}." if link else "Ask your administrator, or choose others."
-            )
-            return UpstreamError(
-                "not_allowed", f"{title} does not let you see this{tail}", hint, upstream_status=status
-            )
-        passing = status >= 500 or status == 429
-        hint = "Try again in a minute." if passing else "Ask in another way: it did not take this question."
-        message = f"{title} answered with {status}{tail}"
-        return _AnsweredError(message, hint, status, _retry_after(response.headers.get("Retry-After")))
+        who = self._sender.who(response.url)
+        return error_for(self.catalogue, who, response.status, response.headers, body, self.credentials.hide)
 
     @contextlib.contextmanager
     def _readable(self, response: aiohttp.ClientResponse) -> Any:
@@ -385,16 +355,3 @@ def _charset(headers: Mapping[str, str]) -> str | None:
         if name.lower() == "charset":
             return value.strip("\"' ") or None
     return None
-
-
-def _retry_after(text: str | None) -> float | None:
-    """Read seconds or a date."""
-    if not text:
-        return None
-    if text.strip().isascii() and text.strip().isdigit():
-        return float(text.strip()[:9])
-    try:
-        when = email.utils.parsedate_to_datetime(text)
-        return max(0.0, when.timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return None

@@ -27,8 +27,6 @@ class Limits:
     """How many."""
     header_bytes: int = 8190
     """The longest one."""
-    depth: int = 64
-    """Objects and lists inside each other in JSON."""
     error_bytes: int = 64 * 1024
     """How much of an error's text is read."""
     cache_bytes: int = 24 * MIB

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from cubehub_catalogue.errors import SignInError
+from cubehub_catalogue.errors import SignInError, UpstreamError
 from cubehub_catalogue.http.credentials import Credentials, Given, hidden
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 RESERVE_S = 30.0
 """A token with less life left is not sent any more."""
+
+TOO_MANY = "too_many"
+"""Code of an error: tokens were asked for too often."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,10 @@ class BearerCredentials(Credentials):
             token = await self._ask(value)
         except SignInError:
             return False
+        except UpstreamError as error:
+            if error.code == TOO_MANY:
+                return False
+            raise
         return token.value != value
 
     async def _ask(self, instead_of: str | None) -> Token:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from jupyterhub.apihandlers.base import APIHandler
@@ -18,14 +19,18 @@ class AccessTokenHandler(APIHandler):
     """One access token."""
 
     async def post(self) -> None:
-        """Answer `{audience}` with a token for it, as RFC 6749, section 5.1, writes one."""
+        """Answer `{audience, fresh?}` with a token for it, as RFC 6749, section 5.1, writes one."""
         try:
             user = self._person()
-            issued = await self._exchange().issue(user, self._audience(), lambda: self._refresh(user))
+            audience, fresh = self._asked()
+            issued = await self._exchange().issue(user, audience, lambda: self._refresh(user), fresh=fresh)
         except NotHandedOutError as error:
-            self.log.warning(
-                "No access token for %s: %s", getattr(self.current_user, "name", "nobody"), error.code
-            )
+            if error.retry_after_s is None:
+                # who asks too often has a line of the Hub's for each request already
+                name = getattr(self.current_user, "name", "nobody")
+                self.log.warning("No access token for %s: %s", name, error.code)
+            else:
+                self.set_header("Retry-After", str(math.ceil(error.retry_after_s)))
             self.set_status(error.status)
             self._write({"code": error.code, "message": error.message, "hint": error.hint})
             return
@@ -68,17 +73,23 @@ class AccessTokenHandler(APIHandler):
             )
         return found
 
-    def _audience(self) -> str:
+    def _asked(self) -> tuple[str, bool]:
+        """Read for whom, and whether it must be another than before."""
         try:
             sent = json.loads(self.request.body) if len(self.request.body) <= _LONGEST_BODY else None
         except (ValueError, RecursionError):
             sent = None
         audience = sent.get("audience") if isinstance(sent, dict) else None
-        if not isinstance(audience, str) or not 0 < len(audience) <= _LONGEST_AUDIENCE:
+        fresh = sent.get("fresh", False) if isinstance(sent, dict) else False
+        named = isinstance(audience, str) and 0 < len(audience) <= _LONGEST_AUDIENCE
+        if not named or not isinstance(fresh, bool):
             raise NotHandedOutError(
-                400, "bad_input", "The body is no JSON object with an audience.", 'Send {"audience": "NAME"}.'
+                400,
+                "bad_input",
+                "The body is no JSON object with an audience.",
+                'Send {"audience": "NAME"}, or {"audience": "NAME", "fresh": true} when the last one was refused.',
             )
-        return audience
+        return str(audience), fresh
 
     async def _refresh(self, user: Any) -> None:
         """Have the Hub renew the log-in now, though it did so at the beginning of this request."""

@@ -70,7 +70,7 @@ def export(name: str, data: Path, to: Path, *, as_json: bool) -> None:
     """Write a person's home, and what the platform knows of them, into files that they can be given.
 
     NAME.tar.zst is their home (`zstd -dc NAME.tar.zst | tar -x` unpacks it), NAME.jsonl.zst lists it with checksums,
-    NAME.json has account, mails, and lines of the audit log. If something changes meanwhile, nothing is written: stop
+    NAME.json has account, mails, items registered in the catalogue, and lines of the audit log. If something changes meanwhile, nothing is written: stop
     their server then.
     """
     try:
@@ -112,10 +112,11 @@ def export(name: str, data: Path, to: Path, *, as_json: bool) -> None:
 )
 @json_option
 def erase(name: str, data: Path, *, yes: bool, earlier: bool, now: bool, as_json: bool) -> None:
-    """Remove all that a person has in homes, quarantine and archives, because they asked for it.
+    """Remove all that a person has in homes, quarantine, archives and the catalogue, because they asked for it.
 
     The home goes into quarantine first and is removed by the first `cubehub storage purge` after the hold (`hold` in
-    storage.yaml); until then `cubehub storage restore` takes it back. A receipt of what was removed is kept in
+    storage.yaml); until then `cubehub storage restore` takes it back. With it goes what they registered in the catalogue for
+    themselves; what they registered for a group stays, without their name. A receipt of what was removed is kept in
     storage/receipts of the data folder.
     """
     keeping = Keeping(settings_for(data))
@@ -179,6 +180,12 @@ def _tell(receipt: erasing.Receipt, *, as_json: bool) -> None:
         for one in receipt.removed:
             click.echo(
                 f"removed from {' and '.join(one['from'])}: {one['path'] if one['path'] != '.' else '(whole home)'}, {format_bytes(one['bytes'])}"
+            )
+        for one in receipt.items_removed:
+            click.echo(f"removed from the catalogue: {one['collection']}/{one['id']}")
+        for one in receipt.items_kept:
+            click.echo(
+                f"kept without the name, for the group {one['group']}: {one['collection']}/{one['id']}"
             )
         click.echo(f"{receipt.mails} {'mail' if receipt.mails == 1 else 'mails'} forgotten.")
         click.echo(f"The receipt: {receipt.file}")

@@ -8,6 +8,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cubehub.catalogue_list import given_folders
 from cubehub.cube_list import public_items
 from cubehub.keycloak.realm import ACCOUNTS_CLIENT, ACCOUNTS_SECRET, REALM
 from cubehub.local.data_folder import write_json
@@ -88,7 +89,7 @@ def write_run_files(
                 str(samples / "items"),
             ],
             # what the samples' items point to, so that code for them works without any other host
-            "files": {"samples": str(samples / "pixels")},
+            "files": {**given_folders(config), "samples": str(samples / "pixels")},
             "static_only": False,
             "hub_api_url": platform.hub_api_url,
             "hub_api_token": secrets.get("catalogue-token"),

@@ -20,7 +20,7 @@ from cubehub_spawner.isolation import Isolation, probe_isolation, uid_reaches
 from cubehub_spawner.uids import FIRST, let_pass
 
 from cubehub import __version__
-from cubehub.catalogue_list import FILE, check_catalogues
+from cubehub.catalogue_list import FILE, check_catalogues, check_folders
 from cubehub.cube_list import check_cubes
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.keycloak.fetch import VERSION
@@ -135,6 +135,7 @@ def get_ready(request: Request, progress: Progress) -> Ready:
         prepare(data, make_keycloak(data, platform), progress)
         check_cubes(data.envs / "cubes" / "bin" / "python", config.path("cubes.yaml"))
         check_catalogues(data.envs / "lab" / "bin" / "python", config.path(FILE))
+        check_folders(data, config)
         _refuse_open(isolation_of(data), request.host)
         # that may have taken minutes, in which another program took a port
         platform = choose_platform(data.run / "ports.json", request.host, port)

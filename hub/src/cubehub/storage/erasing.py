@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cubehub.errors import BadInputError, CubeHubError
 from cubehub.local.data_folder import write_json
-from cubehub.storage import beneath, journal
+from cubehub.storage import beneath, journal, registered
 from cubehub.storage.archive import pack
 from cubehub.storage.journal import PURGING
 from cubehub.storage.names import readable
@@ -37,9 +37,14 @@ ELSEWHERE = (
     "the account in Keycloak and in the Hub",
     "lines about the person in the audit log, which are kept for as long as the law or the house wants",
     "cubes that the person published, see `cubehub cubes published`",
+    "items that the person registered in a catalogue elsewhere than in this data folder",
     "backups of the machine",
 )
 """Where else there may be something of a person; an erasure here does not reach it, and says so."""
+UNKNOWN_ACCOUNT = (
+    "items that the person may have registered in the catalogue: no account is noted for the home"
+)
+GROUPS_ITEMS = "what the person wrote into items of groups, which stay without the person's name"
 
 
 @dataclass
@@ -54,6 +59,9 @@ class Receipt:
         What could not be removed, and why.
     elsewhere : tuple of str
         What this does not reach.
+    items_removed, items_kept : list of dict
+        What the person registered in the platform's own catalogue: for themselves, which went, and for groups, which stays
+        without the person's name and id.
     """
 
     home: str
@@ -65,6 +73,8 @@ class Receipt:
     mails: int = 0
     left: list[str] = field(default_factory=list)
     elsewhere: tuple[str, ...] = ELSEWHERE
+    items_removed: list[dict[str, Any]] = field(default_factory=list)
+    items_kept: list[dict[str, Any]] = field(default_factory=list)
     file: str = ""
 
 
@@ -117,7 +127,7 @@ def finish(
     home: bytes,
     account: str | None,
 ) -> Receipt:
-    """Remove all that there is of a home and its account in quarantine and archives, and what was written to the person.
+    """Remove all that there is of a home and its account in quarantine, archives and the catalogue, and what was written to them.
 
     Notes
     -----
@@ -133,6 +143,7 @@ def finish(
     receipt = Receipt(readable(home), account, keeping.who, _now(keeping))
     with record.opened(keeping.settings.state) as told_of:
         receipt.mails = told_of.forget(home)
+    _erase_items(keeping.settings.data, account, receipt)
     # what waits for its erasure last: while it is there, a try that was ended is gone on with
     for one in sorted(made.moves(*journal.STATES), key=lambda m: m.kind == ERASURE):
         if one.home != home or (account is not None and one.account not in {None, account}):
@@ -162,6 +173,19 @@ def finish(
     receipt.ended = _now(keeping)
     _keep(keeping.settings.state, receipt)
     return receipt
+
+
+def _erase_items(data: Path, account: str | None, receipt: Receipt) -> None:
+    """Erase what an account registered in the catalogue; names are given again, so a home alone says not whose."""
+    if account is None:
+        if registered.has_any(data):
+            receipt.elsewhere = (*receipt.elsewhere, UNKNOWN_ACCOUNT)
+        return
+    done = registered.erase(data, account)
+    receipt.items_removed, receipt.items_kept = list(done.removed), list(done.kept)
+    receipt.left += [f"catalogue: {why}" for why in done.left]
+    if done.kept:
+        receipt.elsewhere = (*receipt.elsewhere, GROUPS_ITEMS)
 
 
 def finished(
@@ -272,7 +296,7 @@ def _known(keeping: Keeping, home: bytes, about: dict[str, Any]) -> dict[str, An
         kept = [
             {"path": readable(k.path), "until": k.until, "by": k.by} for k in told.kept(keeping.now(), home)
         ]
-    account = account_of(keeping.settings.homes, home)
+    account = account_of(keeping.settings.homes, home) or about.get("id")
     moves = [
         m
         for m in journal.read(keeping.settings.state, *journal.STATES)
@@ -283,6 +307,7 @@ def _known(keeping: Keeping, home: bytes, about: dict[str, Any]) -> dict[str, An
         "audit": _audited(keeping.settings.audit_log, str(about.get("name", ""))),
         "kept": kept,
         "mails": mails,
+        "registered": registered.items_of(keeping.settings.data, str(account)) if account else [],
         "moved": [
             {"path": readable(m.path), "kind": m.kind, "bytes": m.bytes, "state": m.state, "at": m.at}
             for m in moves

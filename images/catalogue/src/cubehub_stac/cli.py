@@ -22,7 +22,7 @@ from cubehub_stac.config import Config, ConfigError, read_config
 from cubehub_stac.files import AssetFiles
 from cubehub_stac.guard import Guard
 from cubehub_stac.origin import FixedOrigin
-from cubehub_stac.own import Registry, Shown
+from cubehub_stac.own import Registry
 from cubehub_stac.own_api import create_own
 from cubehub_stac.page import BrowserPage
 from cubehub_stac.people import People
@@ -145,8 +145,8 @@ def _application(config: Config, cluster: Cluster | None, reason: str) -> tuple[
         catalogue = static.StaticCatalogue(config, reason)
         catalogue.reload()
         app: Starlette = static.create_app(config, catalogue)
-        shown: Shown = catalogue
-        tasks = [keep_loaded(config, catalogue.reload)]
+        registry = Registry(config, catalogue)
+        tasks = [keep_loaded(config, catalogue.reload, registry.look_again)]
         health: dict[str, Any] = {"mode": "static", "hint": reason}
     else:
         from cubehub_stac import api  # noqa: PLC0415
@@ -154,19 +154,20 @@ def _application(config: Config, cluster: Cluster | None, reason: str) -> tuple[
 
         running = cluster
         app = api.create_app(config, running.host)
-        shown = OwnDatabase(running.host)
+        registry = Registry(config, OwnDatabase(running.host))
         tasks = [
             keep_loaded(
                 config,
                 lambda: subprocess.run(
-                    load_command(running, config), pass_fds=(running.fd,), check=False, timeout=600
+                    load_command(running, config), pass_fds=(running.fd,), check=True, timeout=600
                 ),
+                registry.look_again,
             ),
             keep_running(running),
         ]
         health = {"mode": "pgstac", "hint": None}
     serve_with(app, config, health)
-    own = create_own(config, Registry(config, shown))
+    own = create_own(config, registry)
     return Guard(app, own, People(config.hub_api_url, config.hub_api_token), config.prefix), tasks
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cubehub_stac import own_checks, own_items
+from cubehub_stac import own_checks, own_files, own_items
 from cubehub_stac.own_items import Entry, Record
 from cubehub_stac.visibility import group_collection, own_collection
 
@@ -82,9 +82,27 @@ class Registry:
         self._folder, self._shown = config.own_dir, shown
         self._max_items, self._max_bytes = config.own_items, config.own_bytes
         self._changing = asyncio.Lock()
+        self._seen = own_files.stamps(self._folder)
         self._entries: dict[tuple[str, str], Entry] = {
             r.key: r.entry() for r in own_items.records(self._folder)
         }
+
+    async def look_again(self) -> None:
+        """Follow what somebody else did to the files: the platform's keeper erases an account, an operator puts back a backup.
+
+        Notes
+        -----
+        What serves searches follows them by itself. Only files that are not as they were are read.
+        """
+        async with self._changing:
+            seen, read = await asyncio.to_thread(own_items.changed, self._folder, self._seen)
+            self._entries = {
+                key: entry
+                for key, entry in self._entries.items()
+                if own_files.file_of(self._folder, *key) in seen
+            }
+            self._entries |= {record.key: record.entry() for record in read}
+            self._seen = seen
 
     def of(self, person: Person) -> list[Entry]:
         """Items that a person registered; an operator's are all."""
@@ -156,7 +174,7 @@ class Registry:
             await self._shown.put(own_items.described([entry, *others]), record.item)
         except BaseException:
             if earlier is None:
-                own_items.remove(self._folder, *record.key)
+                own_files.remove(self._folder, *record.key)
             else:
                 own_items.write(self._folder, earlier)
             raise
@@ -191,7 +209,7 @@ class Registry:
                     404, "NotFoundError", "You registered no such item.", "GET own/items lists yours."
                 )
             try:
-                await asyncio.to_thread(own_items.remove, self._folder, *key)
+                await asyncio.to_thread(own_files.remove, self._folder, *key)
             except OSError as error:
                 raise OwnError(
                     507, "not_removed", f"The item can't be removed: {error.strerror}.", "Tell the operator."

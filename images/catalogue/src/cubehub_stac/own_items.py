@@ -1,27 +1,23 @@
-"""Items that people register: each is kept in a file of its own.
-
-Files lie in FOLDER/COLLECTION/ITEM.json, both names being digests: what people call their items never is a path. Each is
-written whole before it takes its name, and names the account it belongs to.
-"""
+"""Items that people register: each is kept in a file of its own, which names the account it belongs to."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cubehub_stac.own_checks import check, moment_of
+from cubehub_stac.own_files import file_of, put, stamps
 from cubehub_stac.repair import RefusedError
 from cubehub_stac.sources import Contents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
+
+    from cubehub_stac.own_files import Stamp
 
 log = logging.getLogger("cubehub_stac")
 
@@ -120,52 +116,23 @@ def described(entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def file_of(folder: Path, collection: str, item_id: str) -> Path:
-    """Where an item is kept."""
-    return folder / _digest(collection) / f"{_digest(item_id)}.json"
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:40]
-
-
 def write(folder: Path, record: Record) -> None:
     """Keep a record; it is there whole or not at all, also after a crash."""
     target = file_of(folder, *record.key)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     target.parent.mkdir(mode=0o700, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(record.encode())
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _settle(target.parent)
-
-
-def remove(folder: Path, collection: str, item_id: str) -> None:
-    """Keep a record no longer."""
-    target = file_of(folder, collection, item_id)
-    target.unlink(missing_ok=True)
-    if target.parent.is_dir():
-        _settle(target.parent)
-
-
-def _settle(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    put(target, record.encode())
 
 
 def records(folder: Path) -> Iterator[Record]:
     """Read all that is kept; what can't be used is named in the log, left out, and left where it is."""
     yield from _readable(sorted(folder.glob("*/*.json")))
+
+
+def changed(folder: Path, before: Mapping[Path, Stamp]) -> tuple[dict[Path, Stamp], list[Record]]:
+    """Give the stamps of now, and the records in files that are not as they were before."""
+    now = stamps(folder)
+    return now, list(_readable(sorted(path for path, stamp in now.items() if before.get(path) != stamp)))
 
 
 def _readable(paths: Iterable[Path]) -> Iterator[Record]:

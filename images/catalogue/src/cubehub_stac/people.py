@@ -17,6 +17,8 @@ from cubehub_stac.visibility import Person
 
 SCOPES = frozenset({"access:services", "access:services!service=catalogue"})
 """Any of these a token must have."""
+_OF_A_SERVER = "access:servers!server="
+"""Begins the scope that each server's own token has."""
 OPERATOR_SCOPE = "custom:cubehub:users"
 REMEMBERED_S = 30.0
 """An answer counts so long: half of the minute within which a suspension has to hold."""
@@ -110,12 +112,7 @@ class People:
         if user.get("kind") == "service" and OPERATOR_SCOPE in scopes:
             return Person(str(name), "", operator=True)
         if user.get("kind") != "user" or not isinstance(name, str) or not scopes & SCOPES:
-            raise PeopleError(
-                403,
-                "no_scope",
-                "This token may not be used for the catalogue.",
-                "It needs the scope access:services!service=catalogue; a server started long ago gets it when it is restarted.",
-            )
+            raise _no_scope(scopes)
         return self._person(name)
 
     def _person(self, name: str) -> Person:
@@ -156,10 +153,26 @@ class People:
             raise PeopleError(503, *_AWAY) from error
 
 
+def _no_scope(scopes: set[str]) -> PeopleError:
+    if any(scope.startswith(_OF_A_SERVER) for scope in scopes):
+        return PeopleError(
+            403,
+            "no_scope",
+            "Your server was started before the platform let servers use its catalogue.",
+            "Stop your server and start it again: File, Hub Control Panel, Stop My Server.",
+        )
+    return PeopleError(
+        403,
+        "no_scope",
+        "This token may not be used for the catalogue.",
+        "Make one with the scope access:services!service=catalogue, or use that of a server.",
+    )
+
+
 def _unknown() -> PeopleError:
     return PeopleError(
         401,
         "bad_token",
         "The Hub does not know this token, or it has expired.",
-        "Restart your server, or make a new token.",
+        "Stop your server and start it again, or make a new token.",
     )

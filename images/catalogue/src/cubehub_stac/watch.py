@@ -16,7 +16,7 @@ from cubehub_stac.reading import Source
 from cubehub_stac.sources import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -34,9 +34,14 @@ def load_command(cluster: Cluster, config: Config) -> list[str]:
     return [sys.executable, "-m", "cubehub_stac.load", cluster.host, Source.of(config).encode()]
 
 
-async def keep_loaded(config: Config, reload: Callable[[], Any], pause_s: float = RESCAN_S) -> None:
-    """Call `reload` (in a thread) whenever a source file appeared, changed or went."""
-    source = Source.of(config)
+async def keep_loaded(
+    config: Config,
+    reload: Callable[[], Any],
+    then: Callable[[], Awaitable[None]] | None = None,
+    pause_s: float = RESCAN_S,
+) -> None:
+    """Call `reload` (in a thread), and then `then`, whenever a source file appeared, changed or went."""
+    source, failing = Source.of(config), False
     known = await asyncio.to_thread(fingerprint, source.files)
     while True:
         await asyncio.sleep(pause_s)
@@ -45,10 +50,15 @@ async def keep_loaded(config: Config, reload: Callable[[], Any], pause_s: float 
             continue
         try:
             await asyncio.to_thread(reload)
+            if then is not None:
+                await then()
         except Exception:
-            log.exception("reloading the catalogue failed; it goes on with what it has")
+            # tried again until it works: what was erased must not go on being shown
+            if not failing:
+                log.exception("reloading the catalogue failed; it goes on with what it has, and tries again")
+            failing = True
         else:
-            known = found
+            known, failing = found, False
 
 
 async def keep_running(cluster: Cluster) -> None:

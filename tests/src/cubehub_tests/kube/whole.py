@@ -26,24 +26,19 @@ import os
 
 os.environ["KUBECONFIG"] = {kubeconfig!r}  # before the next lines, which read it
 
-from cubehub import configure
-from cubehub_spawner import ProfileKubeSpawner
+from cubehub import configure, servers_as_pods
 
 configure(c)
-local, kube = c.ProfileLocalSpawner, c.ProfileKubeSpawner
-c.JupyterHub.spawner_class = ProfileKubeSpawner
-c.JupyterHub.cleanup_servers = False
+servers_as_pods(c)
+kube = c.ProfileKubeSpawner
 port = c.JupyterHub.hub_bind_url.rpartition(":")[2]
 c.JupyterHub.hub_bind_url = f"http://0.0.0.0:{{port}}"
 c.JupyterHub.hub_connect_url = f"http://{address}:{{port}}"
-for name in ("directory", "profiles_file", "audit_log"):
-    setattr(kube, name, getattr(local, name))
 kube.namespace = {namespace!r}
 kube.image = {image!r}
 kube.image_pull_policy = "IfNotPresent"
 kube.cmd = ["python3", "-m", "jupyterhub.singleuser"]
 kube.cpu_request_share = 0.1
-kube.environment = {{"CUBEHUB_URL": local.extra_env["CUBEHUB_URL"]}}
 """
 
 
