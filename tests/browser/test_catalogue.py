@@ -218,6 +218,24 @@ def test_boxes_are_dragged_and_add_up(sight: Sight) -> None:
         part.get_by_label(name).fill(number)
     part.get_by_role("button", name="Use these numbers").click()
     expect(size).to_contain_text("97 % of the Earth. West is greater than east")
+    # a lake is found by its name, with the keyboard alone
+    sight.panel.get_by_label("Lake or sea").fill("Tartu")
+    sight.page.keyboard.press("Enter")
+    expect(sight.panel.get_by_text("No lake or sea of this name")).to_be_visible()
+    sight.panel.get_by_label("Lake or sea").fill("peipsi")
+    sight.page.keyboard.press("Enter")
+    expect(sight.panel.get_by_text("The map shows Lake Peipus.")).to_be_visible()
+    open_to_all(sight)
+    sight.panel.get_by_role("button", name="What the map shows").click()
+    expect(size).to_have_text(re.compile(r"has [\d,]+ km²\.$"))
+    sight.picture("catalogue-lake")
+    west, south, east, north = (
+        float(part.get_by_label(name).input_value()) for name in ("West", "South", "East", "North")
+    )
+    assert 24 < west < 26.9
+    assert 27.8 < east < 31
+    assert 57 < south < 58.2
+    assert 59 < north < 60
 
 
 def test_no_key_is_in_the_page_its_storage_or_the_log(sight: Sight, lab: Lab) -> None:

@@ -5,6 +5,7 @@ import type { Aoi, ITrouble } from './contract.js';
 import { button, checkbox, fold, input, labelled, make } from './dom.js';
 import type { SearchMap } from './map.js';
 import type { CatalogueModel } from './model.js';
+import { PlaceForm } from './place-form.js';
 import { troubleOf } from './trouble.js';
 
 /** More than any outline that a person draws, less than what would stop the page. */
@@ -36,6 +37,19 @@ export class AreaForm {
       this.more = checked;
       this.steady();
     });
+    this.place = new PlaceForm(
+      trans,
+      ({ lon, lat, zoom }, name) => {
+        this.tell(null);
+        this.map?.show(lon, lat, zoom);
+        this.say(trans.__('The map shows %1.', name));
+      },
+      () =>
+        this.tell({
+          code: 'place', message: trans.__('No lake or sea of this name is in the list.'),
+          hint: trans.__('Move the map to it, or write its place as numbers.')
+        })
+    );
     const numbers = make('form', 'cubehub-cat-numbers');
     const names = [trans.__('West'), trans.__('South'), trans.__('East'), trans.__('North')];
     this.numbers = names.map(() => {
@@ -74,6 +88,7 @@ export class AreaForm {
     }
     this.node = make(
       'div', 'cubehub-cat-area',
+      this.place.node,
       make('div', 'cubehub-cat-buttons', this.box, this.polygon, this.view, this.clear),
       more, this.state, this.trouble, other.node
     );
@@ -97,7 +112,7 @@ export class AreaForm {
   }
 
   write(): void {
-    for (const one of [this.box, this.polygon, this.view]) {
+    for (const one of [this.box, this.polygon, this.view, this.place]) {
       one.disabled = !this.map;
     }
     const { aoi } = this.model.form;
@@ -201,6 +216,7 @@ export class AreaForm {
   private more = false;
   /** An area whose west was written greater than its east. */
   private crossed: Aoi | null = null;
+  private readonly place: PlaceForm;
   private readonly box: HTMLButtonElement;
   private readonly polygon: HTMLButtonElement;
   private readonly view: HTMLButtonElement;

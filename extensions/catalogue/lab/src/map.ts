@@ -33,6 +33,8 @@ const PROJECTION = 'EPSG:4326';
 const MOST = 2000;
 /** Outlines this near the edge of the view are not cut by it. */
 const AROUND = 0.15;
+/** From how many pixels on the map is not narrow. */
+const BROAD = 380;
 const format = new GeoJSON({ dataProjection: PROJECTION, featureProjection: PROJECTION });
 
 export interface IMapEvents {
@@ -164,6 +166,13 @@ export class SearchMap {
     }
     this.found.addFeatures(added);
     this.found.changed();
+  }
+
+  /** Move to a place; the zoom is for a map that is not narrow. */
+  show(lon: number, lat: number, zoom: number): void {
+    const [width] = this.map.getSize() ?? [BROAD];
+    this.map.getView().setCenter([lon, lat]);
+    this.map.getView().setZoom(zoom - Math.max(0, Math.log2(BROAD / Math.max(width, 1))));
   }
 
   /** Bring an item into view, if it is not there. */
