@@ -193,17 +193,15 @@ def test_the_code_that_the_panel_writes_runs_and_the_pictures_show(ana: Account)
     written = ana.api.post(f"{base}/code", json={"search": search, "keys": keys})
     assert written.is_success, written.text
     asked = """
+import hashlib
 print(*sorted(ds.data_vars), ds.sizes['time'])
-red = ds.red.where(ds.red > 0)
-print(*(float(value) for value in red.count(['x', 'y']).values))
-print(*(float(value) for value in red.quantile(0.5, ['x', 'y']).values))
+print(ds.red.shape, ds.red.dtype, hashlib.sha256(ds.red.values.tobytes()).hexdigest())
 """
     with ana.kernel() as kernel:
         kernel.run(written.json()["code"])
-        first, *numbers = kernel.run(asked).text.splitlines()
+        first, red = kernel.run(asked).text.splitlines()
     assert {"blue", "green", "red", "nir"} <= set(first.split())
     assert first.split()[-1] == "5"
-    filled, medians = ([float(word) for word in line.split()] for line in numbers)
-    # the code asks for whole multiples of the pixel, so its grid is half a pixel beside that of the files
-    assert all(count >= 255 * 255 for count in filled)
-    assert medians == pytest.approx(np.median(pixels("B04.tif"), axis=(1, 2)), rel=0.01)
+    # the files' own pixels, which lie half a pixel beside whole multiples of one
+    stored = pixels("B04.tif").astype("uint16")
+    assert red == f"{stored.shape} uint16 {hashlib.sha256(stored.tobytes()).hexdigest()}"

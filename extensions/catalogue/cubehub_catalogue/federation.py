@@ -126,7 +126,7 @@ class Federation:
     def item(self, key: str) -> tuple[Entry, list[dict[str, Any]]] | None:
         """Give an item by the key of its row or its own, and what is said of its copies."""
         found = self.folding.entry(key)
-        return None if found is None else (found[0], [copy_of(entry) for entry in found[1]])
+        return None if found is None else (found[0], [copy_of(entry, found[0]) for entry in found[1]])
 
     def _next(self, retry: Collection[str]) -> list[Asked]:
         """Those that were not asked yet, and those with fewer than half a page of rows beyond the horizon."""

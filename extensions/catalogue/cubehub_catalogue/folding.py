@@ -37,11 +37,20 @@ class Entry:
     catalogue: str
     shown: dict[str, Any]
     """What a list shows of it."""
-    version: str | None
-    rank: str
+    scene: Scene | None
     _item: Item | bytes
     box: tuple[float, float, float, float] | None
     """Around its outline; None where that is not known."""
+
+    @property
+    def version(self) -> str | None:
+        """How it was processed; None where it does not say."""
+        return self.scene.version if self.scene else None
+
+    @property
+    def rank(self) -> str:
+        """Of two versions the better one sorts after."""
+        return self.scene.rank if self.scene else ""
 
     @property
     def item(self) -> Item:
@@ -76,19 +85,29 @@ class Row:
             "catalogue": first.catalogue,
             **first.shown,
             "version": first.version,
-            "copies": [copy_of(entry) for entry in self.entries[1:]],
+            "copies": [copy_of(entry, first) for entry in self.entries[1:]],
         }
 
 
-def copy_of(entry: Entry) -> dict[str, Any]:
-    """Give what is said of a copy; where `version` differs it is the scene processed otherwise, not the same data."""
-    shown = entry.shown
+def copy_of(entry: Entry, first: Entry) -> dict[str, Any]:
+    """Give what is said of a copy of what is shown.
+
+    Where `version` differs it is the scene processed otherwise, not the same data; `earlier` where it was before.
+    """
+    shown, one, other = entry.shown, entry.scene, first.scene
+    same = (
+        one is not None
+        and other is not None
+        and one.mark
+        and (one.mark, one.form) == (other.mark, other.form)
+    )
     return {
         "key": entry.key,
         "catalogue": entry.catalogue,
         "collection": shown["collection"],
         "id": shown["id"],
-        "version": entry.version,
+        "version": first.version if same else entry.version,
+        "earlier": one is not None and other is not None and one.is_earlier_than(other),
     }
 
 
@@ -145,8 +164,7 @@ class Folding:
             f"i{len(self._entries)}",
             catalogue,
             shown,
-            scene.version if scene else None,
-            scene.rank if scene else "",
+            scene,
             item,
             _box(shown["footprint"]),
         )
@@ -217,6 +235,7 @@ def _may_be_copy(entry: Entry, row: Row) -> bool:
         other.catalogue == entry.catalogue
         and other.shown["collection"] == entry.shown["collection"]
         and other.version == entry.version
+        and (other.scene is None or entry.scene is None or other.scene.form == entry.scene.form)
         for other in row.entries
     )
 

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cubehub_catalogue.times import item_times
+from cubehub_catalogue.errors import InputError
+from cubehub_catalogue.times import item_times, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ _S2_C1 = re.compile(
 _S1_PRODUCT = re.compile(
     r"(?P<platform>S1[A-D])_(?P<mode>[A-Z0-9]{2})_(?P<type>[A-Z0-9_]{4})_(?P<level>\d)(?P<kind>[SA][A-Z]{2})"
     r"_(?P<start>\d{8}T\d{6})_(?P<stop>\d{8}T\d{6})_(?P<orbit>\d{6})_(?P<take>[0-9A-F]{6})"
-    r"(?:_[0-9A-F]{4})?(?:_COG)?(?P<rest>_rtc)?" + _END
+    r"(?:_(?P<mark>[0-9A-F]{4}))?(?P<form>_COG)?(?P<rest>_rtc)?" + _END
 )
 # Agencies leave out polarisation and level in the short names of some catalogues ("1SSH" becomes "1_SH").
 _S1_SHORT = re.compile(r"_(\d)_([A-Z]{2})_(?=\d{8}T)")
@@ -51,6 +52,26 @@ class Scene:
     """How it was processed, such as a baseline; None where the item does not say."""
     rank: str = ""
     """Of two versions the better one sorts after."""
+    form: str = ""
+    """What a provider made of it without processing it anew, such as COG."""
+    mark: str = ""
+    """What tells this very product from others of its scene and form, as its agency writes it into its name."""
+
+    def is_earlier_than(self, other: Scene) -> bool:
+        """Tell whether it is the other, processed before; not where nobody says it in a way that compares.
+
+        Notes
+        -----
+        Of one product its providers tell the start of the processing, or its end; so the mark, where both have it,
+        comes before times. What is made of a product has a time of its own, which is not that of the processing.
+        """
+        return bool(
+            self.rank
+            and len(self.rank) == len(other.rank)  # times with times, baselines with baselines
+            and self.rank < other.rank
+            and self.form == other.form
+            and not (self.mark and self.mark == other.mark)
+        )
 
 
 def scene_of(item: Item) -> Scene | None:
@@ -146,12 +167,36 @@ def _baseline(properties: dict[str, Any]) -> str | None:
     return None
 
 
-def _sentinel1(name: str, _properties: dict[str, Any]) -> Scene | None:
+def _sentinel1(name: str, properties: dict[str, Any]) -> Scene | None:
     found = _S1_PRODUCT.match(_S1_SHORT.sub(r"_\1S\2_", name))
     if found is None:
         return None
     parts = ("platform", "mode", "type", "level", "kind", "start", "stop", "orbit", "take")
-    return Scene(("sentinel-1", *(found[part] for part in parts), found["rest"] or ""))
+    processed = _processed(properties)
+    return Scene(
+        ("sentinel-1", *(found[part] for part in parts), found["rest"] or ""),
+        processed or None,
+        processed,
+        (found["form"] or "").strip("_"),
+        found["mark"] or "",
+    )
+
+
+def _processed(properties: dict[str, Any]) -> str:
+    """Give when an item's product was made, to the second, else by which version of the processor; "" for neither."""
+    for key in ("s1:processing_datetime", "processing:datetime"):
+        value = properties.get(key)
+        if isinstance(value, str):
+            try:
+                return parse_time(value).strftime("%Y-%m-%dT%H:%M:%SZ")
+            except InputError:
+                continue
+    software = properties.get("processing:software")
+    told = software.get("Sentinel-1 IPF") if isinstance(software, dict) else None
+    for value in (properties.get("processing:version"), told):
+        if isinstance(value, str) and re.fullmatch(r"\d{3}\.\d{2}", value, re.ASCII):
+            return value
+    return ""
 
 
 def _sentinel3(name: str, _properties: dict[str, Any]) -> Scene | None:

@@ -114,7 +114,9 @@ def together(parts: Sequence[Estimate], room: Room | None) -> Estimate:
     )
 
 
-def of_rasters(times: int, shape: tuple[int, int] | None, bands: Iterable[Asset]) -> int | None:
+def of_rasters(
+    times: int, shape: tuple[int, int] | None, bands: Iterable[Asset], *, masked: bool = False
+) -> int | None:
     """Give bytes of what odc-stac loads.
 
     Parameters
@@ -125,6 +127,8 @@ def of_rasters(times: int, shape: tuple[int, int] | None, bands: Iterable[Asset]
         Rows and columns of the grid that is loaded; None where it is unknown.
     bands : iterable of Asset
         What is loaded.
+    masked : bool
+        Whether it becomes NaN outside of an area, which needs floats.
 
     Notes
     -----
@@ -135,7 +139,8 @@ def of_rasters(times: int, shape: tuple[int, int] | None, bands: Iterable[Asset]
     """
     if shape is None:
         return None
-    return _bounded(times * shape[0] * shape[1] * sum(band.itemsize for band in bands))
+    value = sum(band.itemsize_masked if masked else band.itemsize for band in bands)
+    return _bounded(times * shape[0] * shape[1] * value)
 
 
 def of_cube(item: Item, share: float, names: Sequence[str] = ()) -> int | None:

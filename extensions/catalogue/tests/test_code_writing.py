@@ -86,7 +86,9 @@ def _dataset() -> MagicMock:
     made = MagicMock()
     for selected in (made.sel, made.sortby, made.where, made.isel, made.chunk):
         selected.return_value = made
+    made.map.return_value = made
     coordinate = made.__getitem__.return_value
+    coordinate.values = coordinate
     for operation in ("__ge__", "__le__", "__sub__", "__add__", "__mod__", "__and__"):
         getattr(coordinate, operation).return_value = coordinate
     return made
@@ -172,7 +174,13 @@ def test_chosen_items_are_asked_for_by_their_ids_and_what_was_chosen_of_them_is_
     calls = Calls(written.code)
     assert calls.search == {"collections": ["sentinel-2-l2a"], "ids": ["S2A_32UMU_20200305_0_L2A"]}
     loaded = calls.modules["odc"].stac.load.call_args.kwargs
-    assert loaded["geopolygon"] == TRIANGLE
+    outline = calls.modules["odc"].geo.geom.Geometry
+    assert outline.call_args.args[1] == "EPSG:4326"
+    assert loaded["geopolygon"] is outline.return_value
+    ds = calls.modules["odc"].stac.load.return_value
+    ds.odc.mask.assert_called_once_with(outline.return_value)
+    assert calls.space["lake"] is ds.odc.mask.return_value
+    assert calls.space["aoi"] == TRIANGLE
     assert (loaded["bands"], loaded["crs"], loaded["resolution"]) == (["red", "scl"], "EPSG:3035", 20)
     assert "chunks" not in loaded
     assert "lake" in calls.space
@@ -186,11 +194,92 @@ def test_an_area_over_180_degrees_is_loaded_in_metres_not_round_the_globe() -> N
     one["assets"]["red"] |= {"proj:epsg": 4326, "proj:transform": [0.0001, 0, 179, 0, -0.0001, 61]}
     other = json.loads(json.dumps(one)) | {"id": "b"}
     written = write(task(one, other, query=Query(aoi=aoi), chosen=True))
-    loaded = Calls(written.code).modules["odc"].stac.load.call_args.kwargs
+    calls = Calls(written.code)
+    loaded = calls.modules["odc"].stac.load.call_args.kwargs
     assert (loaded["crs"], loaded["resolution"]) == ("EPSG:32660", pytest.approx(11.13, rel=1e-3))
-    assert loaded["geopolygon"] == aoi
+    assert calls.space["aoi"] == aoi
+    assert loaded["geopolygon"] is calls.space["outline"]
     # 1.1 degrees of longitude at 60 degrees north are 61 km, one of latitude 111 km; the box around it is tilted a little
-    assert written.estimate.bytes == pytest.approx(61_300 / 11.13 * 111_600 / 11.13 * 2, rel=0.1)
+    # outside of the area is NaN, so the values are floats
+    assert written.estimate.bytes == pytest.approx(61_300 / 11.13 * 111_600 / 11.13 * 4, rel=0.1)
+
+
+def grid(
+    *, step: tuple[float, float] = (10, 10), corner: tuple[float, float] = (400_000, 5_400_000), **more: Any
+) -> dict[str, Any]:
+    one = raster(**more)
+    one["assets"]["red"]["proj:transform"] = [step[0], 0, corner[0], 0, -step[1], corner[1]]
+    return one
+
+
+@pytest.mark.parametrize(
+    ("items", "told", "shape", "note"),
+    [
+        # on whole multiples of a pixel, as Sentinel-2, nothing needs be said
+        ([grid()], {"resolution": 10}, (100, 200), None),
+        # Landsat: half a pixel beside them
+        ([grid(step=(30, 30), corner=(399_885, 5_400_015))], {"resolution": 30, "anchor": "center"}, (100, 200), None),
+        ([grid(corner=(400_003, 5_400_001))], {"resolution": 10, "anchor": (0.3, 0.1)}, (100, 200), None),
+        ([grid(corner=(400_003, 5_400_001)), grid(identity="b", corner=(401_003, 5_399_001))], {"resolution": 10, "anchor": (0.3, 0.1)}, (200, 300), None),
+        # pixels that are no squares
+        ([grid(step=(10, 20))], {"resolution": (10, -20)}, (100, 200), None),
+        # whoever wants squares has them made
+        ([grid(step=(10, 20))], {"resolution": 10}, (200, 200), "nearest pixel"),
+        # the same pixels as a catalogue with few decimals writes them
+        ([grid(corner=(400_000.00001, 5_400_000))], {"resolution": 10}, (100, 200), None),
+        # others are resampled, and that is said
+        ([grid(), grid(identity="b", corner=(400_005, 5_400_000))], {"resolution": 10}, (100, 201), "nearest pixel"),
+        ([grid(), grid(identity="b", step=(20, 20))], {"resolution": 10}, (200, 400), "nearest pixel"),
+    ],
+)  # fmt: skip
+def test_the_grid_that_is_loaded_is_that_of_the_files(
+    items: list[dict[str, Any]], told: dict[str, Any], shape: tuple[int, int], note: str | None
+) -> None:
+    wanted = {"resolution": 10} if note and len(items) == 1 else {}
+    written = write(task(*items, chosen=True, options={"variant": "load", **wanted}))
+    calls = Calls(written.code)
+    loaded = calls.modules["odc"].stac.load.call_args.kwargs
+    found = {key: loaded[key] for key in ("resolution", "anchor") if key in loaded}
+    made = calls.modules["odc"].geo if "odc" in calls.modules else None
+    for key, function in (("resolution", "resxy_"), ("anchor", "xy_")):
+        if made is not None and found.get(key) is getattr(made, function).return_value:
+            found[key] = tuple(getattr(made, function).call_args.args)
+    assert found.keys() == told.keys()
+    for key, value in told.items():
+        assert found[key] == (value if isinstance(value, str) else pytest.approx(value))
+    assert written.estimate.bytes == shape[0] * shape[1] * 2
+    assert ("# Not in every item on this grid" in written.code) == (note is not None)
+    if note is not None:
+        assert note in written.code
+
+
+def test_a_radar_scene_as_the_satellite_saw_it_is_on_no_grid_whatever_the_catalogue_says() -> None:
+    seen = raster()
+    seen["properties"] |= {"sar:product_type": "GRD", "proj:epsg": 4326}
+    del seen["assets"]["red"]["proj:epsg"]
+    seen["assets"]["red"]["proj:transform"] = [0.032, 0, -179.8, 0, -0.0005, -68.8]
+    written = write(task(seen, chosen=True, query=Query(aoi=BOX), options={"variant": "load"}))
+    calls = Calls(written.code)
+    assert calls.modules["rioxarray"].open_rasterio.called
+    assert "odc" not in calls.modules
+    assert any("not cut out" in warning for warning in written.warnings)
+    # one that was put onto a map says that of itself
+    mapped = raster()
+    mapped["properties"]["sar:product_type"] = "GRD"
+    assert "odc.stac.load" in write(task(mapped, chosen=True, options={"variant": "load"})).code
+
+
+def test_a_grid_that_somebody_chose_is_one_that_the_data_are_resampled_to() -> None:
+    centred = grid(step=(30, 30), corner=(399_885, 5_400_015))
+    for options, resampled in (
+        ({"resolution": 30}, False),
+        ({"crs": "EPSG:32632"}, False),
+        ({"resolution": 60}, True),
+        ({"crs": "EPSG:3035"}, True),
+    ):
+        code = write(task(centred, chosen=True, options={"variant": "load", **options})).code
+        assert ("# Not in every item on this grid" in code) == resampled
+        assert ('anchor="center"' in code) == (not resampled)
 
 
 def test_one_raster_is_opened_by_itself() -> None:
@@ -276,6 +365,22 @@ def test_a_cube_of_the_platform_is_opened_at_its_cube_server() -> None:
         )
         Calls(chosen.code)
     assert 'os.environ["CUBEHUB_CATALOGUE_URL"]' in chosen.code
+    # one that is not for everybody is not handed to a notebook, which is not signed in at the cube server
+    own = cube | {
+        "collection": "own.1",
+        "properties": {**cube["properties"], "published": "2026-11-28T08:00:00Z"},
+    }
+    for variant in ("auto", "load", "cube", "xcube"):
+        with pytest.raises(InputError) as raised:
+            write(task(own, catalogue="cubehub", chosen=True, options={"variant": variant}))
+        assert raised.value.code == "cube_not_public"
+        assert "msi-ndvi" in raised.value.message
+    # beside others it is left out
+    both = write(task(own, raster(), catalogue="cubehub", chosen=True, query=Query()))
+    assert Calls(both.code).modules["rioxarray"].open_rasterio.called
+    assert "msi-ndvi" not in both.code
+    assert any("msi-ndvi" in warning for warning in both.warnings)
+    assert write(task(own | {"collection": "cubes"}, catalogue="cubehub", chosen=True)).cube == "msi-ndvi"
     # another catalogue's item of the same form is not this platform's cube
     other = write(task(cube, catalogue="earth", chosen=True))
     assert other.cube is None
@@ -294,11 +399,12 @@ def test_a_cube_is_built_by_publishing_or_by_a_recipe() -> None:
     (command,) = calls.modules["subprocess"].run.call_args.args
     assert command == [
         "cubehub", "cubes", "build", "msi-ndvi", "--source", "stac+https://earth.example.org/v1#sentinel-2-l2a",
-        "--area=7.6,48.2,7.9,48.5", "--time", "2020-03-01T00:00:00/2020-03-31T00:00:00", "--grid", "EPSG:32632@60",
+        "--area=7.6,48.2,7.9,48.5", "--name", "msi-ndvi-n48-35-e7-75", "--time", "2020-03-01T00:00:00/2020-03-31T00:00:00", "--grid", "EPSG:32632@60",
     ]  # fmt: skip
     for refused in (
         task(scene, options=options | {"variant": "build"}),
         task(raster(), query=query, options={"variant": "build"}),
+        task(scene, catalogue="closed", query=query, options=options | {"variant": "build"}),
     ):
         with pytest.raises(InputError):
             write(refused)
@@ -351,6 +457,28 @@ def test_a_store_of_xcube_opens_what_xcube_can(href: str, media: str, opener: st
         return
     store = Calls(write(asked).code).modules["xcube"].core.store.new_data_store
     assert store.return_value.open_data.call_args.kwargs == {"opener_id": f"dataset:{opener}:https"}
+
+
+def test_the_kernel_of_xcube_asks_catalogues_that_answer_strangers() -> None:
+    """It has an environment of its own, without our search and its log-ins."""
+    one = raster(collection="scenes")
+    places = {
+        **PLACES,
+        "hub": Place("hub", "Hub", f"{PLATFORM}/x/", direct=False, public=True, platform=True),
+    }
+    options = Options.model_validate({"variant": "xcube"})
+    for catalogue, query, works in (
+        ("hub", None, True), ("closed", None, False), ("hub", Query(text="lake"), False), ("earth", Query(text="lake"), True),
+    ):  # fmt: skip
+        asked = Task(
+            places=places, found=(Found(catalogue, one),), query=query, options=options, platform_url=PLATFORM
+        )
+        if works:
+            assert "cubehub_catalogue" not in Calls(write(asked).code).modules
+            continue
+        with pytest.raises(InputError) as raised:
+            write(asked)
+        assert raised.value.code == "not_for_xcube"
 
 
 @pytest.mark.parametrize(
@@ -478,11 +606,18 @@ def _items(draw: st.DrawFn) -> dict[str, Any]:
     st.booleans(),
     _TEXT,
     st.sampled_from(["earth", "closed", "planetary", "cubehub"]),
+    st.sampled_from([BOX, TRIANGLE]),
 )
 def test_whatever_is_in_an_item_the_cell_is_python_and_its_values_come_back(
-    items: list[dict[str, Any]], variant: str, compute: str, chosen: bool, text: str, catalogue: str
+    items: list[dict[str, Any]],
+    variant: str,
+    compute: str,
+    chosen: bool,
+    text: str,
+    catalogue: str,
+    aoi: dict[str, Any],
 ) -> None:
-    query = Query(aoi=BOX, text=text, filter={"op": "=", "args": [{"property": text}, text]}, **MARCH)
+    query = Query(aoi=aoi, text=text, filter={"op": "=", "args": [{"property": text}, text]}, **MARCH)
     made = task(
         *items, catalogue=catalogue, query=query, chosen=chosen, options={"variant": variant, "compute": compute},
         room=Room(2**30, text),

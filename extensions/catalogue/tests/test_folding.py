@@ -54,7 +54,9 @@ def test_one_datatake_and_tile_of_two_providers_is_one_row_that_shows_the_newer_
         (row,) = folded(*pairs).rows.values()
         found = row.to_dict()
         assert (found["catalogue"], found["id"], found["version"]) == ("b", CDSE["id"], "05.00")
-        assert [(c["catalogue"], c["version"]) for c in found["copies"]] == [("a", "02.12")]
+        assert [(c["catalogue"], c["version"], c["earlier"]) for c in found["copies"]] == [
+            ("a", "02.12", True)
+        ]
         assert found["order"] == [0]
 
 
@@ -76,6 +78,79 @@ def test_two_baselines_in_one_collection_are_versions_of_one_row():
 def test_of_the_same_version_the_catalogue_that_stands_first_is_shown():
     for pairs in ([("b", NEW), ("a", NEW)], [("a", NEW), ("b", NEW)]):
         assert shown(folded(*pairs)) == [("a", NEW["id"], [("b", NEW["id"])])]
+
+
+GRD = "S1A_IW_GRDH_1SDV_20210809T173953_20210809T174018_039156_049F13"
+FIRST = {"s1:processing_datetime": "2021-08-09T20:19:58.000000Z"}
+AGAIN = {"processing:datetime": "2023-02-01T06:00:00.123Z"}
+
+
+def row_of_radar(*pairs):
+    rows = folded(*pairs).rows
+    assert len(rows) == 1
+    return next(iter(rows.values())).to_dict()
+
+
+@pytest.mark.parametrize("catalogues", [("a", "b"), ("a", "a")])
+def test_of_two_processings_of_a_radar_scene_the_newer_is_shown_and_the_other_is_its_earlier_version(
+    catalogues,
+):
+    pairs = [
+        (catalogues[0], item(f"{GRD}_6FF8", **FIRST)),
+        (catalogues[1], item(f"{GRD}_0A1B", **AGAIN)),
+    ]
+    for order in (pairs, pairs[::-1]):
+        row = row_of_radar(*order)
+        assert (row["id"], row["version"]) == (f"{GRD}_0A1B", "2023-02-01T06:00:00Z")
+        (other,) = row["copies"]
+        assert (other["id"], other["version"]) == (f"{GRD}_6FF8", "2021-08-09T20:19:58Z")
+        assert other["earlier"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        # the same product, of which one says when it began to be processed and the other when that was done
+        (item(f"{GRD}_6FF8", **FIRST), item(GRD, **{"s1:product_identifier": f"{GRD}_6FF8", "processing:datetime": "2021-08-09T20:31:00Z"})),
+        # nothing is said by one of them, or by both
+        (item(f"{GRD}_6FF8", **FIRST), item(GRD)),
+        (item(f"{GRD}_6FF8"), item(f"{GRD}_0A1B")),
+        (item(f"{GRD}_6FF8", **FIRST), item(GRD, **{"processing:datetime": "rubbish"})),
+        # a time and a version of the processor don't compare
+        (item(f"{GRD}_6FF8", **FIRST), item(f"{GRD}_0A1B", **{"processing:version": "003.71"})),
+        # another form is not another processing, whenever it was written
+        (item(f"{GRD}_6FF8", **FIRST), item(f"{GRD}_0A1B_COG", **AGAIN)),
+    ],
+)  # fmt: skip
+def test_a_copy_is_no_earlier_version_where_nobody_says_so(one, other):
+    for pairs in ([("a", one), ("b", other)], [("b", other), ("a", one)]):
+        assert [copy_["earlier"] for copy_ in row_of_radar(*pairs)["copies"]] == [False]
+
+
+def test_versions_of_the_processor_compare_too_and_forms_of_one_collection_are_one_row():
+    old = {"processing:software": {"Sentinel-1 IPF": "002.36"}}
+    row = row_of_radar(
+        ("a", item(f"{GRD}_6FF8", **old)), ("a", item(f"{GRD}_0A1B", **{"processing:version": "003.71"}))
+    )
+    assert (row["version"], row["copies"][0]["version"], row["copies"][0]["earlier"]) == (
+        "003.71",
+        "002.36",
+        True,
+    )
+    assert (
+        len(
+            row_of_radar(("a", item(f"{GRD}_6FF8", **FIRST)), ("a", item(f"{GRD}_0A1B_COG", **FIRST)))[
+                "copies"
+            ]
+        )
+        == 1
+    )
+
+
+def test_the_same_product_has_the_same_version_whoever_tells_it():
+    other = item(GRD, **{"s1:product_identifier": f"{GRD}_6FF8"})
+    row = row_of_radar(("a", item(f"{GRD}_6FF8", **FIRST)), ("b", other))
+    assert row["version"] == row["copies"][0]["version"] == "2021-08-09T20:19:58Z"
 
 
 def test_two_granules_of_one_pass_stay_two_rows():

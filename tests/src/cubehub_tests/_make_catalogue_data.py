@@ -7,6 +7,7 @@ expected, read from the same crops by other means than those that the cells use.
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,9 @@ def main() -> None:
             assets,
             **{"eo:cloud_cover": 10 * number},
         )
+    _grids(folder, values, scene, rasterio)
+    layer = (clouds[SCENES[1]] * 100).astype("uint8")
+    expected["jp2"] = _jpeg_2000(folder, layer, assets["clp"], scene, rasterio)
     expected["ndvi"] = {str(number): values[number, 40:44, 50:54].tolist() for number in SCENES}
 
     sea = zarr.open_group(samples / "olci-north-sea/cube.zarr", mode="r")
@@ -72,10 +76,11 @@ def main() -> None:
         "lat": {"type": "spatial", "axis": "y", "extent": [float(lat.min()), float(lat.max())]},
         "lon": {"type": "spatial", "axis": "x", "extent": [float(lon.min()), float(lon.max())]},
     }
+    maps: dict[str, Any] = {"depth": (("lat", "lon"), np.full(chl.shape[1:], 31, "int16")), "grid": ((), 1)}
     for day, form in ((0, "NETCDF4"), (1, "NETCDF4"), (2, "NETCDF3_CLASSIC")):
         path = folder / f"chl-{day}.nc"
         one = xr.Dataset(
-            {"conc_chl": (("time", "lat", "lon"), chl[day : day + 1])},
+            {"conc_chl": (("time", "lat", "lon"), chl[day : day + 1]), **(maps if form == "NETCDF4" else {})},
             {"time": [np.datetime64(f"2017-01-1{6 + day}", "ns")], "lat": lat, "lon": lon},
         )
         one.to_netcdf(path, format=form, engine="netcdf4")
@@ -122,6 +127,50 @@ def main() -> None:
     scene("t2m", "grib", "2017-01-01T12:00:00Z", {"data": grib})
     expected["grib"] = _field(folder / "era5-t2m.grib")
     json.dump({"items": items, "expected": expected}, sys.stdout)
+
+
+GRIDS: dict[str, tuple[int, tuple[float, ...], list[tuple[int, int, int, int]]]] = {
+    "half": (32633, (30, 0, WEST + 15, 0, -30, NORTH + 15), [(0, 60, 0, 60), (20, 101, 40, 100)]),
+    "beside": (32633, (10, 0, WEST + 3, 0, -10, NORTH + 1), [(0, 50, 0, 50), (30, 90, 10, 70)]),
+    "oblong": (32633, (10, 0, WEST + 5, 0, -20, NORTH), [(0, 101, 0, 100)]),
+    "degrees": (4326, (1 / 1200, 0, 14 + 1 / 4800, 0, -1 / 1800, 46), [(0, 70, 0, 80)]),
+}
+"""Of pixels beside whole multiples of them: CRS, transform, and rows and columns of each item."""
+
+
+def _grids(folder: Path, values: Any, scene: Callable[..., None], rasterio: Any) -> None:
+    """Write rasters whose grids don't lie at whole multiples of a pixel."""
+    for name, (epsg, numbers, parts) in GRIDS.items():
+        for day, (top, bottom, left, right) in enumerate(parts):
+            part = values[SCENES[day], top:bottom, left:right]
+            move = rasterio.Affine(*numbers) * rasterio.Affine.translation(left, top)
+            path = folder / f"{name}-{day}.tif"
+            with rasterio.open(
+                path, "w", driver="GTiff", height=part.shape[0], width=part.shape[1], count=1, dtype=part.dtype,
+                crs=f"EPSG:{epsg}", transform=move, nodata=float("nan"),
+            ) as made:  # fmt: skip
+                made.write(part, 1)
+            asset = {
+                "href": f"{{ROOT}}/{path.name}", "type": COG, "roles": ["data"], "proj:epsg": epsg,
+                "proj:shape": list(part.shape), "proj:transform": list(move)[:6],
+                "raster:bands": [{"data_type": str(part.dtype)}],
+            }  # fmt: skip
+            scene(f"{name}-{day}", name, f"2020-01-0{day + 1}T10:00:00Z", {"ndvi": asset})
+
+
+def _jpeg_2000(
+    folder: Path, layer: Any, like: dict[str, Any], scene: Callable[..., None], rasterio: Any
+) -> int:
+    """Write a layer without loss; gives the sum of its values."""
+    transform = rasterio.Affine(*like["proj:transform"])
+    with rasterio.open(
+        folder / "clp.jp2", "w", driver="JP2OpenJPEG", height=101, width=100, count=1, dtype="uint8", crs="EPSG:32633",
+        transform=transform, quality=100, reversible=True,
+    ) as made:  # fmt: skip
+        made.write(layer, 1)
+    asset = like | {"href": "{ROOT}/clp.jp2", "type": "image/jp2"}
+    scene("jp2", "jp2", "2015-09-14T10:00:00Z", {"clp": asset})
+    return int(layer.astype("int64").sum())
 
 
 def _field(path: Path) -> dict[str, Any]:

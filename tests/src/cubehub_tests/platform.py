@@ -66,19 +66,26 @@ configure(c)
 c.KeycloakAuthenticator.auth_refresh_age = {refresh}
 c.ProfileLocalSpawner.directory._url = "http://127.0.0.1:{relay}"
 """
+OFFERED = "msi-ndvi-n45-91-e15-63"
+"""Name of a cube that the catalogue's code has a recipe build over the sample scenes."""
 # Listed from the start, built by nobody: a test puts them there while the server runs
-CLOSED_CUBES = """
+MORE_CUBES = f"""
+  - id: {OFFERED}
+    title: Over the sample scenes
+    access: public
+    attribution: contains modified Copernicus Sentinel data
+    variables: [{{name: ndvi, range: [-0.2, 0.9]}}]
   - id: standard-only
     title: For one group
     access: [/cubehub/standard]
     attribution: contains modified Copernicus Sentinel data
-    variables: [{name: conc_chl, range: [0.1, 30], scale: log}]
+    variables: [{{name: conc_chl, range: [0.1, 30], scale: log}}]
   - id: petra-only
     title: For one person
     access: owner
     owner: petra
     attribution: contains modified Copernicus Sentinel data
-    variables: [{name: conc_chl, range: [0.1, 30], scale: log}]
+    variables: [{{name: conc_chl, range: [0.1, 30], scale: log}}]
 """
 
 
@@ -166,7 +173,7 @@ class Whole:
             kept.write_text(str(free_port("127.0.0.1", {port, port + 1})))
         relay = int(kept.read_text())
         (config / "jupyterhub_config.py").write_text(HUB.format(refresh=REFRESH_S, relay=relay))
-        (config / "cubes.yaml").write_text(resource("config", "cubes.yaml").read_text() + CLOSED_CUBES)
+        (config / "cubes.yaml").write_text(resource("config", "cubes.yaml").read_text() + MORE_CUBES)
         shutil.copytree(resource("config", "places"), config / "places", dirs_exist_ok=True)
         whole = cls(scratch / "data", port, config, scratch=scratch)
         whole.relay = Relay(relay, lambda: whole.ports["keycloak"])

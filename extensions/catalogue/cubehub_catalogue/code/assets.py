@@ -24,6 +24,11 @@ _DTYPES = {
 """Bytes by data type of STAC's raster extension 1.1 and of STAC 1.1's common metadata."""
 _USUAL = "float32"
 """odc-stac 0.5 loads what says no type as this (`odc.stac.model.RasterBandMetadata`)."""
+_EXACT = 1e-5
+"""Of a pixel; less is rounding."""
+_SLANTED = frozenset({"GRD", "SLC"})
+"""Radar products whose rows follow the satellite; where they lie say points in the file. Catalogues (Earth Search) give
+them a transform all the same, made of the box around the scene."""
 _NO_DATA = frozenset({"thumbnail", "overview", "metadata", "archive", "index", "tiles"})
 _PICTURES = frozenset({"visual"})
 _BY_NAME = {
@@ -56,8 +61,27 @@ class Grid:
     """Rows, columns."""
     bounds: tuple[float, float, float, float]
     """Outer edges: left, bottom, right, top."""
-    resolution: float
-    """Of a pixel's longer side, in the unit of the CRS."""
+    steps: tuple[float, float]
+    """Width and height of a pixel, in the unit of the CRS."""
+    turned: bool = False
+    """Whether rows and columns run across the axes of the CRS."""
+
+    @property
+    def resolution(self) -> float:
+        """Length of a pixel's longer side."""
+        return max(self.steps)
+
+    @property
+    def offset(self) -> tuple[float, float]:
+        """How far beside whole multiples of a pixel its edges are, along x and y, in parts of it: 0 up to 1."""
+        corner, steps = (self.bounds[0], self.bounds[3]), self.steps
+        parts = [
+            edge / step % 1 if math.isfinite(edge / step) else 0.0
+            for edge, step in zip(corner, steps, strict=True)
+        ]
+        # what decimals in a catalogue leave of 0 and of a half
+        x, y = (next((0.5 * n % 1 for n in range(3) if abs(part - 0.5 * n) < _EXACT), part) for part in parts)
+        return x, y
 
 
 @dataclass(frozen=True)
@@ -89,6 +113,12 @@ class Asset:
     def itemsize(self) -> int:
         """Bytes of one value in memory."""
         return _DTYPES[self.dtype or _USUAL]
+
+    @property
+    def itemsize_masked(self) -> int:
+        """Bytes of one value where some are NaN: xarray makes floats of whole numbers, wide enough to hold them."""
+        whole = "int" in (self.dtype or _USUAL) and not (self.dtype or "").startswith("c")
+        return (4 if self.itemsize <= 2 else 8) if whole else self.itemsize
 
 
 def data_assets(item: Item) -> dict[str, Asset]:
@@ -143,6 +173,18 @@ def cube_name(item: Item) -> str | None:
         if isinstance(href, str) and (match := _CUBE.fullmatch(_path(href))):
             return match[1]
     return None
+
+
+def is_for_some(item: Item) -> bool:
+    """Tell whether a person published it for some people only; the item must be of the platform's catalogue.
+
+    Notes
+    -----
+    What everybody may see is in the collection of cubes, the rest in those of people and groups.
+    """
+    return (
+        cube_name(item) is not None and "published" in properties(item) and item.get("collection") != "cubes"
+    )
 
 
 def number(value: object) -> float | None:
@@ -247,6 +289,8 @@ def _grid(item: Item, asset: dict[str, Any]) -> Grid | None:
         return asset.get(key, properties(item).get(key))
 
     crs, shape = _crs(said("proj:code"), said("proj:epsg")), said("proj:shape")
+    if crs == "EPSG:4326" and properties(item).get("sar:product_type") in _SLANTED:
+        return None
     if crs is None or not isinstance(shape, list) or len(shape) != 2:
         return None
     rows, columns = shape
@@ -259,17 +303,16 @@ def _grid(item: Item, asset: dict[str, Any]) -> Grid | None:
             a, b, c, d, e, f = (value or 0.0 for value in numbers)
             xs = [c + a * column + b * row for column in (0, columns) for row in (0, rows)]
             ys = [f + d * column + e * row for column in (0, columns) for row in (0, rows)]
-            step = max(math.hypot(a, d), math.hypot(b, e))
-            return (
-                Grid(crs, (rows, columns), (min(xs), min(ys), max(xs), max(ys)), step) if step > 0 else None
-            )
+            steps = (math.hypot(a, d), math.hypot(b, e))
+            outer = (min(xs), min(ys), max(xs), max(ys))
+            return Grid(crs, (rows, columns), outer, steps, turned=bool(b or d)) if min(steps) > 0 else None
     if isinstance(box, list) and len(box) == 4:
         edges = [number(value) for value in box]
         if None not in edges:
             left, bottom, right, top = (value or 0.0 for value in edges)
             if left < right and bottom < top:
-                step = max((right - left) / columns, (top - bottom) / rows)
-                return Grid(crs, (rows, columns), (left, bottom, right, top), step)
+                steps = ((right - left) / columns, (top - bottom) / rows)
+                return Grid(crs, (rows, columns), (left, bottom, right, top), steps)
     return None
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cubehub_catalogue.aoi import whole_box
 from cubehub_catalogue.code import files, rasters
 from cubehub_catalogue.code.assets import Asset, Kind, cube_name, data_assets, usual_assets
 from cubehub_catalogue.code.model import TAKEN
@@ -165,7 +166,9 @@ def _estimate(task: Task, block: Block, clip: Mapping[str, Any] | None) -> Estim
             return Estimate(_single_bytes(block, clip), at_least=more, stored=on_disk)
         whole = [layer for asset in assets for layer in [asset] * len(rasters.layers([asset]))]
         shape = block.target.shape if block.target else None
-        size = of_rasters(solar_days(items), shape, whole)
+        size = of_rasters(
+            solar_days(items), shape, whole, masked=clip is not None and whole_box(clip) is None
+        )
         return Estimate(size, at_least=more and size is not None, stored=on_disk)
     named = [asset.name for asset in assets]
     sizes = [

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from cubehub_catalogue.code.cell import Cell
+    from cubehub_catalogue.code.searches import Area
     from cubehub_catalogue.query import Item, Query
 
 _COPIED = 256 * 2**20
@@ -189,11 +190,9 @@ def write_files(
     return False
 
 
-def write_cuts(
-    cell: Cell, name: str, item: Item, kind: Kind, aoi: Mapping[str, Any] | None, query: Query | None
-) -> bool:
+def write_cuts(cell: Cell, name: str, item: Item, kind: Kind, area: Area, query: Query | None) -> bool:
     """Write the lines that cut a dataset to area and time; tell whether the area was."""
-    axes = Axes.of(item)
+    axes, aoi = Axes.of(item), area.aoi
     if axes.time and query is not None and (query.start or query.end):
         start, end = _naive(query.start), _naive(query.end)
         cell.line(f"{name} = {name}.sel({_keyword(axes.time, f'slice({start}, {end})')})")
@@ -202,8 +201,11 @@ def write_cuts(
     box, x, y = axes.cut(aoi), axes.x, axes.y
     if box is None and kind is Kind.GRIB:
         x, y = _GRIB_AXES
+        where = area.variable(cell) if not area.is_box else None
         cell.line(f'if {{"{x}", "{y}"}} <= set({name}.dims):')
         cell.line(f"    {name} = {_selected(name, _degrees(name, x, y, around(aoi)), indent=1)}")
+        if where is not None:
+            _mask(cell, name, x, y, _DEGREES, where, indent=1)
         return True
     if box is None:
         return False
@@ -213,7 +215,37 @@ def write_cuts(
         left, bottom, right, top = box
         within = [(y, _between(name, y, bottom, top)), (x, _between(name, x, left, right))]
     cell.line(f"{name} = {_selected(name, within)}")
+    if not area.is_box:
+        where = area.variable(cell) if axes.crs == _DEGREES else area.outline(cell)
+        if where is not None:
+            _mask(cell, name, x, y, axes.crs, where)
     return True
+
+
+def _mask(cell: Cell, name: str, x: str, y: str, crs: str, where: Source, indent: int = 0) -> None:
+    """Write the lines that leave nothing of a dataset but what has its middle in an area, as a box does.
+
+    Notes
+    -----
+    By the coordinates, not by a regular grid: latitudes of some models are not, and longitudes of others run to 360.
+    """
+    cell.imports("shapely.geometry", package="shapely")
+    xs, ys = f"{name}[{literal(x)}].values", f"{name}[{literal(y)}].values[:, None]"
+    shape = f"shapely.geometry.shape({where})"
+    if crs == _DEGREES:
+        xs = f"({xs} + 180) % 360 - 180"
+    else:
+        shape = f"{where}.to_crs({literal(crs)}).geom"
+    dims = literal([y, x])
+    test = call("shapely.intersects_xy", Source(shape), Source(xs), Source(ys), before=9 + 4 * indent)
+    lines = f"""\
+inside = {test}
+inside = xr.DataArray(inside, dims={dims})
+{name} = {name}.map(
+    lambda values: values.where(inside) if set({dims}) <= set(values.dims) else values,
+    keep_attrs=True,
+)  # NaN where the middle of a pixel is not in the area"""
+    cell.line("\n".join("    " * indent + line for line in lines.splitlines()))
 
 
 def _degrees(name: str, x: str, y: str, box: tuple[float, float, float, float]) -> list[tuple[str, str]]:

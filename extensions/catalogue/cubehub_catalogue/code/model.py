@@ -30,10 +30,11 @@ Compute = Literal["auto", "memory", "lazy", "cluster"]
 
 _LONGEST_NAME = 200
 TAKEN = frozenset(
-    {"aoi", "asset", "bbox", "catalogue", "cfgrib", "client", "cluster", "cubehub", "cubehub_catalogue", "data_id", "datasets", "distributed", "found",
-     "fsspec", "item", "items", "list", "made", "name", "names", "new_data_store", "odc", "opened", "os", "parts", "path",
-     "planetary_computer", "print", "protocol", "rasters", "rioxarray", "root", "search", "set", "slice",
-     "store", "subprocess", "xr"}
+    {"aoi", "asset", "bbox", "catalogue", "cfgrib", "client", "cluster", "cubehub", "cubehub_catalogue", "dask", "data_id", "datasets", "distributed", "found",
+     "fsspec", "Geometry", "inside", "item", "items", "list", "made", "name", "names",
+     "new_data_store", "odc", "opened", "os", "outline", "parts", "path",
+     "planetary_computer", "print", "protocol", "rasters", "resxy_", "rioxarray", "root", "search", "set", "shapely", "slice",
+     "store", "subprocess", "xr", "xy_"}
 )  # fmt: skip
 """Names that cells use themselves."""
 
@@ -128,6 +129,8 @@ class Place:
     `cubehub_catalogue.search`, which logs in when it runs."""
     platform: bool = False
     """Whether it stands on the platform's own address."""
+    public: bool = False
+    """Whether a STAC API answers strangers too, if perhaps with less."""
 
     @classmethod
     def of(cls, catalogue: Any, platform_url: str = "") -> Self:
@@ -146,12 +149,13 @@ class Place:
         plain = parts.scheme in {"http", "https"} and not (
             parts.query or parts.fragment or "@" in parts.netloc
         )
-        open_to_all = getattr(catalogue.auth, "type", "none") == "none"
+        log_in = getattr(catalogue.auth, "type", "none")
         return cls(
             id=str(catalogue.id),
             title=str(catalogue.title),
             url=url,
-            direct=plain and open_to_all and catalogue.type == "stac",
+            direct=plain and log_in == "none" and catalogue.type == "stac",
+            public=plain and log_in in {"none", "hub"} and catalogue.type == "stac",
             platform=bool(platform_url) and url.startswith(platform_url.rstrip("/") + "/"),
         )
 

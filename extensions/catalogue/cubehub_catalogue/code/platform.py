@@ -61,6 +61,9 @@ def write_xcube(cell: Cell, asset: Asset, options: Mapping[str, Any] | None, nam
             f"xcube does not open {asset.kind.value} by {scheme(asset) or 'a path'}.",
             "Choose the variant for xarray.",
         )
+    if form == "j2k":
+        cell.imports("dask", package="dask")
+        cell.line('dask.config.set(scheduler="single-threaded")  # else xcube opens no JPEG 2000')
     cell.line(f"asset = items[0].assets[{literal(asset.name)}]")
     cell.line('protocol, _, path = asset.get_absolute_href().partition("://")')
     cell.line('root, _, data_id = path.rpartition("/")')
@@ -98,13 +101,16 @@ def write_build(cell: Cell, task: Task, place: Place, collection: str, target: T
         )
     if task.query is None or task.query.aoi is None:
         raise InputError("no_area", "A recipe needs an area.", "Draw one, then search again.")
-    if not place.direct:
+    if not (place.direct or place.public):
         raise InputError(
             "not_for_recipe",
             "A recipe reads STAC APIs that need no log-in.",
             "Load the items, and publish what you make.",
         )
     west, south, east, north = around(task.query.aoi)
+    # beside the recipe's own cube, which the platform's samples make; the same area goes on with the same cube
+    middle = (("s", "n"), (south + north) / 2), (("w", "e"), ((west + east) / 2 + 180) % 360 - 180)
+    where = "-".join(f"{sides[value >= 0]}{abs(value):.2f}".replace(".", "-") for sides, value in middle)
     area = ",".join(f"{edge:.10g}" for edge in (west, south, east - 360 if east > 180 else east, north))
     grid = ["--grid", f"{target.crs}@{target.resolution:.10g}"] if target else []
     times = _days(task)
@@ -112,8 +118,9 @@ def write_build(cell: Cell, task: Task, place: Place, collection: str, target: T
     cell.needs.add("cubehub")
     command = [
         "cubehub", "cubes", "build", recipe, "--source", f"stac+{place.url}#{collection}", f"--area={area}",
-        *(["--time", times] if times else []), *grid,
+        "--name", f"{recipe}-{where}", *(["--time", times] if times else []), *grid,
     ]  # fmt: skip
+    cell.line("# on the platform's machine, as its administrator; then list the cube in cubes.yaml")
     cell.line(call("subprocess.run", command, check=True))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from cubehub_catalogue.code.assets import Asset, Kind, data_assets
 from cubehub_catalogue.code.cell import Source, call
-from cubehub_catalogue.code.literals import literal
+from cubehub_catalogue.code.literals import comment, literal
 from cubehub_catalogue.code.reaching import gdal_options, scheme
 from cubehub_catalogue.code.target import bounds_in
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _CHUNK = {"x": 2048, "y": 2048}
 """Of a few MiB each: many fit beside one another, and a scene of 10980 pixels is read by 36 tasks."""
+
+_MOST_NAMED = 5
 
 
 def layers(assets: Sequence[Asset]) -> list[str]:
@@ -36,7 +38,7 @@ def layers(assets: Sequence[Asset]) -> list[str]:
 
 def write_stack(
     cell: Cell,
-    item: Item,
+    items: Sequence[Item],
     assets: Sequence[Asset],
     target: Target | None,
     area: Area,
@@ -44,19 +46,60 @@ def write_stack(
     *,
     lazy: bool,
 ) -> None:
-    """Write the lines that load items onto one grid."""
+    """Write the lines that load items onto one grid.
+
+    Notes
+    -----
+    The grid is written down, with the anchor that makes its pixels the files' own: odc-stac by itself takes the edges at
+    multiples of a pixel wherever CRS, resolution or an area are given, which is half a pixel beside Landsat's.
+    """
+    item, pixels = items[0], rasters_of(items, [asset.name for asset in assets])
     cell.imports("odc.stac", package="odc-stac")
-    where = area.variable(cell)
+    where = area.variable(cell) if area.is_box else area.outline(cell)
     _reach(cell, item, assets, by_odc=True)
+    if note := _resampled(pixels, target):
+        cell.line(f"# {note}")
     asked: dict[str, Any] = {
         "bands": layers(assets),
         "crs": target.crs if target else None,
-        "resolution": _plain(target.resolution) if target else None,
+        "resolution": _resolution(cell, target) if target else None,
+        "anchor": _anchor(cell, target) if target else None,
         ("bbox" if area.is_box else "geopolygon"): where,
         "groupby": "solar_day",
         "chunks": _CHUNK if lazy else None,
     }
     cell.line(f"{name} = {call('odc.stac.load', Source('items'), before=len(name) + 3, **asked)}")
+    if where is not None and not area.is_box:
+        cell.line(f"{name} = {name}.odc.mask({where})  # NaN where a pixel does not touch the area")
+
+
+def _resolution(cell: Cell, target: Target) -> Source | float | int:
+    width, height = target.steps
+    if width == height:
+        return _plain(width)
+    cell.imports("odc.geo", "resxy_", package="odc-geo")
+    return Source(f"resxy_({literal(_plain(width))}, {literal(-_plain(height))})")
+
+
+def _anchor(cell: Cell, target: Target) -> Source | str | None:
+    """Say where the edges of the pixels are, where that is not at whole multiples of them."""
+    if target.offset == (0, 0):
+        return None
+    if target.offset == (0.5, 0.5):
+        return "center"
+    cell.imports("odc.geo", "xy_", package="odc-geo")
+    return Source(f"xy_({literal(target.offset[0])}, {literal(target.offset[1])})")
+
+
+def _resampled(pixels: Sequence[Asset], target: Target | None) -> str | None:
+    """Say which bands are not on the grid that is loaded; None where all pixels are the files' own."""
+    if target is None:
+        return None
+    beside = list(dict.fromkeys(asset.name for asset in pixels if not target.holds(asset.grid)))
+    if not beside:
+        return None
+    which = ", ".join(beside) if len(beside) <= _MOST_NAMED else f"{len(beside)} bands"
+    return comment(f"Not in every item on this grid, so resampled to it (nearest pixel): {which}", 120)
 
 
 def write_files(
@@ -64,7 +107,8 @@ def write_files(
 ) -> None:
     """Write the lines that open single files, each on the grid it has; of several the first is shown."""
     cell.imports("rioxarray", package="rioxarray")
-    where = area.variable(cell)
+    reached = _reaches(assets[0], area)
+    where = None if not reached else area.variable(cell) if area.is_box else area.outline(cell)
     _reach(cell, item, assets, by_odc=False)
     href = f"asset.{'href' if scheme(assets[0]) else 'get_absolute_href()'}"
     opened = call("rioxarray.open_rasterio", Source(href), masked=True, chunks=_CHUNK if lazy else None)
@@ -81,11 +125,10 @@ def write_files(
             cell.line(f"names = {literal([asset.name for asset in assets], column=8)}")
             cell.line("rasters = {name: opened(items[0].assets[name]) for name in names}")
             cell.line(f"{name} = rasters[{first}]  # each is on a grid of its own")
-    if where is not None and _reaches(assets[0], area):
-        if area.is_box:
-            cell.line(f'{name} = {name}.rio.clip_box(*{where}, crs="EPSG:4326")')
-        else:
-            cell.line(f'{name} = {name}.rio.clip([{where}], crs="EPSG:4326")')
+    if where is not None and area.is_box:
+        cell.line(f'{name} = {name}.rio.clip_box(*{where}, crs="EPSG:4326")')
+    elif where is not None:
+        cell.line(f'{name} = {name}.rio.clip([{where}.json], crs="EPSG:4326", all_touched=True)')
 
 
 def _reaches(asset: Asset, area: Area) -> bool:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from cubehub_catalogue.aoi import whole_box
 from cubehub_catalogue.code.cell import Source, call
 from cubehub_catalogue.code.literals import literal
+from cubehub_catalogue.code.target import SEGMENT
 from cubehub_catalogue.query import Query
 from cubehub_catalogue.times import interval_text
 
@@ -29,6 +30,7 @@ class Area:
 
     aoi: Mapping[str, Any] | None
     _written: bool = False
+    _outlined: bool = False
 
     @property
     def is_box(self) -> bool:
@@ -47,6 +49,20 @@ class Area:
                 cell.line(f"bbox = {literal(list(box))}  # west, south, east, north")
             self._written = True
         return Source(self.name)
+
+    def outline(self, cell: Cell) -> Source | None:
+        """Give the name of its outline as odc-geo has it, and write that down once; None without an area."""
+        where = self.variable(cell)
+        if where is None:
+            return None
+        if not self._outlined:
+            cell.imports("shapely.geometry", package="shapely")
+            cell.imports("odc.geo.geom", "Geometry", package="odc-geo")
+            # edges are straight in degrees, so on the map of another projection they are bent
+            cell.line(f"outline = shapely.segmentize(shapely.geometry.shape({where}), {SEGMENT})")
+            cell.line('outline = Geometry(outline, "EPSG:4326")')
+            self._outlined = True
+        return Source("outline")
 
     @property
     def name(self) -> str:

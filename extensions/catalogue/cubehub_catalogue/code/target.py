@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyproj
 import shapely
 
+from cubehub_catalogue.aoi import whole_box
 from cubehub_catalogue.code.assets import Asset, Grid, Kind
 from cubehub_catalogue.errors import InputError
 
@@ -22,6 +23,10 @@ _DEGREE = 111_319.49
 """Metres of a degree on the equator of WGS 84: 2 pi 6378137 / 360."""
 _TOLERANCE = 0.01
 """Of a pixel that odc-geo leaves out at an edge (`odc.geo.geobox.GeoBox.from_bbox`, ``tol``)."""
+_SAME = 1e-9
+"""Share by which lengths of pixels differ that are the same, as decimals in a catalogue."""
+SEGMENT = 0.02
+"""Degrees between corners on the edges of a polygon: between them an edge is bent by less than 0.1 m."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +34,39 @@ class Target:
     """What `odc.stac.load` is told of the grid."""
 
     crs: str
-    resolution: float
+    steps: tuple[float, float]
+    """Width and height of a pixel."""
     shape: tuple[int, int] | None = None
     """Rows, columns; None where it can't be said."""
+    offset: tuple[float, float] = (0.0, 0.0)
+    """How far beside whole multiples of a pixel its edges are, along x and y, in parts of it."""
+
+    @property
+    def resolution(self) -> float:
+        """Length of a pixel's longer side."""
+        return max(self.steps)
+
+    def holds(self, grid: Grid | None) -> bool:
+        """Tell whether a raster's pixels are pixels of this grid, so that its values come over as they are."""
+        return (
+            grid is not None
+            and not grid.turned
+            and grid.crs == self.crs
+            and all(
+                # over the whole raster the pixels don't drift apart
+                abs(own - step) * count < _TOLERANCE * step
+                for own, step, count in zip(grid.steps, self.steps, reversed(grid.shape), strict=True)
+            )
+            and all(
+                _apart(own, part) < _TOLERANCE for own, part in zip(grid.offset, self.offset, strict=True)
+            )
+        )
 
 
 def target_of(
     assets: Sequence[Asset], aoi: Mapping[str, Any] | None, crs: str | None, resolution: float | None
 ) -> Target | None:
-    """Choose the grid: the CRS that most have, the finest pixels; None where nothing says it.
+    """Choose the grid: the CRS that most have, of these the finest pixels; None where nothing says it.
 
     Parameters
     ----------
@@ -57,13 +86,17 @@ def target_of(
     wanted = _named(crs, aoi, grids)
     if grids:
         common = Counter(grid.crs for grid in grids).most_common(1)[0][0]
-        finest = min(grid.resolution for grid in grids if grid.crs == common)
+        finest = _finest([grid for grid in grids if grid.crs == common])
         chosen = wanted or common
         if wanted is None and aoi is not None and _is_geographic(common) and _wraps(aoi):
             chosen = _utm(aoi, grids)  # in degrees it would be once round the globe
-        if resolution is None:
-            resolution = _converted(finest, common, chosen)
-        return Target(chosen, resolution, _shape(chosen, resolution, aoi, grids))
+        if chosen == common and not finest.turned and resolution in (None, *_square(finest)):
+            # the files' own pixels
+            steps, offset = finest.steps, finest.offset
+        else:
+            step = resolution or _converted(finest.resolution, common, chosen)
+            steps, offset = (step, step), (0.0, 0.0)
+        return Target(chosen, steps, _shape(chosen, steps, offset, aoi, grids), offset)
     coarse = [
         asset.gsd for asset in assets if asset.gsd and asset.kind is Kind.RASTER and not _has_gcps(asset)
     ]
@@ -71,13 +104,26 @@ def target_of(
         return None
     chosen = wanted or _utm(aoi, ())
     step = resolution or (min(coarse) / _DEGREE if _is_geographic(chosen) else min(coarse))
-    return Target(chosen, step, _shape(chosen, step, aoi, ()))
+    steps = (step, step)
+    return Target(chosen, steps, _shape(chosen, steps, (0.0, 0.0), aoi, ()))
+
+
+def outline(aoi: Mapping[str, Any]) -> Any:
+    """Give an area as shapely has it; edges of what is no box with corners as `SEGMENT` has the cell make them.
+
+    Notes
+    -----
+    An edge is straight in degrees (RFC 7946, section 3.1.1), so on a map of another projection it is bent: one of a
+    degree by about a hundred metres.
+    """
+    found = shapely.geometry.shape(aoi)
+    return found if whole_box(aoi) is not None else shapely.segmentize(found, SEGMENT)
 
 
 def bounds_in(crs: str, aoi: Mapping[str, Any]) -> Bounds | None:
     """Give the box around an area in another CRS, by its corners; None where they are not on its map."""
     try:
-        corners = shapely.get_coordinates(shapely.geometry.shape(aoi))
+        corners = shapely.get_coordinates(outline(aoi))
         xs, ys = _transformer(crs).transform(corners[:, 0], corners[:, 1])
     except (ValueError, TypeError, KeyError, pyproj.exceptions.ProjError, shapely.errors.ShapelyError):
         return None
@@ -85,6 +131,34 @@ def bounds_in(crs: str, aoi: Mapping[str, Any]) -> Bounds | None:
         return None
     edges = (float(min(xs)), float(min(ys)), float(max(xs)), float(max(ys)))
     return edges if all(map(math.isfinite, edges)) else None
+
+
+def _finest(grids: Sequence[Grid]) -> Grid:
+    """Give the one of the finest pixels; where they lie beside one another, as most do."""
+    resolution = min(grid.resolution for grid in grids)
+    finest = [grid for grid in grids if grid.resolution <= resolution * (1 + _SAME)]
+    common = Counter(_alike(grid) for grid in finest).most_common(1)[0][0]
+    return next(grid for grid in finest if _alike(grid) == common)
+
+
+def _square(grid: Grid) -> tuple[float, ...]:
+    """Give the length of a pixel's sides, where there is one."""
+    width, height = grid.steps
+    return (width,) if width == height else ()
+
+
+def _alike(grid: Grid) -> tuple[Any, ...]:
+    return (
+        grid.turned,
+        *(round(part / _TOLERANCE) for part in grid.offset),
+        *(f"{step:.9g}" for step in grid.steps),
+    )
+
+
+def _apart(one: float, other: float) -> float:
+    """Give the distance of two parts of a pixel: 0.999 and 0 are beside one another."""
+    distance = abs(one - other) % 1
+    return min(distance, 1 - distance)
 
 
 def _named(crs: str | None, aoi: Mapping[str, Any] | None, grids: Iterable[Grid]) -> str | None:
@@ -118,7 +192,11 @@ def _utm(aoi: Mapping[str, Any] | None, grids: Iterable[Grid]) -> str:
 
 
 def _shape(
-    crs: str, resolution: float, aoi: Mapping[str, Any] | None, grids: Sequence[Grid]
+    crs: str,
+    steps: tuple[float, float],
+    offset: tuple[float, float],
+    aoi: Mapping[str, Any] | None,
+    grids: Sequence[Grid],
 ) -> tuple[int, int] | None:
     if crs == "utm":
         return None
@@ -127,15 +205,15 @@ def _shape(
         return None
     left, bottom, right, top = box
     try:
-        return _steps(bottom, top, resolution), _steps(left, right, resolution)
-    except OverflowError:  # edges at 1e308, and pixels of nothing
+        return _count(bottom, top, steps[1], offset[1]), _count(left, right, steps[0], offset[0])
+    except (OverflowError, ValueError):  # edges at 1e308, and pixels of nothing
         return None
 
 
-def _steps(low: float, high: float, step: float) -> int:
-    """Count pixels whose edges are multiples of a step, as odc-geo snaps them."""
-    first = math.floor(low / step + _TOLERANCE)
-    last = math.ceil(high / step - _TOLERANCE)
+def _count(low: float, high: float, step: float, offset: float) -> int:
+    """Count pixels whose edges are multiples of a step and the offset, as odc-geo snaps them."""
+    first = math.floor(low / step - offset + _TOLERANCE)
+    last = math.ceil(high / step - offset - _TOLERANCE)
     return max(1, last - first)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cubehub_catalogue.code import files, platform, rasters, templates
-from cubehub_catalogue.code.assets import Kind
+from cubehub_catalogue.code.assets import Kind, is_for_some
 from cubehub_catalogue.code.blocks import blocks_of, offered
 from cubehub_catalogue.code.cell import Cell
 from cubehub_catalogue.code.literals import comment
@@ -39,6 +40,8 @@ def write(task: Task) -> Written:
     """
     warnings: list[str] = []
     area = Area(task.query.aoi if task.query is not None else None)
+    if task.options.template is None:
+        task = _without_closed(task, warnings)
     blocks = blocks_of(task, area, warnings)
     estimate = (
         together([block.estimate for block in blocks], task.room)
@@ -75,6 +78,38 @@ def write(task: Task) -> Written:
     return Written(code, estimate, needs, tuple(dict.fromkeys(warnings)), bands, cube)
 
 
+def _without_closed(task: Task, warnings: list[str]) -> Task:
+    """Leave out cubes that a cell can't open; some others may be left.
+
+    Raises
+    ------
+    InputError
+        None is.
+    """
+    closed = [
+        found
+        for found in task.found
+        if (place := task.places.get(found.catalogue)) is not None
+        and place.platform
+        and is_for_some(found.item)
+    ]
+    if not closed:
+        return task
+    names = comment(", ".join(str(found.item.get("id")) for found in closed), 200)
+    why = (
+        f"{names}: published for some people only, so the cube server gives it to the viewer, which is signed in, and "
+        "not to a notebook."
+    )
+    if len(closed) == len(task.found):
+        raise InputError(
+            "cube_not_public",
+            why,
+            'Look at it in the viewer, or have its publisher publish it with access="public".',
+        )
+    warnings.append(why)
+    return replace(task, found=tuple(found for found in task.found if found not in closed))
+
+
 class _Writer:
     """Writes block after block, and remembers which catalogue is open."""
 
@@ -89,16 +124,15 @@ class _Writer:
     def block(self, block: Block) -> None:
         """Write what opens a block, and its variable as the last line."""
         variant = self.task.options.variant
-        if variant == "cube" and block.cube is None:
-            raise InputError(
-                "no_cube", "The cube server does not have this.", "Choose one item of this platform's cubes."
-            )
+        self._refuse(block)
         if block.cube is not None and variant in {"auto", "cube", "xcube"}:
             self._cube(block, block.cube)
             return
         if variant == "build":
             platform.write_build(self.cell, self.task, block.place, block.collection, block.target)
             self.warnings.append("An administrator runs this, on the platform's machine.")
+            if not self.area.is_box:
+                self.warnings.append("A recipe takes the box around the area.")
             return
         self._items(block.place, block.collection, block)
         if block.kind is None:
@@ -129,6 +163,13 @@ class _Writer:
         else:
             self.cell.line(block.name)
 
+    def _refuse(self, block: Block) -> None:
+        """Refuse what would fail when the cell runs."""
+        if self.task.options.variant == "cube" and block.cube is None:
+            raise InputError(
+                "no_cube", "The cube server does not have this.", "Choose one item of this platform's cubes."
+            )
+
     def search(self) -> None:
         """Write a search of which nobody knows what it finds: it lists the items."""
         query = self.task.query
@@ -143,6 +184,8 @@ class _Writer:
                 self.cell.line(_LISTED)
 
     def _items(self, place: Place, collection: str, block: Block | None) -> None:
+        if self.task.options.variant == "xcube":
+            place = self._for_xcube(place)
         if place != self._open:
             open_catalogue(self.cell, place, self.task)
             self._open = place
@@ -150,6 +193,18 @@ class _Writer:
             find_chosen(self.cell, place, collection, block.items)
         else:
             find_again(self.cell, place, collection, self.task, self.area)
+
+    def _for_xcube(self, place: Place) -> Place:
+        """Give a catalogue as the kernel of xcube asks it: that has an environment of its own, without our search."""
+        query = self.task.query
+        plain = self.task.chosen or query is None or not (query.filter or query.text)
+        if not place.direct and not (place.public and plain):
+            raise InputError(
+                "not_for_xcube",
+                f"The kernel that has xcube can't search {place.title} the way this needs.",
+                "Choose the variant for xarray.",
+            )
+        return replace(place, direct=True)
 
     def _several(self, block: Block) -> bool:
         return len(block.items) > 1 or not self.task.chosen
@@ -160,7 +215,7 @@ class _Writer:
             self.warnings.append('Run it with the kernel "Python 3 (xcube)".')
         else:
             platform.write_cube(self.cell, cube, block.name)
-        files.write_cuts(self.cell, block.name, block.items[0], Kind.ZARR, self.clip.aoi, self.task.query)
+        files.write_cuts(self.cell, block.name, block.items[0], Kind.ZARR, self.clip, self.task.query)
         self.cell.line(block.name)
 
     def _rasters(self, block: Block) -> None:
@@ -171,12 +226,18 @@ class _Writer:
                 "no_grid", "These items don't say where their pixels are.", "Give a resolution in options."
             )
         if block.single and not publish:
+            if self.clip.aoi is not None and block.assets[0].grid is None:
+                self.warnings.append(
+                    "The items don't say where their pixels are, so the area is not cut out."
+                )
             rasters.write_files(
                 self.cell, item, block.assets, self.clip, block.name, several=self._several(block), lazy=lazy
             )
         else:
             lazy = lazy or publish  # a time is published after the other
-            rasters.write_stack(self.cell, item, block.assets, block.target, self.clip, block.name, lazy=lazy)
+            rasters.write_stack(
+                self.cell, block.items, block.assets, block.target, self.clip, block.name, lazy=lazy
+            )
         self.cell.needs |= {"dask"} if lazy else set()
 
     def _files(self, block: Block) -> None:
@@ -194,7 +255,7 @@ class _Writer:
         self.cell.needs |= {name for asset in block.assets if (name := package(asset))}
         self.cell.needs |= {"dask"} if self.how != "memory" else set()
         query, kind = self.task.query, block.assets[0].kind
-        cut = one and files.write_cuts(self.cell, block.name, item, kind, self.clip.aoi, query)
+        cut = one and files.write_cuts(self.cell, block.name, item, kind, self.clip, query)
         if not cut and self.clip.aoi is not None:
             self.warnings.append("The items don't name their axes, so the area is not cut out.")
         if self.how == "cluster" and kind is Kind.GRIB:

@@ -1,6 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { bandsOf } from './bands.js';
+import { bandsOf, formatOf } from './bands.js';
 import { formatBytes } from './bytes.js';
 import type { IAsset, IFound, IRow } from './contract.js';
 import { button, checkbox, make, named, outward } from './dom.js';
@@ -193,8 +193,9 @@ export class ItemView {
         });
         const size = asset['file:size'];
         const epsg = asset['proj:code'] ?? (asset['proj:epsg'] ? `EPSG:${asset['proj:epsg']}` : '');
-        const about = [name === asset.title ? '' : name, asset.type ?? '', typeof size === 'number' ? formatBytes(size) : '', epsg, ...bandsOf(asset)];
+        const about = [name === asset.title ? '' : name, formatOf(asset.type), typeof size === 'number' ? formatBytes(size) : '', epsg, ...bandsOf(asset)];
         box.append(make('span', 'cubehub-cat-facts', named(about.filter(Boolean).join(' · '))));
+        box.title = asset.type ?? '';
         const copy = button(trans.__('Copy link'), () => void copyText(asset.href, state, trans), 'cubehub-mod-small');
         copy.setAttribute('aria-label', trans.__('Copy link of %1', name));
         list.append(make('li', 'cubehub-cat-line', box, copy));

@@ -57,6 +57,12 @@ export class Kept {
   write(): void {
     const { trans, model } = this;
     const { searches, favourites, cart } = model.saved;
+    const items = [...favourites, ...cart];
+    const key = JSON.stringify([model.saved, items.map(one => [model.titleOf(one.catalogue), model.isGone(one)])]);
+    if (key === this.drawn) {
+      return; // it is asked for anew whenever a page is shown: a button must not be exchanged under a click
+    }
+    this.drawn = key;
     this.list.replaceChildren(...searches.map(one => this.search(one)));
     if (!searches.length) {
       this.list.replaceChildren(make('li', 'cubehub-cat-hint', trans.__('None yet.')));
@@ -159,6 +165,7 @@ export class Kept {
   private readonly list = make('ul', 'cubehub-cat-choices');
   private readonly favourites = make('ul', 'cubehub-cat-choices');
   private readonly carted = make('ul', 'cubehub-cat-choices');
+  private drawn = '';
 }
 
 function asFile(search: ISavedSearch): void {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { bandsOf } from '../lib/bands.js';
+import { bandsOf, formatOf } from '../lib/bands.js';
 import { idsQuery, keyOf, missingOf, MOST, Refinder, whole } from '../lib/cart.js';
 
 const item = (id, catalogue = 'a', collection = 'c') => ({ catalogue, collection, id, title: `title of ${id}` });
@@ -100,4 +100,9 @@ test('an asset says its bands in either version of STAC, and whatever else it sa
   assert.deepEqual(bandsOf({ href: '', 'eo:bands': [{ name: 'red', common_name: 'red' }, { common_name: 'nir' }], 'raster:bands': [{ data_type: 'int16' }, { data_type: 'int16' }] }), ['red, nir', 'int16']);
   assert.deepEqual(bandsOf({ href: '', bands: [null, 5, { name: 7 }], 'eo:bands': 'x', gsd: '10' }), []);
   assert.equal(bandsOf({ href: '', bands: Array.from({ length: 300 }, (_, n) => ({ name: `b${n}` })) })[0].split(',').length, 12);
+});
+
+test('a media type is what people call it, and what nobody knows is left as it is', () => {
+  const types = ['image/tiff; application=geotiff; profile=cloud-optimized', 'image/tiff; application=geotiff', 'application/vnd+zarr', 'application/x-foo; a=b', undefined, 5];
+  assert.deepEqual(types.map(formatOf), ['COG', 'GeoTIFF', 'Zarr', 'application/x-foo', '', '']);
 });
