@@ -233,6 +233,47 @@ def test_numbers_over_the_antimeridian_by_keyboard_alone(sight: Sight) -> None:
     open_to_all(sight)
 
 
+def test_boxes_are_dragged_and_add_up(sight: Sight) -> None:
+    """A dragged box does not drag the map away, and a second one may come beside it."""
+    size = sight.panel.get_by_text("The area has")
+    sight.panel.get_by_label("Add to the area that is set").check()
+    _drag(sight, (0.9, 0.7), (0.6, 0.3))
+    one = _km2(size.inner_text())
+    _drag(sight, (0.2, 0.3), (0.4, 0.5))
+    expect(size).not_to_contain_text(f"{one:,} km²")
+    two = _km2(size.inner_text())
+    assert two > one
+    sight.picture("catalogue-boxes")
+    sight.panel.get_by_label("Add to the area that is set").uncheck()
+    _drag(sight, (0.9, 0.7), (0.6, 0.3))  # the map is where it was: the same box has the same size
+    expect(size).not_to_contain_text(f"{two:,} km²")
+    assert abs(_km2(size.inner_text()) - one) < one * 0.02
+    # a box that goes the other way round the globe is told as such
+    part = sight.unfold("Numbers, text, file or variable")
+    for name, number in (("West", "10"), ("South", "-80"), ("East", "5"), ("North", "80")):
+        part.get_by_label(name).fill(number)
+    part.get_by_role("button", name="Use these numbers").click()
+    expect(size).to_contain_text("97 % of the Earth. West is greater than east")
+    # a lake is found by its name, with the keyboard alone
+    sight.panel.get_by_label("Lake or sea").fill("Tartu")
+    sight.page.keyboard.press("Enter")
+    expect(sight.panel.get_by_text("No lake or sea of this name")).to_be_visible()
+    sight.panel.get_by_label("Lake or sea").fill("peipsi")
+    sight.page.keyboard.press("Enter")
+    expect(sight.panel.get_by_text("The map shows Lake Peipus.")).to_be_visible()
+    open_to_all(sight)
+    sight.panel.get_by_role("button", name="What the map shows").click()
+    expect(size).to_have_text(re.compile(r"has [\d,]+ km²\.$"))
+    sight.picture("catalogue-lake")
+    west, south, east, north = (
+        float(part.get_by_label(name).input_value()) for name in ("West", "South", "East", "North")
+    )
+    assert 24 < west < 26.9
+    assert 27.8 < east < 31
+    assert 57 < south < 58.2
+    assert 59 < north < 60
+
+
 def test_no_key_is_in_the_page_its_storage_or_the_log(sight: Sight, lab: Lab) -> None:
     sight.search()
     expect(sight.rows.first).to_be_visible()
@@ -283,6 +324,26 @@ def _count(sight: Sight) -> int:
     numbers = [int(n) for n in re.findall(r"\d+", text)]
     assert numbers, text
     return numbers[-1]
+
+
+def _drag(sight: Sight, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Draw a box between two places of the map, given as parts of its width and height."""
+    sight.panel.get_by_role("button", name="Draw a box").click()
+    box = sight.panel.locator(".cubehub-cat-map").bounding_box()
+    assert box is not None
+    ends = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
+    mouse = sight.page.mouse
+    mouse.move(*ends[0])
+    mouse.down()
+    mouse.move(*ends[1], steps=5)
+    mouse.up()
+    expect(sight.panel.get_by_text("The area has")).to_be_visible()
+
+
+def _km2(text: str) -> int:
+    found = re.search(r"has ([\d,]+) km²", text)
+    assert found, text
+    return int(found[1].replace(",", ""))
 
 
 def _ids(sight: Sight) -> list[str]:

@@ -2,13 +2,15 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Polygon } from 'geojson';
 
 import type { Aoi, ITrouble } from './contract.js';
-import { button, fold, input, labelled, make } from './dom.js';
+import { button, checkbox, fold, input, labelled, make } from './dom.js';
 import type { SearchMap } from './map.js';
 import type { CatalogueModel } from './model.js';
+import { PlaceForm } from './place-form.js';
 import { troubleOf } from './trouble.js';
 
 /** More than any outline that a person draws, less than what would stop the page. */
 const MOST_BYTES = 5_000_000;
+const EARTH_KM2 = 510_065_622;
 
 /** Where: drawn, as four numbers, pasted, from a file or from a notebook's variable. */
 export class AreaForm {
@@ -31,6 +33,23 @@ export class AreaForm {
       this.tell(null);
       model.set({ aoi: null });
     });
+    const more = checkbox(trans.__('Add to the area that is set'), false, checked => {
+      this.more = checked;
+      this.steady();
+    });
+    this.place = new PlaceForm(
+      trans,
+      ({ lon, lat, zoom }, name) => {
+        this.tell(null);
+        this.map?.show(lon, lat, zoom);
+        this.say(trans.__('The map shows %1.', name));
+      },
+      () =>
+        this.tell({
+          code: 'place', message: trans.__('No lake or sea of this name is in the list.'),
+          hint: trans.__('Move the map to it, or write its place as numbers.')
+        })
+    );
     const numbers = make('form', 'cubehub-cat-numbers');
     const names = [trans.__('West'), trans.__('South'), trans.__('East'), trans.__('North')];
     this.numbers = names.map(() => {
@@ -52,7 +71,7 @@ export class AreaForm {
     const file = input('file');
     file.accept = '.json,.geojson,.wkt,.txt,application/geo+json';
     file.addEventListener('change', () => void this.takeFile(file));
-    const more = fold(
+    const other = fold(
       trans.__('Numbers, text, file or variable'),
       false,
       numbers,
@@ -62,15 +81,16 @@ export class AreaForm {
     );
     if (variable) {
       const name = input('text', '', 'aoi');
-      more.node.append(
+      other.node.append(
         labelled(trans.__('Variable of the notebook'), name, trans.__('A shapely geometry, a GeoDataFrame or GeoJSON.')),
         button(trans.__('Use this variable'), () => void this.takeVariable(name.value))
       );
     }
     this.node = make(
       'div', 'cubehub-cat-area',
+      this.place.node,
       make('div', 'cubehub-cat-buttons', this.box, this.polygon, this.view, this.clear),
-      this.state, this.trouble, more.node
+      more, this.state, this.trouble, other.node
     );
     this.state.setAttribute('role', 'status');
     this.write();
@@ -79,6 +99,7 @@ export class AreaForm {
   /** The map, once it is there. */
   attach(map: SearchMap): void {
     this.map = map;
+    this.steady();
     this.write();
   }
 
@@ -87,16 +108,18 @@ export class AreaForm {
   }
 
   stopped(): void {
-    this.state.textContent = '';
     this.write();
   }
 
   write(): void {
-    for (const one of [this.box, this.polygon, this.view]) {
+    for (const one of [this.box, this.polygon, this.view, this.place]) {
       one.disabled = !this.map;
     }
     const { aoi } = this.model.form;
     this.clear.disabled = !aoi;
+    if (!this.map?.drawing) {
+      this.say(this.size());
+    }
     const [w, s, e, n] = aoi ? bounds(aoi) : ['', '', '', ''];
     [w, s, e, n].forEach((value, at) => {
       if (this.numbers[at] !== document.activeElement) {
@@ -107,10 +130,35 @@ export class AreaForm {
 
   private draw(kind: 'box' | 'polygon'): void {
     this.map?.startDrawing(kind);
-    this.state.textContent =
+    this.say(
       kind === 'box'
-        ? this.trans.__('Click two corners on the map. Escape ends it.')
-        : this.trans.__('Click the corners on the map, the last one twice. Escape ends it.');
+        ? this.trans.__('Drag from corner to corner on the map, or click two corners. Escape ends it.')
+        : this.trans.__('Click the corners on the map, the last one twice. Escape ends it.')
+    );
+  }
+
+  /** How large it is, since numbers do not show it. */
+  private size(): string {
+    const { areaKm2: km2, form } = this.model;
+    if (km2 === null || !form.aoi) {
+      return '';
+    }
+    const size = km2 < 10 ? km2.toFixed(2) : Math.round(km2).toLocaleString();
+    const share = Math.round((km2 / EARTH_KM2) * 100);
+    const said = share ? this.trans.__('The area has %1 km², %2 % of the Earth.', size, share) : this.trans.__('The area has %1 km².', size);
+    return this.crossed === form.aoi ? `${said} ${this.trans.__('West is greater than east: the box crosses 180°. Swap them for what lies between.')}` : said;
+  }
+
+  private say(text: string): void {
+    if (this.state.textContent !== text) {
+      this.state.textContent = text; // else it would be read out again
+    }
+  }
+
+  private steady(): void {
+    if (this.map) {
+      this.map.steady = this.more;
+    }
   }
 
   private takeNumbers(): void {
@@ -151,7 +199,9 @@ export class AreaForm {
 
   private async take(asked: { text: string } | { box: number[] }): Promise<void> {
     try {
-      await this.model.area(asked);
+      const aoi = await this.model.area(asked, this.more);
+      this.crossed = 'box' in asked && asked.box[0] > asked.box[2] ? aoi : null;
+      this.write();
       this.tell(null);
     } catch (error) {
       this.tell(troubleOf(error));
@@ -163,6 +213,10 @@ export class AreaForm {
   }
 
   private map: SearchMap | null = null;
+  private more = false;
+  /** An area whose west was written greater than its east. */
+  private crossed: Aoi | null = null;
+  private readonly place: PlaceForm;
   private readonly box: HTMLButtonElement;
   private readonly polygon: HTMLButtonElement;
   private readonly view: HTMLButtonElement;

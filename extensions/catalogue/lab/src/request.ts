@@ -2,7 +2,7 @@ import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
 import type {
-  Aoi, ICatalogue, ICatalogues, ICode, ICollection, IDownload, IEvent, IFound, IQuery, IQueryables,
+  Aoi, IAdded, ICatalogues, ICode, ICollection, IDownload, IEvent, IFound, IQuery, IQueryables,
   ISaved, ITemplate, ITrouble
 } from './contract.js';
 import { lines } from './stream.js';

@@ -227,3 +227,21 @@ test('what was stopped has not failed, and a time that is none leaves no list of
   assert.equal(model.asked, null);
   assert.equal(model.results.running, false);
 });
+
+test('an area is added to the one that is set, when asked to', async () => {
+  const asked = [];
+  const aoi = async said => {
+    asked.push(said);
+    return { aoi: { type: 'Polygon', coordinates: [[[asked.length, 0]]] }, area_km2: asked.length };
+  };
+  const model = new CatalogueModel(requests({ aoi }));
+  await model.area({ box: [0, 0, 1, 1] }, true); // to nothing: it is the only one
+  await model.area({ box: [2, 2, 3, 3] }, true);
+  assert.deepEqual(JSON.parse(asked[2].text), {
+    type: 'GeometryCollection',
+    geometries: [{ type: 'Polygon', coordinates: [[[1, 0]]] }, { type: 'Polygon', coordinates: [[[2, 0]]] }]
+  });
+  assert.deepEqual([model.form.aoi.coordinates[0][0][0], model.areaKm2], [3, 3]);
+  await model.area({ box: [4, 4, 5, 5] });
+  assert.deepEqual([asked.length, model.form.aoi.coordinates[0][0][0]], [4, 4]);
+});

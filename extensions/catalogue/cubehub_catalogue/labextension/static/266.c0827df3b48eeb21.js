@@ -460,6 +460,24 @@
   cursor: crosshair;
 }
 
+.cubehub-cat-drag {
+  border: 2px dotted var(--jp-brand-color1);
+}
+
+.cubehub-cat-place {
+  display: flex;
+  align-items: end;
+  gap: 4px;
+}
+
+.cubehub-cat-place > :first-child {
+  flex: 1;
+}
+
+.cubehub-cat-place > button {
+  margin-block-end: 4px;
+}
+
 .cubehub-cat-map .ol-control button {
   background: var(--jp-layout-color1);
   color: var(--jp-ui-font-color1);
@@ -499,7 +517,8 @@
 }
 
 .cubehub-cat-button.cubehub-mod-main:hover:not(:disabled) {
-  filter: brightness(1.1);
+  background: var(--jp-brand-color0);
+  text-decoration: underline;
 }
 
 .cubehub-cat-button.cubehub-mod-small {
@@ -649,6 +668,24 @@ textarea.cubehub-cat-input {
   overflow-wrap: anywhere;
 }
 
+.cubehub-cat-failures {
+  padding-inline-start: 8px;
+  border-block-end: 0;
+  border-inline-start: 4px solid var(--jp-error-color1);
+  background: var(--jp-layout-color2);
+}
+
+.cubehub-cat-failures > .cubehub-cat-trouble {
+  padding-inline-start: 0;
+  border-inline-start: 0;
+}
+
+.cubehub-cat-error-code {
+  color: var(--jp-ui-font-color2);
+  font-size: var(--jp-ui-font-size0);
+  overflow-wrap: anywhere;
+}
+
 .cubehub-cat-bar,
 .cubehub-cat-meter {
   inline-size: 100%;
@@ -793,13 +830,62 @@ textarea.cubehub-cat-input {
   overflow-wrap: anywhere;
 }
 
+/* below what scrolls, not over it */
+.cubehub-cat-search,
+.cubehub-mod-foot {
+  display: flex;
+  flex-direction: column;
+  padding: 0;
+  overflow: hidden;
+}
+
+.cubehub-cat-scrolled {
+  flex: 1;
+  min-block-size: 0;
+  padding: 4px 10px 16px;
+  overflow: hidden auto;
+}
+
 .cubehub-cat-code {
-  position: sticky;
-  z-index: 1;
-  inset-block-end: -16px;
-  padding-block: 4px 8px;
+  flex: none;
+  max-block-size: 50%;
+  padding: 4px 10px 8px;
   border-block-start: 1px solid var(--jp-border-color1);
-  background: var(--jp-layout-color1);
+  overflow: hidden auto;
+}
+
+@container (min-width: 421px) {
+  /* what a row says of itself is one line */
+  .cubehub-cat-row .cubehub-cat-words {
+    display: grid;
+    grid-template-columns: auto minmax(0, 1fr);
+    grid-auto-rows: max-content;
+    align-content: start;
+  }
+
+  .cubehub-cat-words > .cubehub-cat-title,
+  .cubehub-cat-words > .cubehub-cat-from {
+    grid-column: 1 / -1;
+  }
+
+  .cubehub-cat-words > .cubehub-cat-rest::before {
+    content: '\xb7';
+    margin-inline: 4px;
+  }
+}
+
+@container (max-width: 420px) {
+  .cubehub-cat-row {
+    padding-block: 2px;
+  }
+
+  .cubehub-cat-minute {
+    display: none;
+  }
+
+  .cubehub-cat-words > .cubehub-cat-title {
+    -webkit-line-clamp: 1;
+  }
 }
 
 @container (max-width: 340px) {
@@ -822,10 +908,14 @@ textarea.cubehub-cat-input {
   .cubehub-cat-search {
     display: grid;
     grid-template-columns: minmax(320px, 1fr) minmax(380px, 1.3fr);
-    grid-template-rows: minmax(0, 1fr);
-    gap: 16px;
-    padding-block-end: 0;
-    overflow: hidden;
+    grid-template-rows: minmax(0, 1fr) fit-content(50%);
+    gap: 0 16px;
+    padding: 4px 10px 0;
+  }
+
+  .cubehub-cat-search > .cubehub-cat-scrolled {
+    display: contents;
+    overflow: visible;
   }
 
   /* each by itself: results stay in sight beside a long form */
@@ -834,6 +924,16 @@ textarea.cubehub-cat-input {
     min-block-size: 0;
     padding: 2px 2px 16px;
     overflow: hidden auto;
+  }
+
+  .cubehub-cat-form {
+    grid-row: 1 / 3;
+  }
+
+  .cubehub-cat-search > .cubehub-cat-code {
+    grid-column: 2;
+    max-block-size: none;
+    padding-inline: 2px;
   }
 
   .cubehub-cat-map {
