@@ -169,6 +169,7 @@ def expected(query):
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=75, deadline=None, derandomize=SAME)
 @given(query=queries())
 def test_random_queries_give_what_shapely_and_python_find_in_order(local, query):

@@ -242,6 +242,7 @@ def expected(query, names, test):
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, derandomize=SAME)
 @given(asked=queries())
 def test_random_queries_give_what_shapely_and_python_find(service, asked):

@@ -109,6 +109,7 @@ def expected(query):
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, derandomize=SAME)
 @given(query=queries())
 def test_random_queries_give_what_shapely_and_python_find(service, query):

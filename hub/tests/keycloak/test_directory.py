@@ -294,6 +294,7 @@ def test_an_answer_that_comes_byte_by_byte_is_given_up(server, monkeypatch):
     assert refused(server).code == "directory_timeout"
 
 
+@pytest.mark.slow
 def test_a_busy_event_loop_is_not_taken_for_a_slow_keycloak(monkeypatch):
     monkeypatch.setattr(module, "_TRY_S", 0.2)
     monkeypatch.setattr(module, "_PAUSE_S", 0)

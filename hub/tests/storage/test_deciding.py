@@ -192,6 +192,7 @@ def test_people_are_told_before_but_not_of_what_was_just_used(days: float, told:
     assert bool(found) == told
 
 
+@pytest.mark.slow
 def test_ten_thousand_homes() -> None:
     homes = [home(f"u{n}", days=n % 800) for n in range(10_000)]
     units = [
