@@ -1,5 +1,6 @@
 """The files that items point to: absolute links to what is there, parts of files, and nothing beside them."""
 
+import asyncio
 import http.client
 import json
 import warnings
@@ -9,8 +10,9 @@ from urllib.parse import urlsplit
 import pystac_client
 import pytest
 from cubehub_stac.config import ConfigError, read_config
-from cubehub_stac.files import FileFolder, offered_assets
+from cubehub_stac.files import AssetFiles, FileFolder, offered_assets
 from cubehub_stac.sources import read_contents
+from starlette.staticfiles import StaticFiles
 from support import ITEMS, PREFIX, get
 
 SAMPLES = Path(__file__).parents[3] / "binder" / "data" / "s2-l2a-33t-crop"
@@ -153,6 +155,49 @@ def test_what_is_found_is_read_in_parts_from_the_catalogue(room, static_only):
     assert asked(service, path, **{"Accept-Encoding": "br, gzip"})[1].get("content-encoding") is None
 
 
+@pytest.mark.parametrize("when", ["looked at", "begun"])
+def test_a_folder_that_becomes_a_link_meanwhile_gives_out_nothing_else(tmp_path, monkeypatch, when):
+    open_, secrets, aside = tmp_path / "open", tmp_path / "secrets", tmp_path / "aside"
+    for folder in (open_ / "d", secrets):
+        folder.mkdir(parents=True)
+    (open_ / "d" / "cookie").write_text("public")
+    (secrets / "cookie").write_text("SECRET")
+
+    def exchange():
+        if not aside.exists():
+            (open_ / "d").rename(aside)
+            (open_ / "d").symlink_to(secrets)
+
+    files = AssetFiles(None, "/files/", {"a": open_})
+    if when == "looked at":
+        looked = StaticFiles.lookup_path
+
+        def lookup_path(self, path):
+            found = looked(self, path)
+            exchange()
+            return found
+
+        monkeypatch.setattr(StaticFiles, "lookup_path", lookup_path)
+    told = []
+
+    async def send(message):
+        if when == "begun" and message["type"] == "http.response.start":
+            exchange()
+        told.append(message)
+
+    async def receive():
+        await asyncio.sleep(60)
+
+    scope = {
+        "type": "http", "method": "GET", "path": "/files/a/d/cookie", "raw_path": b"/files/a/d/cookie",
+        "headers": [], "query_string": b"", "root_path": "", "asgi": {"spec_version": "2.4"},
+    }  # fmt: skip
+    asyncio.run(files(scope, receive, send))
+    body = b"".join(message.get("body", b"") for message in told)
+    assert b"SECRET" not in body
+    assert (told[0]["status"], body) == (200, b"public") if when == "begun" else told[0]["status"] == 404
+
+
 @pytest.mark.slow
 def test_nothing_but_the_files_below_the_folder_is_given_out(room, tmp_path):
     open_, secret = tmp_path / "open", tmp_path / "secret.tif"
@@ -166,6 +211,7 @@ def test_nothing_but_the_files_below_the_folder_is_given_out(room, tmp_path):
     (open_ / "up").symlink_to(tmp_path)
     (open_ / "nowhere").symlink_to(tmp_path / "none")
     (open_ / "loop").symlink_to(open_ / "loop")
+    (open_ / "shown").symlink_to(open_ / ".git" / "config")
     service = room(files={"a": str(open_)}, static_only=True).start()
     files = f"{PREFIX}/files"
     page = f"{files}/a/deep/page.html"
@@ -177,7 +223,7 @@ def test_nothing_but_the_files_below_the_folder_is_given_out(room, tmp_path):
     assert "access-control-allow-credentials" not in headers
     hostile = (
         "", "/", "/a", "/a/", "/a//", "/a/.", "/a/deep", "/a/deep/", "/a/none.tif", "/b/x.tif",
-        "/a/.env", "/a/deep/../.env", "/a/.git/config", "/a/%2eenv", "/a/link.tif", "/a/up/secret.tif", "/a/nowhere", "/a/loop",
+        "/a/.env", "/a/deep/../.env", "/a/.git/config", "/a/%2eenv", "/a/link.tif", "/a/up/secret.tif", "/a/nowhere", "/a/loop", "/a/shown",
         "/a/../secret.tif", "/a/%2e%2e/secret.tif", "/a/..%2fsecret.tif", "/a/%2e%2e%2fsecret.tif", "/a/deep/../../secret.tif",
         "/../files/a/../../secret.tif", f"/a/{secret}", f"/a//{secret}", f"/a/%2f{str(secret)[1:]}", "/a/..%5csecret.tif",
         "/a/%00", "/a/page%00.tif", "/a/%ff", f"/a/{'x' * 300}", f"/a/{'x/' * 2000}", "/a/%252e%252e/secret.tif", "/a;/secret.tif",

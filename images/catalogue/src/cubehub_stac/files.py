@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse
+from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Mount
-from starlette.staticfiles import StaticFiles
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -96,8 +98,53 @@ def _is_hidden(path: str) -> bool:
     return any(part.startswith(".") for part in path.split("/"))
 
 
+class _HeldFile(FileResponse):
+    """A file that was opened before it was looked at: whoever may write in a folder may exchange it for a link any time."""
+
+    def __init__(self, held: int, name: str, status: os.stat_result) -> None:
+        super().__init__(name, stat_result=status)
+        self.path, self._held = f"/proc/self/fd/{held}", held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            os.close(self._held)
+
+
 class _Folder(StaticFiles):
     """One folder: GET and HEAD, ranges, no list of what is in it, nothing hidden, no link that leads out of it."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory=directory, check_dir=False)
+        self._real = os.path.realpath(directory)  # once: it may become a link later
+
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,  # noqa: ARG002 - of what had the name then
+        scope: Scope,
+        status_code: int = 200,  # noqa: ARG002 - of pages for what is missing, which there are none of
+    ) -> Response:
+        held = os.open(full_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            response = _HeldFile(held, os.fspath(full_path), self._looked_at(held))
+            unchanged = self.is_not_modified(response.headers, Headers(scope=scope))
+        except BaseException:
+            os.close(held)
+            raise
+        if not unchanged:
+            return response
+        os.close(held)
+        return NotModifiedResponse(response.headers)
+
+    def _looked_at(self, held: int) -> os.stat_result:
+        """Give the state of an open file that may be given out."""
+        status = os.fstat(held)
+        inner = os.path.relpath(Path(f"/proc/self/fd/{held}").readlink(), self._real)
+        if not stat.S_ISREG(status.st_mode) or _is_hidden(inner):  # what is outside begins with ".."
+            raise HTTPException(404)
+        return status
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if _is_hidden(path):  # also "..", and "." for the folder itself
@@ -140,10 +187,7 @@ class AssetFiles:
             expose_headers=["Content-Range", "ETag"],
         )
         self.files = Starlette(
-            routes=[
-                Mount(f"{root}{name}", _Folder(directory=path, check_dir=False))
-                for name, path in folders.items()
-            ],
+            routes=[Mount(f"{root}{name}", _Folder(path)) for name, path in folders.items()],
             middleware=[cors],
             exception_handlers={HTTPException: _refused},
         )
