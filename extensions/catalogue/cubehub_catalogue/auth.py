@@ -126,7 +126,8 @@ class OAuth2Client(_Auth):
         parts = urlsplit(self.token_url)
         allowed = ("https", "http") if private else ("https",)
         if parts.scheme not in allowed or not parts.hostname or "@" in parts.netloc:
-            raise ValueError(f"token_url: {self.token_url!r} is not an https address")
+            shown = re.sub(r"(?<=//)[^/@]*@", "…@", self.token_url).partition("?")[0]
+            raise ValueError(f"token_url: {shown!r} is not an https address")
 
     def secret(self) -> str:
         """Read the client's secret."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from cubehub_catalogue.auth import Hub
 from cubehub_catalogue.errors import CatalogueError, InputError, UnknownError, UpstreamError
 from cubehub_catalogue.federation import Asked, Federation
 from cubehub_catalogue.http import client_for
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from cubehub_catalogue.settings import Catalogue, Settings
     from cubehub_catalogue.sources.base import Source
 
+_LOG = logging.getLogger(__name__)
 _MOST_AT_ONCE, _MOST_NAMED = 50, 20
 _TRIED_S = 10.0
 """So long a person who adds a catalogue waits for its first answer."""
@@ -144,6 +147,14 @@ class Context:
                 "It was added; look at the address, or try it later.",
             )
             return {"collections": None, "error": late.to_dict()}
+        except Exception:  # noqa: BLE001 - it was added before: no answer must look as if that had failed
+            _LOG.exception("cubehub_catalogue: %s was added and could not be asked", id_)
+            broken = UpstreamError(
+                "bad_answer",
+                f"What {self.catalogue(id_).title} answered could not be read.",
+                "It was added; look at its address and kind. The server's log has the cause.",
+            )
+            return {"collections": None, "error": broken.to_dict()}
 
     async def remove_own(self, id_: str) -> None:
         """Remove a catalogue of the person's own."""
@@ -168,7 +179,10 @@ class Context:
             CatalogueError
         ) as error:  # such as a key that is not there: named as all failures, beside the others
             source = _Failing(error)
-        return Asked(id_, catalogue.title, source, catalogue.timeout, tuple(catalogue.collections))
+        platform = isinstance(catalogue.auth, Hub)
+        return Asked(
+            id_, catalogue.title, source, catalogue.timeout, tuple(catalogue.collections), platform=platform
+        )
 
 
 class _Failing:

@@ -53,6 +53,8 @@ class Asked:
     """new, more, done or failed."""
     sorted: bool = True
     """Whether its items come in the order that was asked for."""
+    platform: bool = False
+    """Whether it is the platform's own, whose people and groups have collections of their own."""
     count: int = 0
     in_vain: int = 0
     """Pages that brought nothing new since the last that did."""
@@ -79,7 +81,7 @@ class Federation:
             raise InputError("no_catalogue", "No catalogue was chosen.", "Choose at least one.")
         self.asked = list(asked)
         self.query = query
-        self.folding = Folding([one.id for one in asked])
+        self.folding = Folding([one.id for one in asked], [one.id for one in asked if one.platform])
         self._running = False
 
     @property

@@ -15,7 +15,7 @@ from cubehub_catalogue.rows import Order, row_of
 from cubehub_catalogue.scenes import Scene, plain, scene_of, weak_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from cubehub_catalogue.query import Item
 
@@ -123,6 +123,8 @@ class Folding:
     ----------
     catalogues
         Their ids, the preferred ones first.
+    platform
+        Those of the platform itself: elsewhere a collection that is called ``own.…`` is nobody's own.
 
     Notes
     -----
@@ -132,7 +134,8 @@ class Folding:
     that say the same scene and version are two parts of it and stay two rows.
     """
 
-    def __init__(self, catalogues: Sequence[str]) -> None:
+    def __init__(self, catalogues: Sequence[str], platform: Collection[str] = ()) -> None:
+        self._platform = frozenset(platform)
         self._preferred = {name: number for number, name in enumerate(catalogues)}
         self.rows: dict[str, Row] = {}
         self._entries: dict[str, Entry] = {}
@@ -158,6 +161,8 @@ class Folding:
             Where a new row stands.
         """
         shown = row_of(item)
+        if catalogue not in self._platform:
+            shown["collection_title"] = None
         name = (catalogue, shown["collection"], shown["id"])
         if name in self._seen:
             return None  # pages overlap while a catalogue gets new items

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 _ALWAYS = frozenset({"id", "collection", "datetime", "geometry", "bbox"})
 """Of each item, whether a catalogue lists it or not."""
-_MOST, _LONGEST = 5, 80
+_MOST, _LONGEST, _MOST_COMPARED = 5, 80, 500
+"""Sentences, letters of a name, and names that one is compared with: to compare takes long where letters are alike."""
 _EXACT = frozenset({"=", "in", "like"})
 
 
@@ -29,15 +30,18 @@ def unknown_properties(filter_: Mapping[str, Any], schema: Mapping[str, Any]) ->
     known = _known(schema)
     if not known:
         return []
-    told = []
+    near = [name for name in known if len(name) <= _LONGEST][:_MOST_COMPARED]
+    told: list[str] = []
     for name in dict.fromkeys(properties_in(filter_)):
+        if len(told) == _MOST:
+            break
         plain = name.removeprefix("properties.")
         if plain in known or plain in _ALWAYS:
             continue
-        close = difflib.get_close_matches(plain, known, n=1)
+        close = difflib.get_close_matches(plain[:_LONGEST], near, n=1)
         meant = f"; {close[0]} is" if close else ""
         told.append(f"{_short(plain)} is not among the properties that can be filtered by{meant}.")
-    return told[:_MOST]
+    return told
 
 
 def other_letters(filter_: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from tornado.web import authenticated
 
 from cubehub_catalogue import aoi, cql2
 from cubehub_catalogue.asking import ids, parse_query
+from cubehub_catalogue.auth import Hub
 from cubehub_catalogue.errors import InputError
 from cubehub_catalogue.handling import ID, Handler, Route
 from cubehub_catalogue.no_answer import unknown_properties
@@ -83,7 +84,9 @@ class CollectionsHandler(Handler):
     async def get(self, id_: str) -> None:
         """List all of them."""
         found = await self.context.source(id_).collections()
-        shown = [_named({key: one[key] for key in _SHOWN if key in one}) for one in found]
+        shown = [{key: one[key] for key in _SHOWN if key in one} for one in found]
+        if isinstance(self.context.catalogue(id_).auth, Hub):
+            shown = list(map(_named, shown))
         self.answer({"collections": shown})
 
 

@@ -26,7 +26,7 @@ _NAME_OF_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SAMPLES = "samples"
 """The platform's own."""
 _HINT = "The shipped catalogues.yaml lists every key with its meaning."
-_SECRET_KEYS = re.compile("secret|password|token|value|key", re.IGNORECASE)
+_SECRET_KEYS = re.compile("secret|password|token|value|key|credential|auth", re.IGNORECASE)
 
 CatalogueType = Literal["stac", "static", "geoparquet", "odata", "opensearch"]
 
@@ -36,6 +36,12 @@ class SettingsError(InputError):
 
     def __init__(self, message: str, hint: str = _HINT) -> None:
         super().__init__("catalogues_file", message, hint)
+
+
+def without_secrets(text: str) -> str:
+    """Give an address, or what should be one, without what may be a password or a key in it, for messages."""
+    plain = re.sub(r"(?<=//)[^/@]*@", "…@", text)
+    return plain.partition("?")[0] + ("?…" if "?" in plain else "")
 
 
 def web_address(text: str, *, plain: bool) -> str:
@@ -57,15 +63,15 @@ def web_address(text: str, *, plain: bool) -> str:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise ValueError(f"{text!r} is not an address") from error
+        raise ValueError(f"{without_secrets(text)!r} is not an address") from error
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise ValueError(f"{text!r} is not an https address")
+        raise ValueError(f"{without_secrets(text)!r} is not an https address")
     if parts.scheme == "http" and not plain:
-        raise ValueError(f"{text!r} is not https (http is for `private: true` alone)")
+        raise ValueError(f"{without_secrets(text)!r} is not https (http is for `private: true` alone)")
     if "@" in parts.netloc:
         raise ValueError("an address may hold no user name and no password; write them under `auth`")
     if parts.fragment or any(ord(letter) <= 32 or letter == "\\" for letter in text):
-        raise ValueError(f"{text!r} has a space, a backslash or a # in it")
+        raise ValueError(f"{without_secrets(text)!r} has a space, a backslash or a # in it")
     return text
 
 
@@ -181,7 +187,7 @@ class Settings(_Strict):
             web_address(value, plain=True)
             missing = [part for part in ("{z}", "{x}", "{y}") if part not in value]
             if missing:
-                raise ValueError(f"{value!r} has no {', '.join(missing)}")
+                raise ValueError(f"{without_secrets(value)!r} has no {', '.join(missing)}")
         return value
 
     @model_validator(mode="after")
@@ -234,7 +240,12 @@ def _read(text: str, path: Path | str, platform_url: str | None) -> Settings:
     try:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
-        raise SettingsError(f"{path} is not valid YAML: {error}", "Mend the line it names.") from error
+        # the library's own message repeats the line, in which a secret may stand
+        mark, why = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        line = f", line {mark.line + 1}" if mark is not None else ""
+        raise SettingsError(
+            f"{path}{line} is not valid YAML{f': {why}' if why else ''}.", "Mend what stands there."
+        ) from error
     return _with_platform(_settings(content, path), platform_url or os.environ.get(PLATFORM_VARIABLE), path)
 
 
@@ -344,10 +355,14 @@ def _first(error: ValidationError, content: Any = None) -> tuple[str, str, str]:
     else:
         why = first["msg"].removeprefix("Value error, ")
     found = first.get("input")
-    if isinstance(found, dict) and first["type"] in _OF_WHOLE:
+    if (isinstance(found, dict) and first["type"] in _OF_WHOLE) or first["type"] == "extra_forbidden":
         return where, why, ""
     hidden = isinstance(found, dict | list) or any(_SECRET_KEYS.search(str(part)) for part in place)
-    return where, why, f"a {type(found).__name__}" if hidden else repr(found)[:100]
+    return where, why, f"a {type(found).__name__}" if hidden else _repeated(found)
+
+
+def _repeated(found: object) -> str:
+    return repr(without_secrets(found) if isinstance(found, str) else found)[:100]
 
 
 _OF_WHOLE = frozenset({"value_error", "missing", "union_tag_invalid", "union_tag_not_found"})

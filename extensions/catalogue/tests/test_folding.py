@@ -36,8 +36,8 @@ def item(id_, moment="2024-05-01T00:00:00Z", geometry=SQUARE, collection="c", **
     }
 
 
-def folded(*pairs, catalogues=("a", "b", "c")):
-    folding = Folding(catalogues)
+def folded(*pairs, catalogues=("a", "b", "c"), platform=("a",)):
+    folding = Folding(catalogues, platform)
     for number, (catalogue, one) in enumerate(pairs):
         folding.add(catalogue, one, (number,))
     return folding
@@ -62,6 +62,9 @@ def test_a_cube_that_was_published_for_a_group_is_one_row_for_its_owner():
     found = row.to_dict()
     assert (found["collection"], found["collection_title"]) == (MINE, "Mine")
     assert [(c["collection"], c["collection_title"]) for c in found["copies"]] == [(GROUP, "Group standard")]
+    # elsewhere a collection of such a name is nobody's own
+    (row,) = folded(("b", published(MINE))).rows.values()
+    assert row.to_dict()["collection_title"] is None
     # somebody else's item of the same name is another one, and so is what other collections hold
     assert len(folded(("a", published(MINE)), ("a", published(GROUP, "elsewhere"))).rows) == 2
     assert len(folded(("a", published("c")), ("a", published("d"))).rows) == 2

@@ -1,6 +1,7 @@
 """Reading within limits: depth, packing, and what is told of an error."""
 
 import json
+import tracemalloc
 
 import pytest
 from cubehub_catalogue.http.reading import RubbishError, TooMuchError, decode_text, parse_json, said, too_deep
@@ -32,7 +33,7 @@ def test_depth_is_counted_without_what_stands_in_strings(value, ascii_only):
     real = depth(value)
     assert not too_deep(data, max(real, 1))
     wrapped = b"[" * 300 + data + b"]" * 300
-    assert too_deep(wrapped, 64)
+    assert too_deep(wrapped, 254)
 
 
 def _in_64_bits(value):
@@ -58,16 +59,24 @@ def _as_parsed(text):
     return int(text) if _in_64_bits(int(text)) else float(text)
 
 
-@pytest.mark.parametrize(
-    ("inside", "refused"),
-    [("1", 255), ("NaN", 400), ('"\\ud800"', 400)],  # what is no JSON to the letter is counted roughly
-)
-def test_as_deep_as_the_limit_is_read_and_no_deeper(inside, refused):
+@pytest.mark.parametrize("inside", ["1", "NaN", '"\\ud800"'])  # JSON, and what is none to the letter
+def test_as_deep_as_the_limit_is_read_and_no_deeper(inside):
     found = parse_json(("[" * 254 + inside + "]" * 254).encode())
     assert depth(found) == 254
     for opening, closing in (("[", "]"), ('{"a":', "}")):
         with pytest.raises(TooMuchError, match="254 levels"):
-            parse_json((opening * refused + inside + closing * refused).encode())
+            parse_json((opening * 255 + inside + closing * 255).encode())
+
+
+@pytest.mark.parametrize("unit", [b"[" * 250 + b"]" * 250, b'"', b'\\"', b"[]"])
+def test_counting_takes_memory_for_a_piece_at_a_time(unit):
+    data = unit * (2**25 // len(unit))
+    tracemalloc.start()
+    try:
+        assert not too_deep(data, 254)
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(data) + 2**26
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("data", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 100_000 + b"]" * 100_000])

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import difflib
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from aiohttp import web
 from cubehub_catalogue import cql2, searching
 from cubehub_catalogue.errors import CatalogueError, InputError
-from cubehub_catalogue.no_answer import other_letters
+from cubehub_catalogue.no_answer import other_letters, unknown_properties
 from cubehub_catalogue.running import Runner
 from cubehub_tests.catalogue_search import StacStandIn
 from IPython.core.interactiveshell import InteractiveShell
@@ -283,3 +284,15 @@ def test_the_package_has_no_other_names():
     with pytest.raises(AttributeError):
         cubehub_catalogue.nothing  # noqa: B018
     assert issubclass(InputError, CatalogueError)
+
+
+def test_a_catalogue_that_lists_thousands_of_alike_names_costs_little(monkeypatch):
+    compared = []
+    monkeypatch.setattr(
+        difflib, "get_close_matches", lambda name, names, **_: compared.append((len(name), len(names))) or []
+    )
+    listed = {"properties": {f"{'ab' * 30}{number}": {} for number in range(10_000)} | {"x" * 5000: {}}}
+    asked = [{"op": "=", "args": [{"property": f"{'ba' * 300}{number}"}, 1]} for number in range(50)]
+    told = unknown_properties({"op": "and", "args": asked}, listed)
+    assert len(told) == 5
+    assert compared == [(80, 500)] * 5

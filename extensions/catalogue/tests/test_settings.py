@@ -85,7 +85,8 @@ def test_auth_of_each_kind(load):
         ("- a", "must have keys"),
         ("a: [", "not valid YAML"),
         ("tile: x", "tile: there is no such key"),
-        (entry(colour="red"), "catalogues.0 (a).colour: there is no such key (found 'red')"),
+        (entry(colour="red"), "catalogues.0 (a).colour: there is no such key"),
+        ("a: [\nb: hunter2", ", line 2 is not valid YAML"),
         (entry(id="A b"), "catalogues.0 (A b).id"),
         (entry(type="wms"), "found 'wms'"),
         (entry(own=True), "own is not a key"),
@@ -148,6 +149,25 @@ def test_a_fault_names_file_key_and_value(load, tmp_path, text, said):
 def test_a_secret_in_the_file_is_refused_and_not_repeated(load, auth):
     with pytest.raises(SettingsError) as error:
         load(entry(auth=auth))
+    assert "hunter2" not in error.value.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        entry(sign_in="http://u:hunter2@e.example/"),
+        entry(url="http://e.example/?key=hunter2"),
+        entry(url="https://u:hunter2@[e.example/"),
+        entry(auth="hunter2"),
+        entry(credential="hunter2"),
+        entry(auth={"type": "oauth2_client", "token_url": "http://u:hunter2@e.example/?hunter2", "client_id": "c", "client_secret_env": "S"}),
+        "tiles: https://t.example/{z}/{x}.png?key=hunter2",
+        "catalogues:\n- id: a\n  auth: {value: hunter2\n  title: b",
+    ],
+)  # fmt: skip
+def test_what_may_be_a_secret_is_not_repeated_whatever_is_wrong(load, text):
+    with pytest.raises(SettingsError) as error:
+        load(text)
     assert "hunter2" not in error.value.message
 
 
