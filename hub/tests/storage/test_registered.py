@@ -179,12 +179,15 @@ def test_where_nobody_registered_anything_nothing_is_run(tmp_path: Path) -> None
 
 def test_an_export_has_them(data: DataFolder, tmp_path: Path) -> None:
     keeping = Keeping(settings_of(data))
+    own = data.catalogue / "own" / "own.1" / "1.json"
+    own.write_text(own.read_text().replace("Scene of 1", "\\ud800 Göl"))
     for name in ("out", "again"):
         (tmp_path / name).mkdir()
     erasing.export(keeping, b"ana", tmp_path / "out", {"name": "ana"})
     told = json.loads((tmp_path / "out" / "ana.json").read_text())
     kept = [(one["item"]["id"], one["group"]) for one in told["registered"]]
     assert kept == [("scene-1", "/water"), ("scene-1", None)]
+    assert told["registered"][1]["item"]["properties"]["title"] == "\ud800 Göl"
     (data.catalogue / "own" / "own.2" / "bad.json").write_text("{")
     with pytest.raises(CubeHubError, match=r"own\.2/bad\.json can't be read"):
         erasing.export(keeping, b"ana", tmp_path / "again", {"name": "ana"})

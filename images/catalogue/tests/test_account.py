@@ -119,6 +119,29 @@ def test_an_item_that_is_no_good_any_more_goes_too(config):
     assert not path.exists()
 
 
+@pytest.mark.usefixtures("registry")
+def test_half_a_surrogate_pair_keeps_nothing_else_from_being_erased(config):
+    path = own_files.file_of(config.own_dir, "group._2fwater", "waters")
+    kept = json.loads(path.read_bytes())
+    kept["item"]["properties"]["title"] = "\ud800 Göl"
+    path.write_text(json.dumps(kept))
+    done = account.erase(config.own_dir, "id-ana", NOW)
+    assert ([one["id"] for one in done["removed"]], len(done["kept"]), done["left"]) == (["anas"], 1, [])
+    assert json.loads(path.read_bytes()) == {
+        **kept,
+        "owner_id": account.NOBODY,
+        "owner_name": account.NOBODYS_NAME,
+    }
+
+
+@pytest.mark.usefixtures("registry")
+def test_the_folder_that_goes_is_gone_after_a_power_cut_too(config, monkeypatch):
+    settled = []
+    monkeypatch.setattr(own_files, "settle", settled.append)
+    account.erase(config.own_dir, "id-ana", NOW)
+    assert config.own_dir in settled
+
+
 def run(*words):
     return subprocess.run(
         [sys.executable, "-m", "cubehub_stac.account", *map(str, words)],

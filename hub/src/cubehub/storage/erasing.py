@@ -279,7 +279,9 @@ def export(
             pack(root, home, archive, listing, progress=progress)
         with _new(files[2]) as text:
             written.append(files[2])
-            text.write(json.dumps(_known(keeping, home, about), indent=1, ensure_ascii=False).encode())
+            known = json.dumps(_known(keeping, home, about), indent=1, ensure_ascii=False)
+            # half a surrogate pair is no UTF-8; so it stands as JSON writes it
+            text.write(known.encode(errors="backslashreplace"))
     except BaseException as error:
         for file in written:
             file.unlink(missing_ok=True)
