@@ -95,3 +95,29 @@ def test_a_folder_that_would_open_the_platform_is_refused(
         assert str(file) in caught.value.message
         assert "files.x" in caught.value.message
         assert caught.value.hint
+
+
+def test_what_the_platform_keeps_elsewhere_is_not_opened_either(
+    listed: tuple[DataFolder, ConfigFolder, Path], tmp_path: Path
+) -> None:
+    data, config, file = listed
+    disk = tmp_path / "disk"
+    for name in ("homes/ana", "homes2", "archives/2026", "scenes"):
+        (disk / name).mkdir(parents=True)
+    data.homes.rmdir()
+    data.homes.symlink_to(disk / "homes")
+    data.run.rmdir()
+    data.run.symlink_to("run")
+    (disk / "to").symlink_to(disk / "archives")
+    (file.parent / "storage.yaml").write_text(f"archive: {{to: {disk / 'to'}}}")
+    for folder in (
+        disk, disk / "homes", disk / "homes" / "ana", disk / "archives", disk / "archives" / "2026", file.parent,
+    ):  # fmt: skip
+        file.write_text(f"files: {{x: '{folder}'}}")
+        with pytest.raises(BadInputError, match="would open the platform's own files"):
+            check_folders(data, config)
+    for folder in (disk / "scenes", disk / "homes2"):
+        file.write_text(f"files: {{x: '{folder}'}}")
+        for text in (f"archive: {{to: {disk / 'to'}}}", "archive: {to: 's3://homes'}", "archive: ["):
+            (file.parent / "storage.yaml").write_text(text)
+            check_folders(data, config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 LIST = """\
 catalogues:
   - {id: cubehub, title: "This {platform}", url: /services/catalogue/, auth: {type: hub}}
-  - {id: partner, title: "$(HOME) 'quoted' ä", url: https://stac.partner.example, auth: {type: person, audience: partner}}
+  - {id: partner, title: "$(HOME) $$(HOME) $$$5 'quoted' ä", url: https://stac.partner.example, auth: {type: person, audience: partner}}
 """
 
 
@@ -60,6 +61,11 @@ def variables(c: Any) -> dict[str, str]:
         # kubespawner puts values in place of {username} and its like in texts, not in what a function gives
         found[name] = value(None) if callable(value) else str(value).format()
     return found
+
+
+def expanded(text: str) -> str:
+    """Do as the kubelet does with the value of a variable, where HOME is the only other one."""
+    return re.sub(r"\$(\$|\(HOME\))", lambda found: "$" if found[1] == "$" else "/home/jovyan", text)
 
 
 def test_the_hub_has_the_apis_that_servers_ask(folder: Path) -> None:
@@ -131,13 +137,12 @@ def test_a_server_is_told_the_list_and_the_panel_reads_it(
     assert "CUBEHUB_CUBES_URL" not in told
     monkeypatch.delenv("CUBEHUB_CATALOGUES", raising=False)
     monkeypatch.setenv("CUBEHUB_URL", told["CUBEHUB_URL"])
-    # as the kubelet does with what it is given
-    monkeypatch.setenv(TEXT_VARIABLE, told[TEXT_VARIABLE].replace("$$", "$"))
+    monkeypatch.setenv(TEXT_VARIABLE, expanded(told[TEXT_VARIABLE]))
     found = of_the_panel.here()
     assert [one.id for one in found.catalogues] == ["cubehub", "partner"]
     assert found.catalogues[0].url == "https://hub.example.org/services/catalogue/"
     assert found.catalogues[0].title == "This {platform}"
-    assert found.catalogues[1].title == "$(HOME) 'quoted' ä"
+    assert found.catalogues[1].title == "$(HOME) $$(HOME) $$$5 'quoted' ä"
     (folder / "catalogues.yaml").write_text("catalogues: []")
     assert variables(c)[TEXT_VARIABLE] == "catalogues: []"
 
@@ -166,6 +171,18 @@ def test_what_the_operator_tells_servers_wins(folder: Path) -> None:
     assert TEXT_VARIABLE in c.ProfileKubeSpawner.environment
 
 
+def test_what_the_operator_tells_servers_by_another_class_or_adds_stays(folder: Path) -> None:
+    c = Config()
+    c.Spawner.environment = {"A": "1", "B": "1", "CUBEHUB_URL": "https://inner.example.org"}
+    c.KubeSpawner.environment = {"B": "2", "C": "2"}
+    c.ProfileKubeSpawner.environment.update({"C": "3"})
+    hub_in_cluster(c, config=folder, public_url="https://hub.example.org", directory=object())
+    told = variables(c)
+    assert told.pop(TEXT_VARIABLE)
+    assert told == {"A": "1", "B": "2", "C": "3", "CUBEHUB_URL": "https://inner.example.org"}
+    assert c.KubeSpawner.environment == {"B": "2", "C": "2"}
+
+
 def test_jupyterhub_takes_the_configuration(folder: Path) -> None:
     c = in_cluster(folder)
     hub = JupyterHub(config=c)
@@ -190,7 +207,7 @@ def test_beside_the_cluster_servers_are_told_what_they_can_reach(tmp_path: Path,
     servers_as_pods(c)
     told = variables(c)
     assert set(told) == {"CUBEHUB_URL", "CUBEHUB_CUBES_URL", "CUBEHUB_CATALOGUE_URL", TEXT_VARIABLE}
-    assert told[TEXT_VARIABLE] == LIST.replace("$(", "$$(")
+    assert told[TEXT_VARIABLE] == LIST.replace("$", "$$")
     assert not any(str(data.root) in value for value in told.values())
     assert c.JupyterHub.spawner_class is ProfileKubeSpawner
     for name in ("directory", "profiles_file", "audit_log"):

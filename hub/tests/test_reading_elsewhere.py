@@ -76,6 +76,14 @@ def test_no_such_module_and_no_such_python(tmp_path: Path) -> None:
         look_at(READER, tmp_path / "none", tmp_path)
 
 
+def test_nothing_of_the_current_folder_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stand_in.py").write_text("import pathlib; pathlib.Path('was_run').touch()")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CubeHubError, match="No module named stand_in"):
+        look_at(READER, Path(sys.executable), tmp_path)
+    assert not (tmp_path / "was_run").exists()
+
+
 @pytest.mark.parametrize(("name", "look"), [("cubes", checkup.cubes), ("lab", checkup.catalogues)])
 def test_the_doctor_tells_a_reader_that_fails(
     tmp_path: Path, name: str, look: Callable[[DataFolder], checkup.Finding]

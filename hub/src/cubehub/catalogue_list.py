@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ import yaml
 
 from cubehub.errors import BadInputError
 from cubehub.reading_elsewhere import Reader, look_at
+from cubehub.storage import policies
 
 if TYPE_CHECKING:
     from cubehub.local.data_folder import DataFolder
@@ -76,7 +79,7 @@ def check_folders(data: DataFolder, config: ConfigFolder) -> None:
     BadInputError
         Names file, key and folder.
     """
-    kept = data.root.resolve()
+    kept = _not_for_everybody(data, config)
     for name, folder in given_folders(config).items():
         where = f"{config.path(FILE)}: files.{name}: {folder}"
         try:
@@ -91,9 +94,22 @@ def check_folders(data: DataFolder, config: ConfigFolder) -> None:
                 code="catalogues_file",
             )
         # whatever it is reached by: anybody may read what is in it
-        if path == kept or path in kept.parents or kept in path.parents:
+        if any(path.is_relative_to(one) or one.is_relative_to(path) for one in kept):
             raise BadInputError(
                 f"{where} would open the platform's own files, and people's homes, to anybody.",
                 "Name a folder that has nothing but what everybody may read.",
                 code="catalogues_file",
             )
+
+
+def _not_for_everybody(data: DataFolder, config: ConfigFolder) -> set[Path]:
+    """Give what is the platform's and its people's, with links resolved: homes and archives may be on another disk."""
+    kept = [data.root, *data.folders]
+    if config.own is not None:
+        kept.append(config.own)
+    with suppress(BadInputError):  # nothing is archived by settings that can't be read
+        to = policies.read_policy(config.path(policies.FILE)).archive.to
+        if to.startswith("/"):
+            kept.append(Path(to))
+    # unlike Path.resolve, for which a loop of links is an error
+    return {Path(os.path.realpath(one)) for one in kept}

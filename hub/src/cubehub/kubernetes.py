@@ -24,6 +24,8 @@ TEXT_VARIABLE = "CUBEHUB_CATALOGUES_YAML"
 _LARGEST = 100_000
 """Bytes; the kernel takes 128 KiB for one variable."""
 _TOLD = ("CUBEHUB_URL", "CUBEHUB_CUBES_URL", "CUBEHUB_CATALOGUE_URL")
+_SPAWNERS = ("Spawner", "KubeSpawner", "ProfileKubeSpawner")
+"""Of whose variables an operator may set some, the one that counts most last."""
 log = logging.getLogger("cubehub")
 
 
@@ -109,10 +111,12 @@ def hub_in_cluster(c: Any, *, config: str | os.PathLike[str], public_url: str, d
 
 
 def _tell(c: Any, variables: dict[str, Any]) -> None:
-    """Add variables to every server's; what the operator set already stays."""
-    spawner = c.ProfileKubeSpawner
-    already = spawner.environment if "environment" in spawner else {}
-    spawner.environment = {**variables, **already}
+    """Add variables to every server's; what the operator set already stays, of whichever class of the spawner's they set it."""
+    for name in _SPAWNERS:
+        # a section that is only looked at would be made
+        already = c[name].get("environment", {}) if name in c else {}
+        variables |= already.get_value({}) if isinstance(already, LazyConfigValue) else already
+    c.ProfileKubeSpawner.environment = variables
 
 
 def _content(file: Callable[[], Path]) -> Callable[[Any], str]:
@@ -130,8 +134,8 @@ def _content(file: Callable[[], Path]) -> Callable[[Any], str]:
                 "The list of catalogues does not reach servers: %s is larger than %d bytes", path, _LARGEST
             )
             return ""
-        # Kubernetes puts the value of a variable in place of $(NAME)
-        return text.replace("$(", "$$(")
+        # Kubernetes puts the value of a variable in place of $(NAME), and one $ in place of two
+        return text.replace("$", "$$")
 
     return read
 

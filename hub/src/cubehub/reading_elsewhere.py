@@ -54,7 +54,8 @@ def look_at(reader: Reader, python: Path, path: Path, patience_s: float = _PATIE
     OSError
         There is no such Python, or it cannot be run.
     """
-    command = [str(python), "-m", reader.module, str(path)]
+    # -P: nothing of the folder that the command was given in, whoever may write there
+    command = [str(python), "-P", "-m", reader.module, str(path)]
     try:
         ran = subprocess.run(
             command, capture_output=True, text=True, errors="replace", check=False, timeout=patience_s

@@ -21,6 +21,18 @@ def token_end(access_token: str) -> float:
     return float(_claims(access_token).get("exp", 0))
 
 
+def life_left(access_token: str, now: float) -> float:
+    """Give the seconds that a token which was just issued still lives; never more than it lives as a whole.
+
+    Notes
+    -----
+    A clock that is slow would find more.
+    """
+    claims = _claims(access_token)
+    ends = token_end(access_token)
+    return max(0.0, ends - max(now, float(claims.get("iat", now))))
+
+
 def session_of(access_token: str) -> str:
     """Give the session at Keycloak that an access token belongs to; empty where it names none."""
     session = _claims(access_token).get("sid")

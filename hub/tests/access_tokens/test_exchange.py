@@ -215,7 +215,7 @@ def timed(tmp_path):
 
 def given_by(keycloak, clock, life=300):
     keycloak.answers.append(
-        {"access_token": token(exp=clock.now + life, aud="stac", jti=str(len(keycloak.asked)))}
+        {"access_token": token(iat=clock.now, exp=clock.now + life, aud="stac", jti=str(len(keycloak.asked)))}
     )
 
 
@@ -236,6 +236,20 @@ def test_a_token_is_given_again_until_a_third_of_its_life_is_left(timed):
     given_by(keycloak, clock)
     assert issue(exchange, person).value != first.value
     assert len(keycloak.asked) == 2
+
+
+def test_by_a_slow_clock_no_token_lives_longer(timed):
+    exchange, clock = timed
+    keycloak = Keycloak()
+    person = Person(keycloak, token(life=9999, sid="session"))
+    slow, clock.now = clock.now, clock.now + 1000
+    given_by(keycloak, clock)
+    clock.now = slow
+    issued = issue(exchange, person)
+    assert issued.life_s == pytest.approx(300)
+    clock.now += 201
+    given_by(keycloak, clock)
+    assert issue(exchange, person).value != issued.value
 
 
 def test_a_token_is_given_again_to_its_log_in_person_and_audience_alone(timed):

@@ -109,6 +109,13 @@ def test_the_home_of_an_earlier_account_is_not_taken_for_that_of_the_present_one
     assert list(out.iterdir()) == []
     account["id"] = "1"
     assert run(data, "users", "export", "ana", "--to", str(out)).exit_code == 0
+    for words in (("--yes", "--now"), ("--yes",)):
+        ran = run(data, "users", "erase", "ana", "--earlier", *words)
+        assert (ran.exit_code, "is that of the present account of the name: 1" in ran.stderr) == (2, True), (
+            ran.output
+        )
+        assert "Leave --earlier out" in ran.stderr
+        assert (data.homes / "ana" / "work" / "a.ipynb").exists()
     account["id"] = "2"
     ran = run(data, "users", "erase", "ana", "--yes", "--earlier")
     assert ran.exit_code == 0, ran.output

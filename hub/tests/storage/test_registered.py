@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
+MENDED = f'PYTHONPATH="{resource("images", "catalogue", "src")}" exec "{sys.executable}" "$@"'
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> DataFolder:
@@ -32,7 +35,7 @@ def data(tmp_path: Path) -> DataFolder:
     folder.prepare()
     (folder.homes / "ana").mkdir()
     (folder.homes / ".ana.account").write_text("1")
-    program(folder, f'PYTHONPATH="{resource("images", "catalogue", "src")}" exec "{sys.executable}" "$@"')
+    program(folder, MENDED)
     for account, group in (("1", None), ("1", "/water"), ("2", None), ("2", "/water")):
         keep(folder, account, group)
     return folder
@@ -128,9 +131,37 @@ def test_a_program_that_fails_is_told_and_the_rest_goes_on(data: DataFolder, lin
     (told,) = receipt_of(data)["left"]
     assert words in told
     # mended, the same command does the rest
-    program(data, f'PYTHONPATH="{resource("images", "catalogue", "src")}" exec "{sys.executable}" "$@"')
+    program(data, MENDED)
     assert run(data, "users", "erase", "ana", "--yes", "--now").exit_code == 0
     assert "own.1/1.json" not in files(data)
+
+
+def test_an_erasure_waits_for_the_catalogues_part_and_the_next_purge_goes_on_with_it(
+    data: DataFolder,
+) -> None:
+    (data.root / "config").mkdir()
+    (data.root / "config" / "storage.yaml").write_text("hold: 1s\n")
+    assert run(data, "users", "erase", "ana", "--yes").exit_code == 0
+    keeping = Keeping(settings_of(data), now=lambda: time.time() + 10)
+    program(data, "exit 1")
+    for _ in range(2):
+        (told,) = purge(keeping)
+        assert "program ended with 1; until that is done the home waits in quarantine" in told
+    assert "own.1/1.json" in files(data)
+    program(data, MENDED)
+    assert purge(keeping) == [""]
+    assert "own.1/1.json" not in files(data)
+    assert purge(keeping) == []
+
+
+def purge(keeping: Keeping) -> list[str]:
+    """Finish the erasures that are due; why each could not be."""
+    with keeping.keeper() as (keeper, made), keeping.archivist(keeper, made) as archivist:
+        return [
+            outcome.why
+            for one in erasing.due(keeping, made)
+            for outcome in erasing.finished(keeping, keeper, archivist, made, one)
+        ]
 
 
 def test_without_the_environment_it_says_what_to_do(data: DataFolder) -> None:
@@ -148,12 +179,15 @@ def test_where_nobody_registered_anything_nothing_is_run(tmp_path: Path) -> None
 
 def test_an_export_has_them(data: DataFolder, tmp_path: Path) -> None:
     keeping = Keeping(settings_of(data))
+    own = data.catalogue / "own" / "own.1" / "1.json"
+    own.write_text(own.read_text().replace("Scene of 1", "\\ud800 Göl"))
     for name in ("out", "again"):
         (tmp_path / name).mkdir()
     erasing.export(keeping, b"ana", tmp_path / "out", {"name": "ana"})
     told = json.loads((tmp_path / "out" / "ana.json").read_text())
     kept = [(one["item"]["id"], one["group"]) for one in told["registered"]]
     assert kept == [("scene-1", "/water"), ("scene-1", None)]
+    assert told["registered"][1]["item"]["properties"]["title"] == "\ud800 Göl"
     (data.catalogue / "own" / "own.2" / "bad.json").write_text("{")
     with pytest.raises(CubeHubError, match=r"own\.2/bad\.json can't be read"):
         erasing.export(keeping, b"ana", tmp_path / "again", {"name": "ana"})

@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 import pytest
-from cubehub_stac import account, own_files
+from cubehub_stac import account, cli, own_files
 from cubehub_stac.config import Config
 from cubehub_stac.own import OwnError, Registry
 from cubehub_stac.visibility import Person
-from cubehub_stac.watch import keep_loaded
+from cubehub_stac.watch import keep_loaded, state_of
 from hub_stand_in import SERVICE_TOKEN, running_hub
 from support import ITEMS, Service, get, wait_for
 
@@ -119,6 +119,29 @@ def test_an_item_that_is_no_good_any_more_goes_too(config):
     assert not path.exists()
 
 
+@pytest.mark.usefixtures("registry")
+def test_half_a_surrogate_pair_keeps_nothing_else_from_being_erased(config):
+    path = own_files.file_of(config.own_dir, "group._2fwater", "waters")
+    kept = json.loads(path.read_bytes())
+    kept["item"]["properties"]["title"] = "\ud800 Göl"
+    path.write_text(json.dumps(kept))
+    done = account.erase(config.own_dir, "id-ana", NOW)
+    assert ([one["id"] for one in done["removed"]], len(done["kept"]), done["left"]) == (["anas"], 1, [])
+    assert json.loads(path.read_bytes()) == {
+        **kept,
+        "owner_id": account.NOBODY,
+        "owner_name": account.NOBODYS_NAME,
+    }
+
+
+@pytest.mark.usefixtures("registry")
+def test_the_folder_that_goes_is_gone_after_a_power_cut_too(config, monkeypatch):
+    settled = []
+    monkeypatch.setattr(own_files, "settle", settled.append)
+    account.erase(config.own_dir, "id-ana", NOW)
+    assert config.own_dir in settled
+
+
 def run(*words):
     return subprocess.run(
         [sys.executable, "-m", "cubehub_stac.account", *map(str, words)],
@@ -172,7 +195,7 @@ def test_a_reload_that_fails_is_tried_again_and_told_once(tmp_path, caplog):
         async def then():
             done.set()
 
-        watching = asyncio.create_task(keep_loaded(config, reload, then, 0.01))
+        watching = asyncio.create_task(keep_loaded(config, state_of(config), reload, then, 0.01))
         await asyncio.sleep(0)
         while not tried:
             (tmp_path / "items" / "new.json").write_text(
@@ -185,6 +208,31 @@ def test_a_reload_that_fails_is_tried_again_and_told_once(tmp_path, caplog):
     asyncio.run(go())
     assert len(tried) >= 3
     assert len([one for one in caplog.records if "tries again" in one.getMessage()]) == 1
+
+
+def test_what_was_erased_while_the_database_was_filled_is_seen(tmp_path, monkeypatch):
+    erased = tmp_path / "items" / "anas.json"
+    erased.parent.mkdir()
+    erased.write_text("{}")
+    config = Config(
+        "127.0.0.1", 1, "/c", "http://x.example", tmp_path / "state", (str(erased.parent),), static_only=True
+    )
+
+    def filled(_config):
+        erased.unlink()
+        return None, "no database"
+
+    started = []
+    monkeypatch.setattr(cli, "read_config", lambda _path: config)
+    monkeypatch.setattr(cli, "die_with_parent", lambda _signal: None)
+    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(cli, "_prepare", lambda _config: None)
+    monkeypatch.setattr(cli, "_database", filled)
+    monkeypatch.setattr(cli, "keep_loaded", lambda _config, known, *_: started.append(known))
+    monkeypatch.setattr(cli, "_serve", lambda *_: 0)
+    assert cli.main(["--config", "c.json"]) == 0
+    assert started[0] != state_of(config) == frozenset()
+    assert [path for path, *_ in started[0]] == [str(erased)]
 
 
 @pytest.mark.slow

@@ -88,11 +88,10 @@ def test_items_without_their_files_say_what_was_left_out(caplog):
         ({"a/b": "/"}, "'a/b' is no name"),
         ({"..": "/"}, "'..' is no name"),
         ({"a": "relative"}, "relative is not the absolute path"),
-        ({"a": "/nowhere/at/all"}, "/nowhere/at/all is not"),
         ({"a": 1}, "c.json"),
         (["/"], "c.json"),
     ],
-    ids=range(6),
+    ids=range(5),
 )
 def test_mistakes_in_the_folders_are_named(tmp_path, files, named):
     path = tmp_path / "c.json"
@@ -100,6 +99,20 @@ def test_mistakes_in_the_folders_are_named(tmp_path, files, named):
     with pytest.raises(ConfigError, match=named) as caught:
         read_config(path)
     assert caught.value.hint
+
+
+def test_a_folder_that_is_away_is_left_out_and_the_others_are_given_out(tmp_path, caplog):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    files = {name: str(tmp_path / name) for name in ("here", "none", "file", "loop")}
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"port": 1, "public_url": "http://x", "state_dir": "/x", "files": files}))
+    assert read_config(path).files == {"here": tmp_path / "here"}
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 3
+    for name, line in zip(("none", "file", "loop"), told, strict=True):
+        assert f"files: {name}: {tmp_path / name} is no folder now" in line
 
 
 def test_the_samples_say_truly_what_their_files_are():

@@ -18,7 +18,7 @@ from cubehub.access_tokens.bounds import Bound
 from cubehub.access_tokens.issued import Issued, IssuedTokens
 from cubehub.errors import CubeHubError
 from cubehub.login import is_outage
-from cubehub.token_life import token_end
+from cubehub.token_life import life_left, token_end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
@@ -131,7 +131,7 @@ class Exchange:
 
     async def _trade(self, authenticator: Any, token: str, audience: str) -> Issued:
         value = await _trade(authenticator, token, audience)
-        return Issued(value, max(0.0, token_end(value) - self._clock()))
+        return Issued(value, life_left(value, self._clock()))
 
     async def _renewed(self, user: Any, refresh: Callable[[], Awaitable[object]]) -> str:
         await refresh()

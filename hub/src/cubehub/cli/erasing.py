@@ -121,12 +121,18 @@ def erase(name: str, data: Path, *, yes: bool, earlier: bool, now: bool, as_json
     """
     keeping = Keeping(settings_for(data))
     home = home_name(name).encode()
-    if not earlier:
-        about = {"name": name}
-        with suppress(CubeHubError):  # it goes without the platform, too
-            about = _about(data, name)
-        _must_be_theirs(keeping, home, about, "If that one asked for it, say --earlier.")
+    about: dict[str, Any] = {"name": name}
+    with suppress(CubeHubError):  # it goes without the platform, too
+        about = _about(data, name)
     account = account_of(keeping.settings.homes, home)
+    if not earlier:
+        _must_be_theirs(keeping, home, about, "If that one asked for it, say --earlier.")
+    elif account is not None and about.get("id") == account:
+        raise BadInputError(
+            f"The home {readable(home)} is that of the present account of the name: {account}.",
+            "Leave --earlier out if that one asked for it.",
+            code="another_account",
+        )
     away = erasing.away(keeping, home, account)
     size = format_bytes(sum(one.bytes for one in away))
     more = f", and {many(len(away), 'entry', 'entries')} of {size} moved out of it earlier," if away else ""

@@ -129,6 +129,11 @@ class DataFolder:
         raise AttributeError(name)
 
     @property
+    def folders(self) -> list[Path]:
+        """Give its places, each of which may be a link to another disk."""
+        return [self.root / name for name in (*self._FOLDERS, "catalogue")]
+
+    @property
     def state_file(self) -> Path:
         """What runs, written by the supervisor."""
         return self.root / "state.json"

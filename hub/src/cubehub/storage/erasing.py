@@ -132,7 +132,8 @@ def finish(
     Notes
     -----
     What fails is named in the receipt, and the next try goes on from there. An archive that is being written of something
-    of this home gives way first.
+    of this home gives way first. While something of theirs is left in the catalogue, the home waits in quarantine, for it
+    is what the next round finds the erasure by.
 
     Raises
     ------
@@ -143,11 +144,18 @@ def finish(
     receipt = Receipt(readable(home), account, keeping.who, _now(keeping))
     with record.opened(keeping.settings.state) as told_of:
         receipt.mails = told_of.forget(home)
-    _erase_items(keeping.settings.data, account, receipt)
+    items_gone = _erase_items(keeping.settings.data, account, receipt)
+    theirs = [
+        m
+        for m in made.moves(*journal.STATES)
+        if m.home == home and (account is None or m.account in {None, account})
+    ]
+    waiting = [m for m in theirs if m.kind == ERASURE and m.state in journal.IN_QUARANTINE]
+    if waiting and not items_gone:
+        receipt.left[0] += "; until that is done the home waits in quarantine"
+        theirs = [m for m in theirs if m not in waiting]
     # what waits for its erasure last: while it is there, a try that was ended is gone on with
-    for one in sorted(made.moves(*journal.STATES), key=lambda m: m.kind == ERASURE):
-        if one.home != home or (account is not None and one.account not in {None, account}):
-            continue
+    for one in sorted(theirs, key=lambda m: m.kind == ERASURE):
         path, removed_from = readable(one.path) or ".", []
         steps: list[tuple[str, Callable[[], Outcome]]] = []
         if one.state in {*journal.IN_QUARANTINE, PURGING}:
@@ -175,17 +183,23 @@ def finish(
     return receipt
 
 
-def _erase_items(data: Path, account: str | None, receipt: Receipt) -> None:
-    """Erase what an account registered in the catalogue; names are given again, so a home alone says not whose."""
+def _erase_items(data: Path, account: str | None, receipt: Receipt) -> bool:
+    """Erase what an account registered in the catalogue; whether another try would find nothing to do.
+
+    Notes
+    -----
+    Names are given again, so a home alone says not whose.
+    """
     if account is None:
         if registered.has_any(data):
             receipt.elsewhere = (*receipt.elsewhere, UNKNOWN_ACCOUNT)
-        return
+        return True
     done = registered.erase(data, account)
     receipt.items_removed, receipt.items_kept = list(done.removed), list(done.kept)
     receipt.left += [f"catalogue: {why}" for why in done.left]
     if done.kept:
         receipt.elsewhere = (*receipt.elsewhere, GROUPS_ITEMS)
+    return not done.left
 
 
 def finished(
@@ -265,7 +279,9 @@ def export(
             pack(root, home, archive, listing, progress=progress)
         with _new(files[2]) as text:
             written.append(files[2])
-            text.write(json.dumps(_known(keeping, home, about), indent=1, ensure_ascii=False).encode())
+            known = json.dumps(_known(keeping, home, about), indent=1, ensure_ascii=False)
+            # half a surrogate pair is no UTF-8; so it stands as JSON writes it
+            text.write(known.encode(errors="backslashreplace"))
     except BaseException as error:
         for file in written:
             file.unlink(missing_ok=True)

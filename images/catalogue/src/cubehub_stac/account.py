@@ -63,7 +63,8 @@ def erase(folder: Path, account: str, now: float) -> dict[str, Any]:
         try:
             if kept.get("group"):
                 nobodys = {**kept, "owner_id": NOBODY, "owner_name": NOBODYS_NAME}
-                own_files.put(path, json.dumps(nobodys, ensure_ascii=False).encode())
+                # as ASCII: half a surrogate pair, which a file may name, is no UTF-8
+                own_files.put(path, json.dumps(nobodys).encode())
                 done["kept"].append(told)
             else:
                 path.unlink()
@@ -99,7 +100,7 @@ def _leave(folder: Path) -> None:
     """Remove a folder in which nothing is left."""
     with suppress(OSError):  # others are in it
         folder.rmdir()
-        return
+        folder = folder.parent
     own_files.settle(folder)
 
 

@@ -28,11 +28,13 @@ from cubehub_stac.page import BrowserPage
 from cubehub_stac.people import People
 from cubehub_stac.postgres import HINT, Cluster, PostgresError, find_installation
 from cubehub_stac.process import die_with_parent
-from cubehub_stac.watch import keep_loaded, keep_running, load_command, serve_with
+from cubehub_stac.watch import keep_loaded, keep_running, load_command, serve_with, state_of
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.types import ASGIApp
+
+    from cubehub_stac.watch import State
 
 log = logging.getLogger("cubehub_stac")
 
@@ -55,8 +57,9 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, _leave)
     cluster: Cluster | None = None
     try:
+        known = state_of(config)
         cluster, reason = _database(config)
-        app, tasks = _application(config, cluster, reason)
+        app, tasks = _application(config, known, cluster, reason)
         return _serve(app, listener, tasks, config)
     finally:
         if cluster is not None:
@@ -136,7 +139,9 @@ def _disk_is_full(config: Config) -> bool:
     return status.f_bavail * status.f_frsize < 64 * 2**20
 
 
-def _application(config: Config, cluster: Cluster | None, reason: str) -> tuple[ASGIApp, list[Any]]:
+def _application(
+    config: Config, known: State, cluster: Cluster | None, reason: str
+) -> tuple[ASGIApp, list[Any]]:
     # Imported late: each mode loads its own half, so that neither pays for the other's memory.
     if cluster is None:
         log.warning("serving a static catalogue: %s", reason)
@@ -146,7 +151,7 @@ def _application(config: Config, cluster: Cluster | None, reason: str) -> tuple[
         catalogue.reload()
         app: Starlette = static.create_app(config, catalogue)
         registry = Registry(config, catalogue)
-        tasks = [keep_loaded(config, catalogue.reload, registry.look_again)]
+        tasks = [keep_loaded(config, known, catalogue.reload, registry.look_again)]
         health: dict[str, Any] = {"mode": "static", "hint": reason}
     else:
         from cubehub_stac import api  # noqa: PLC0415
@@ -158,6 +163,7 @@ def _application(config: Config, cluster: Cluster | None, reason: str) -> tuple[
         tasks = [
             keep_loaded(
                 config,
+                known,
                 lambda: subprocess.run(
                     load_command(running, config), pass_fds=(running.fd,), check=True, timeout=600
                 ),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cubehub_stac.files import FileFolder
+
+log = logging.getLogger("cubehub_stac")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -126,10 +129,26 @@ def _folders(given: dict[str, str], config: Path) -> dict[str, Path]:
                 "use letters, digits, dot, hyphen and underscore, a letter or digit first",
             )
         path = Path(folder)
-        if not path.is_absolute() or not path.is_dir():
+        if not path.is_absolute():
             raise ConfigError(
                 f"{config}: files: {name}: {folder} is not the absolute path of a folder",
-                "make the folder, or take it out of files",
+                "write its full path, or take it out of files",
             )
-        folders[name] = path
+        if _is_folder(path):
+            folders[name] = path
+        else:
+            # such as a share that is not mounted: the rest of the catalogue does not wait for it
+            log.warning(
+                "%s: files: %s: %s is no folder now, so its files are not given out until the next start",
+                config,
+                name,
+                folder,
+            )
     return folders
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a share whose server is away
+        return False

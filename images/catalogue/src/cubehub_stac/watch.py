@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("cubehub_stac")
 
+State = frozenset[tuple[str, int, int]]
 RESCAN_S = 10.0
 _RESTARTS, _WINDOW_S = 5, 60.0
 
@@ -34,18 +35,29 @@ def load_command(cluster: Cluster, config: Config) -> list[str]:
     return [sys.executable, "-m", "cubehub_stac.load", cluster.host, Source.of(config).encode()]
 
 
+def state_of(config: Config) -> State:
+    """Give what tells whether a source file appeared, changed or went since."""
+    return fingerprint(Source.of(config).files)
+
+
 async def keep_loaded(
     config: Config,
+    known: State,
     reload: Callable[[], Any],
     then: Callable[[], Awaitable[None]] | None = None,
     pause_s: float = RESCAN_S,
 ) -> None:
-    """Call `reload` (in a thread), and then `then`, whenever a source file appeared, changed or went."""
-    source, failing = Source.of(config), False
-    known = await asyncio.to_thread(fingerprint, source.files)
+    """Call `reload` (in a thread), and then `then`, whenever a source file appeared, changed or went.
+
+    Parameters
+    ----------
+    known
+        The state before what is offered now was read: what was erased while it was read must go too.
+    """
+    failing = False
     while True:
         await asyncio.sleep(pause_s)
-        found = await asyncio.to_thread(fingerprint, source.files)
+        found = await asyncio.to_thread(state_of, config)
         if found == known:
             continue
         try:
