@@ -157,7 +157,8 @@ const panel: JupyterFrontEndPlugin<void> = {
       async args => {
         open();
         widget.turnTo('search');
-        await widget.code.give(Array.isArray(args.keys) ? textsOf(args.keys) : widget.code.keys, chosenOf(args));
+        const { code } = widget;
+        await (Array.isArray(args.keys) ? code.give(textsOf(args.keys), chosenOf(args)) : code.give(code.keys, chosenOf(args), code.search));
       },
       {
         keys: { type: 'array', items: { type: 'string' }, description: 'Keys of rows; none is what is looked at or picked, else the whole search.' },

@@ -138,9 +138,14 @@ export class SearchMap {
   }
 
   /** Show where the items lie; of very many only the first. */
-  showRows(rows: readonly IRow[], active: string | null, selected: ReadonlySet<string>): void {
+  showRows({ rows, search }: { rows: readonly IRow[]; search: string | null }, active: string | null, selected: ReadonlySet<string>): void {
     this.active = active;
     this.selected = selected;
+    if (search !== this.search) {
+      this.search = search; // its keys are those of the one before, of other items
+      this.found.clear();
+      this.keys.clear();
+    }
     const wanted = new Set<string>();
     const added: Feature[] = [];
     for (const row of rows.slice(0, MOST)) {
@@ -220,6 +225,7 @@ export class SearchMap {
   private readonly found = new VectorSource<Feature>({ wrapX: true });
   private readonly area = new VectorSource<Feature>({ wrapX: true });
   private readonly keys = new Set<string>();
+  private search: string | null = null;
   private readonly colours: IColours;
   private draw: Interaction[] | null = null;
   private active: string | null = null;
