@@ -200,6 +200,9 @@ export class AreaForm {
   private async take(asked: { text: string } | { box: number[] }): Promise<void> {
     try {
       const aoi = await this.model.area(asked, this.more);
+      if (!aoi) {
+        return; // another one was set meanwhile
+      }
       this.crossed = 'box' in asked && asked.box[0] > asked.box[2] ? aoi : null;
       this.write();
       this.tell(null);

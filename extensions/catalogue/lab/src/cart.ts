@@ -6,6 +6,7 @@ import { Refusal } from './trouble.js';
 
 /** Ids that one search takes, and items that one cell takes. */
 export const MOST = 500;
+export const BROKEN_OFF: ITrouble = { code: 'broken_off', message: 'The answer broke off.', hint: 'Try again.' };
 /** The server forgets a search that nobody asks anything of for thirty minutes. */
 const KEEP_MS = 15 * 60_000;
 
@@ -123,10 +124,9 @@ export class Refinder {
     for (let pages = 0; results.search && results.more && pages < items.length && !signal.aborted; pages++) {
       await take(this.requests.more(results.search, signal));
     }
-    const broken = { code: 'broken_off', message: 'The answer broke off.', hint: 'Try again.' };
-    const failures = [...results.answers].flatMap(([id, answer]): [string, ITrouble][] => (answer.state === 'failed' ? [[id, answer.error ?? broken]] : []));
+    const failures = [...results.answers].flatMap(([id, answer]): [string, ITrouble][] => (answer.state === 'failed' ? [[id, answer.error ?? BROKEN_OFF]] : []));
     if (results.search === null) {
-      throw new Refusal(broken, 0);
+      throw new Refusal(BROKEN_OFF, 0);
     }
     const keys = items.flatMap(one => keyOf(one, results.rows) ?? []);
     const gone = missingOf(items, results.rows, new Set(failures.map(([id]) => id)));

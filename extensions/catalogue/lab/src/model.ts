@@ -1,7 +1,7 @@
 /** One search panel's state, and what it asks of the server. No DOM here. */
 import { Signal, type ISignal } from '@lumino/signaling';
 
-import { idsQuery, missingOf, same, whole } from './cart.js';
+import { BROKEN_OFF, idsQuery, missingOf, same, whole } from './cart.js';
 import type { Aoi, ICatalogue, ICatalogues, ICollection, IEvent, IPicked, IQuery, IQueryables, IRow, ISaved, ITrouble } from './contract.js';
 import { fieldsOf, type IField } from './filters.js';
 import { EMPTY, formOf, PAGE, queryOf, type IForm } from './form.js';
@@ -32,6 +32,8 @@ export class CatalogueModel {
   readonly results = new Results();
   /** What was asked for the rows that are shown. */
   asked: { query: IQuery; catalogues: string[] } | null = null;
+  /** Stopped by the person: no further page is got until they ask for it. */
+  halted = false;
   readonly selected = new Set<string>();
   active: string | null = null;
   /** Items of a page and catalogue. */
@@ -80,6 +82,7 @@ export class CatalogueModel {
   set(part: Partial<IForm>): void {
     if ('aoi' in part) {
       this.areaKm2 = null;
+      this.turn++;
     }
     this.form = { ...this.form, ...part };
     this._changed.emit('aoi' in part ? 'area' : 'form');
@@ -88,6 +91,7 @@ export class CatalogueModel {
   use(search: { query: Partial<IQuery>; catalogues: string[] }): void {
     this.form = formOf(search.query, search.catalogues);
     this.areaKm2 = null;
+    this.turn++;
     this._changed.emit('catalogues');
     this._changed.emit('area');
   }
@@ -118,12 +122,33 @@ export class CatalogueModel {
     return this.known.catalogues.find(one => one.id === id)?.collections ?? [];
   }
 
-  /** Search in an area, or with `more` in the one that is set and in this one. */
-  async area(asked: { text: string } | { box: number[] }, more = false): Promise<Aoi> {
+  /** Search in an area, or with `more` in the one that is set and in this one; one after the other, as they were asked for.
+   *
+   * @returns null where the person meanwhile set or removed the area otherwise.
+   */
+  area(asked: { text: string } | { box: number[] }, more = false): Promise<Aoi | null> {
+    const { turn } = this;
+    const found = (this.pending ?? Promise.resolve()).then(() => this.placed(asked, more, turn));
+    const pending = found.then(() => undefined, () => undefined).then(() => {
+      if (this.pending === pending) {
+        this.pending = null;
+      }
+    });
+    this.pending = pending;
+    return found;
+  }
+
+  private async placed(asked: { text: string } | { box: number[] }, more: boolean, turn: number): Promise<Aoi | null> {
+    if (turn !== this.turn) {
+      return null;
+    }
     let found = await this.requests.aoi(asked);
-    if (more && this.form.aoi) {
+    if (more && this.form.aoi && turn === this.turn) {
       const both = { type: 'GeometryCollection', geometries: [this.form.aoi, found.aoi] };
       found = await this.requests.aoi({ text: JSON.stringify(both) });
+    }
+    if (turn !== this.turn) {
+      return null;
     }
     const { aoi, area_km2 } = found;
     this.form = { ...this.form, aoi };
@@ -132,10 +157,33 @@ export class CatalogueModel {
     return aoi;
   }
 
-  /** Ask anew. @throws RangeError for times that are none. */
-  async search(only?: string[]): Promise<void> {
-    const catalogues = only ?? this.chosen;
+  /** Ask anew, in the area that was set last. @throws RangeError for times that are none. */
+  async search(): Promise<void> {
+    while (this.pending) {
+      await this.pending;
+    }
+    const catalogues = this.chosen;
     await this.begin(catalogues, queryOf(this.form, catalogues, this.limit));
+  }
+
+  /** Try again what failed: the next page, or all of it where the server has forgotten the search. */
+  async again(): Promise<void> {
+    if (this.results.search && this.results.more && !this.forgotten) {
+      this.trouble = null;
+      await this.goOn();
+    } else if (this.lookedFor) {
+      await this.searchItems(this.lookedFor);
+    } else if (this.asked) {
+      await this.begin(this.asked.catalogues, this.asked.query);
+    } else {
+      await this.load();
+    }
+  }
+
+  /** Get further pages after all. */
+  async goOn(): Promise<void> {
+    this.halted = false;
+    await this.more();
   }
 
   private async begin(catalogues: string[], query: IQuery): Promise<boolean> {
@@ -149,6 +197,7 @@ export class CatalogueModel {
     this.selected.clear();
     this.active = null;
     this.trouble = null;
+    this.halted = this.forgotten = false;
     this._changed.emit('selection');
     return this.follow(signal => this.requests.search(catalogues, query, signal));
   }
@@ -200,9 +249,10 @@ export class CatalogueModel {
     this._changed.emit('saved');
   }
 
+  /** Get the next page; none by itself after a failure, or where the person stopped. */
   async more(): Promise<void> {
     const { search, more, running } = this.results;
-    if (search && more && !running) {
+    if (search && more && !running && !this.trouble && !this.halted) {
       this.results.running = true;
       await this.follow(signal => this.requests.more(search, signal));
     }
@@ -213,12 +263,15 @@ export class CatalogueModel {
     const { search, running } = this.results;
     if (search && !running) {
       this.results.running = true;
+      this.trouble = null;
+      this.halted = false;
       await this.follow(signal => this.requests.more(search, signal, [catalogue]));
     }
   }
 
   /** Stop what runs; what came stays. */
   stop(): void {
+    this.halted = true;
     this.following?.abort();
     this.following = null;
     if (this.results.running) {
@@ -322,18 +375,24 @@ export class CatalogueModel {
     const following = new AbortController();
     this.following = following;
     this._changed.emit('results');
+    let whole = false;
     try {
       for await (const event of ask(following.signal)) {
         if (following.signal.aborted) {
           return false;
         }
         this.results.take(event);
+        whole ||= event.event === 'end';
         this._changed.emit('results');
       }
-      return !following.signal.aborted;
+      if (!whole && !following.signal.aborted) {
+        this.trouble = BROKEN_OFF;
+      }
+      return whole && !following.signal.aborted;
     } catch (error) {
       if (!following.signal.aborted) {
         this.trouble = troubleOf(error);
+        this.forgotten = error instanceof Refusal && error.status === 404;
       }
       return false;
     } finally {
@@ -347,6 +406,12 @@ export class CatalogueModel {
 
   private version = '*';
   private picks = 0;
+  /** Another one whenever the area is set by other means than an answer. */
+  private turn = 0;
+  /** Areas that the server is asked for. */
+  private pending: Promise<void> | null = null;
+  /** The server no longer knows the search. */
+  private forgotten = false;
   private following: AbortController | null = null;
   private readonly remembered = new Map<string, Promise<unknown>>();
   private readonly _changed = new Signal<this, Change>(this);
