@@ -23,6 +23,8 @@ export class CatalogueModel {
   savedTrouble: ITrouble | null = null;
   /** The file of what is saved was broken; the server says so once, so it stays until the person has seen it. */
   savedProblem: ITrouble | null = null;
+  /** The page's address carried a search that can't be read. */
+  linkTrouble: ITrouble | null = null;
   /** Items of cart and favourites that were looked for, and are no longer in their catalogues. */
   gone: IPicked[] = [];
   /** Items that the shown search was for; null: it was for what the form says. */
@@ -246,6 +248,11 @@ export class CatalogueModel {
   /** The person has read what was broken. */
   forgetProblem(): void {
     this.savedProblem = null;
+    this._changed.emit('saved');
+  }
+
+  tellLink(trouble: ITrouble | null): void {
+    this.linkTrouble = trouble;
     this._changed.emit('saved');
   }
 

@@ -120,6 +120,13 @@ export class CataloguePanel extends Widget {
     void this.model.searchItems(items);
   }
 
+  /** The page was opened by a link whose search can't be read. */
+  tellLink(): void {
+    const { trans } = this;
+    this.turnTo('search');
+    this.model.tellLink({ code: 'bad_link', message: trans.__('The search in this link can’t be read.'), hint: trans.__('Ask for the link anew; what you had set is still here.') });
+  }
+
   turnTo(tab: Tab): void {
     this.tabs.turnTo(tab);
     if (tab === 'downloads') {
