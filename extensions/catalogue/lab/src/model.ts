@@ -2,6 +2,7 @@
 import { Signal, type ISignal } from '@lumino/signaling';
 
 import { BROKEN_OFF, idsQuery, missingOf, same, whole } from './cart.js';
+import { collectionsIn } from './collections.js';
 import type { Aoi, ICatalogue, ICatalogues, ICollection, IEvent, IPicked, IQuery, IQueryables, IRow, ISaved, ITrouble } from './contract.js';
 import { fieldsOf, type IField } from './filters.js';
 import { EMPTY, formOf, PAGE, queryOf, type IForm } from './form.js';
@@ -100,7 +101,7 @@ export class CatalogueModel {
 
   /** Collections of a catalogue, asked once. */
   collections(id: string): Promise<ICollection[]> {
-    return this.once(`collections ${id}`, () => this.requests.collections(id));
+    return this.once(`collections ${id}`, async () => collectionsIn(await this.requests.collections(id)));
   }
 
   /** Fields to filter by, or to sort by, in what is chosen; catalogues that have none, or fail, add none. */
@@ -112,7 +113,7 @@ export class CatalogueModel {
     const properties: IQueryables['properties'] = {};
     for (const answer of await Promise.allSettled(asked)) {
       if (answer.status === 'fulfilled') {
-        for (const [name, property] of Object.entries(answer.value.properties ?? {})) {
+        for (const [name, property] of Object.entries(answer.value?.properties ?? {})) {
           properties[name] ??= property;
         }
       }
@@ -220,7 +221,16 @@ export class CatalogueModel {
 
   /** Find items again by their ids, the cart's or the favourites', and pick them: they were picked once. */
   async searchItems(items: readonly IPicked[]): Promise<void> {
-    const { catalogues, query } = idsQuery(items);
+    let asking: ReturnType<typeof idsQuery>;
+    try {
+      asking = idsQuery(items);
+    } catch (error) {
+      this.forgetResults(); // what is shown was not asked for
+      this.trouble = troubleOf(error);
+      this._changed.emit('results');
+      return;
+    }
+    const { catalogues, query } = asking;
     const following = this.begin(catalogues, query);
     this.lookedFor = items;
     const asked = this.asked;

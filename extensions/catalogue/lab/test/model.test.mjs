@@ -352,6 +352,18 @@ test('areas come one after the other, and none after the person set another', as
   assert.deepEqual([await late, await never, model.form.aoi, asked.length], [null, null, null, 4]);
 });
 
+test('items of which none can be asked for are no search for everything', async () => {
+  const model = new CatalogueModel(requests({ search: () => assert.fail('asked') }));
+  await model.load();
+  await model.searchItems([{ catalogue: 'a', collection: null, id: 'two\nlines', title: 't' }]);
+  assert.deepEqual([model.trouble.code, model.asked, model.results.rows.length, model.results.running], ['bad_ids', null, 0, false]);
+});
+
+test('a catalogue without rules hides the collections of no other', async () => {
+  const model = new CatalogueModel(requests({ collections: async id => [{ id, keywords: 5 }, null] }));
+  assert.deepEqual((await model.collections('a')).map(one => [one.id, one.keywords]), [['a', []]]);
+});
+
 /** All that can run without an answer from outside has run. */
 function settled() {
   return new Promise(resolve => setImmediate(resolve));
