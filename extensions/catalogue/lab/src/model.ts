@@ -3,14 +3,17 @@ import { Signal, type ISignal } from '@lumino/signaling';
 
 import { BROKEN_OFF, idsQuery, missingOf, same, whole } from './cart.js';
 import { collectionsIn } from './collections.js';
-import type { Aoi, ICatalogue, ICatalogues, ICollection, IEvent, IPicked, IQuery, IQueryables, IRow, ISaved, ITrouble } from './contract.js';
-import { fieldsOf, type IField } from './filters.js';
+import type { Aoi, ICatalogue, ICatalogues, ICollection, IEvent, IPicked, IProperty, IQuery, IRow, ISaved, ITrouble } from './contract.js';
+import { fieldsOf, rowsOf, type IField } from './filters.js';
 import { EMPTY, formOf, PAGE, queryOf, type IForm } from './form.js';
 import type { Requests } from './request.js';
 import { Results } from './results.js';
 import { Refusal, troubleOf } from './trouble.js';
 
 export type Change = 'catalogues' | 'form' | 'results' | 'selection' | 'saved' | 'area';
+
+/** Lines of a filter that the server looks at. */
+const MOST_ROWS = 100;
 
 export class CatalogueModel {
   known: ICatalogues = { catalogues: [], tiles: '', user_catalogues: false };
@@ -106,11 +109,24 @@ export class CatalogueModel {
 
   /** Fields to filter by, or to sort by, in what is chosen; catalogues that have none, or fail, add none. */
   async fields(of: 'queryables' | 'sortables' = 'queryables'): Promise<IField[]> {
+    return fieldsOf({ properties: await this.properties(of) });
+  }
+
+  /** What the server says of the filters that are set, where the catalogues say what can be filtered by. */
+  async filterWarnings(): Promise<string[]> {
+    const rows = rowsOf(this.form.set).slice(0, MOST_ROWS);
+    const names = rows.length ? Object.keys(await this.properties('queryables')) : [];
+    // only the names: what catalogues write of them may be long
+    const properties = Object.fromEntries(names.map(name => [name, {}]));
+    return names.length ? this.requests.filterWarnings(rows, { properties }) : [];
+  }
+
+  private async properties(of: 'queryables' | 'sortables'): Promise<Record<string, IProperty>> {
     const asked = this.chosen.map(id => {
       const collections = this.form.collections[id] ?? this.defaultsOf(id);
       return this.once(`${of} ${id} ${collections.join(' ')}`, () => this.requests.schema(of, id, collections));
     });
-    const properties: IQueryables['properties'] = {};
+    const properties: Record<string, IProperty> = {};
     for (const answer of await Promise.allSettled(asked)) {
       if (answer.status === 'fulfilled') {
         for (const [name, property] of Object.entries(answer.value?.properties ?? {})) {
@@ -118,7 +134,7 @@ export class CatalogueModel {
         }
       }
     }
-    return fieldsOf({ properties });
+    return properties;
   }
 
   defaultsOf(id: string): string[] {

@@ -364,6 +364,25 @@ test('a catalogue without rules hides the collections of no other', async () => 
   assert.deepEqual((await model.collections('a')).map(one => [one.id, one.keywords]), [['a', []]]);
 });
 
+test('of the filters that are set the server is asked what nobody knows, with the names that the catalogues have', async () => {
+  const asked = [];
+  const model = new CatalogueModel(requests({
+    schema: async (of, id) => ({ properties: { [`of:${id}`]: { type: 'number', description: 'long' } } }),
+    filterWarnings: async (rows, queryables) => {
+      asked.push([rows, queryables]);
+      return ['x is not among them.'];
+    }
+  }));
+  await model.load();
+  assert.deepEqual([await model.filterWarnings(), asked], [[], []]);
+  model.set({ set: { 'of:a': { least: 1, most: 2 }, x: { is: 'y' }, z: { is: '' } } });
+  assert.deepEqual(await model.filterWarnings(), ['x is not among them.']);
+  assert.deepEqual(asked, [[
+    [{ property: 'of:a', op: '>=', value: 1 }, { property: 'of:a', op: '<=', value: 2 }, { property: 'x', op: '=', value: 'y' }],
+    { properties: { 'of:a': {}, 'of:b': {} } }
+  ]]);
+});
+
 /** All that can run without an answer from outside has run. */
 function settled() {
   return new Promise(resolve => setImmediate(resolve));
