@@ -1,6 +1,7 @@
 /** One search panel's state, and what it asks of the server. No DOM here. */
 import { Signal, type ISignal } from '@lumino/signaling';
 
+import { Areas, type AskedArea } from './areas.js';
 import { BROKEN_OFF, idsQuery, missingOf, same, whole } from './cart.js';
 import { collectionsIn } from './collections.js';
 import type { Aoi, ICatalogue, ICatalogues, ICollection, IEvent, IPicked, IProperty, IQuery, IRow, ISaved, ITrouble } from './contract.js';
@@ -88,7 +89,7 @@ export class CatalogueModel {
   set(part: Partial<IForm>): void {
     if ('aoi' in part) {
       this.areaKm2 = null;
-      this.turn++;
+      this.areas.forget();
     }
     this.form = { ...this.form, ...part };
     this._changed.emit('aoi' in part ? 'area' : 'form');
@@ -97,7 +98,7 @@ export class CatalogueModel {
   use(search: { query: Partial<IQuery>; catalogues: string[] }): void {
     this.form = formOf(search.query, search.catalogues);
     this.areaKm2 = null;
-    this.turn++;
+    this.areas.forget();
     this._changed.emit('catalogues');
     this._changed.emit('area');
   }
@@ -141,46 +142,17 @@ export class CatalogueModel {
     return this.known.catalogues.find(one => one.id === id)?.collections ?? [];
   }
 
-  /** Search in an area, or with `more` in the one that is set and in this one; one after the other, as they were asked for.
+  /** Search in an area, or with `more` in the one that is set and in this one.
    *
    * @returns null where the person meanwhile set or removed the area otherwise.
    */
-  area(asked: { text: string } | { box: number[] }, more = false): Promise<Aoi | null> {
-    const { turn } = this;
-    const found = (this.pending ?? Promise.resolve()).then(() => this.placed(asked, more, turn));
-    const pending = found.then(() => undefined, () => undefined).then(() => {
-      if (this.pending === pending) {
-        this.pending = null;
-      }
-    });
-    this.pending = pending;
-    return found;
-  }
-
-  private async placed(asked: { text: string } | { box: number[] }, more: boolean, turn: number): Promise<Aoi | null> {
-    if (turn !== this.turn) {
-      return null;
-    }
-    let found = await this.requests.aoi(asked);
-    if (more && this.form.aoi && turn === this.turn) {
-      const both = { type: 'GeometryCollection', geometries: [this.form.aoi, found.aoi] };
-      found = await this.requests.aoi({ text: JSON.stringify(both) });
-    }
-    if (turn !== this.turn) {
-      return null;
-    }
-    const { aoi, area_km2 } = found;
-    this.form = { ...this.form, aoi };
-    this.areaKm2 = area_km2 ?? null;
-    this._changed.emit('area');
-    return aoi;
+  area(asked: AskedArea, more = false): Promise<Aoi | null> {
+    return this.areas.set(asked, () => (more ? this.form.aoi : null));
   }
 
   /** Ask anew, in the area that was set last. @throws RangeError for times that are none. */
   async search(): Promise<void> {
-    while (this.pending) {
-      await this.pending;
-    }
+    await this.areas.settled();
     const catalogues = this.chosen;
     await this.begin(catalogues, queryOf(this.form, catalogues, this.limit));
   }
@@ -439,10 +411,14 @@ export class CatalogueModel {
 
   private version = '*';
   private picks = 0;
-  /** Another one whenever the area is set by other means than an answer. */
-  private turn = 0;
-  /** Areas that the server is asked for. */
-  private pending: Promise<void> | null = null;
+  private readonly areas = new Areas(
+    asked => this.requests.aoi(asked),
+    ({ aoi, area_km2 }) => {
+      this.form = { ...this.form, aoi };
+      this.areaKm2 = area_km2 ?? null;
+      this._changed.emit('area');
+    }
+  );
   /** The server no longer knows the search. */
   private forgotten = false;
   private following: AbortController | null = null;
