@@ -15,7 +15,8 @@ export class Answers {
     this.count.setAttribute('role', 'status');
     this.list.setAttribute('aria-label', trans.__('Catalogues asked'));
     this.failures.setAttribute('role', 'alert');
-    this.node.append(this.count, this.list, this.failures);
+    this.onward = button(trans.__('Go on'), () => void model.goOn(), 'cubehub-mod-small');
+    this.node.append(this.count, this.onward, this.list, this.failures);
   }
 
   write(): void {
@@ -52,6 +53,7 @@ export class Answers {
     if (this.count.textContent !== text) {
       this.count.textContent = text; // a reader says each change: none for the same
     }
+    this.onward.hidden = !model.halted || !results.more || results.running || model.trouble !== null;
     // what failed is told below, and once
     const shown = [...results.answers].filter(([, answer]) => !answer.error);
     this.list.hidden = shown.length === 0;
@@ -124,7 +126,7 @@ export class Answers {
         const door = where ? [outward(where, trans.__('Sign in')), ' '] : [];
         const again = button(
           trans.__('Try again'),
-          () => void (id !== null && model.results.search ? model.retry(id) : model.known.catalogues.length ? model.search(model.asked?.catalogues) : model.load()),
+          () => void (id !== null && model.results.search ? model.retry(id) : model.known.catalogues.length ? model.again() : model.load()),
           'cubehub-mod-small'
         );
         return make('p', 'cubehub-cat-trouble', ...told(trouble, name), ' ', ...door, again);
@@ -146,6 +148,8 @@ export class Answers {
   private readonly count = make('p', 'cubehub-cat-count');
   private readonly list = make('ul', 'cubehub-cat-choices');
   private readonly failures = make('div');
+  /** Where the person stopped and there is more. */
+  private readonly onward: HTMLButtonElement;
   private said = '';
   /** Whether the person looks at the reasons. */
   private open = false;

@@ -1,6 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Polygon } from 'geojson';
 
+import { bounds } from './bounds.js';
 import type { Aoi, ITrouble } from './contract.js';
 import { button, checkbox, fold, input, labelled, make } from './dom.js';
 import type { SearchMap } from './map.js';
@@ -200,6 +201,9 @@ export class AreaForm {
   private async take(asked: { text: string } | { box: number[] }): Promise<void> {
     try {
       const aoi = await this.model.area(asked, this.more);
+      if (!aoi) {
+        return; // another one was set meanwhile
+      }
       this.crossed = 'box' in asked && asked.box[0] > asked.box[2] ? aoi : null;
       this.write();
       this.tell(null);
@@ -224,18 +228,4 @@ export class AreaForm {
   private readonly numbers: HTMLInputElement[];
   private readonly state = make('p', 'cubehub-cat-hint');
   private readonly trouble = make('p', 'cubehub-cat-trouble');
-}
-
-/** West, south, east, north; west is greater where the area was cut at ±180°. */
-export function bounds(aoi: Aoi): number[] {
-  const boxes = (aoi.type === 'Polygon' ? [aoi.coordinates] : aoi.coordinates).map(([ring]) => {
-    const [lons, lats] = [ring.map(([lon]) => lon), ring.map(([, lat]) => lat)];
-    return [Math.min(...lons), Math.min(...lats), Math.max(...lons), Math.max(...lats)];
-  });
-  const least = (at: number, of = boxes): number => Math.min(...of.map(box => box[at]));
-  const most = (at: number, of = boxes): number => Math.max(...of.map(box => box[at]));
-  const [east, west] = [boxes.filter(box => box[2] >= 180), boxes.filter(box => box[0] <= -180)];
-  const cut = east.length && west.length && !east.some(box => west.includes(box));
-  const lons = cut ? [least(0, boxes.filter(box => box[0] >= 0)), most(2, boxes.filter(box => box[0] < 0))] : [least(0), most(2)];
-  return [lons[0], least(1), lons[1], most(3)];
 }

@@ -6,6 +6,9 @@ import { Refusal } from './trouble.js';
 
 /** Ids that one search takes, and items that one cell takes. */
 export const MOST = 500;
+/** Letters of an id that the server takes. */
+const LONGEST_ID = 500;
+export const BROKEN_OFF: ITrouble = { code: 'broken_off', message: 'The answer broke off.', hint: 'Try again.' };
 /** The server forgets a search that nobody asks anything of for thirty minutes. */
 const KEEP_MS = 15 * 60_000;
 
@@ -29,6 +32,16 @@ export function same(a: IPicked, b: IPicked): boolean {
   return a.catalogue === b.catalogue && a.collection === b.collection && a.id === b.id;
 }
 
+/** What of these is not among those. */
+export function without(items: readonly IPicked[], others: readonly IPicked[]): IPicked[] {
+  return items.filter(item => !others.some(one => same(one, item)));
+}
+
+/** All of these and those, each once. */
+export function joined(items: readonly IPicked[], others: readonly IPicked[]): IPicked[] {
+  return [...items, ...without(others, items)];
+}
+
 /** An entry of the file as the panel shows it: a program may have kept the whole item in place of what names it. */
 export function whole(entry: Partial<IPicked> & { item?: { id?: string; collection?: string } }): IPicked {
   const id = entry.id ?? entry.item?.id ?? '';
@@ -36,8 +49,20 @@ export function whole(entry: Partial<IPicked> & { item?: { id?: string; collecti
   return { ...entry, catalogue: entry.catalogue ?? '', collection: entry.collection ?? entry.item?.collection ?? null, id, title };
 }
 
-/** The search for items by their ids. */
-export function idsQuery(items: readonly IPicked[]): { catalogues: string[]; query: IQuery } {
+/** Whether the server takes an id: for one that it does not take it would refuse them all. */
+function isId(id: unknown): boolean {
+  return typeof id === 'string' && [...id].length <= LONGEST_ID && /^(?:[^\p{C}\p{Z}]| )+$/u.test(id);
+}
+
+/** The search for items by their ids; without those whose ids no catalogue can be asked for.
+ *
+ * @throws Refusal where none is left: without ids it would be a search for everything.
+ */
+export function idsQuery(picked: readonly IPicked[]): { catalogues: string[]; query: IQuery } {
+  const items = picked.filter(one => isId(one.id));
+  if (!items.length) {
+    throw new Refusal({ code: 'bad_ids', message: 'No catalogue can be asked for these items: their ids are no texts of one line.', hint: 'Remove them.' }, 0);
+  }
   const catalogues = [...new Set(items.map(one => one.catalogue))];
   const collections: Record<string, string[]> = {};
   for (const catalogue of catalogues) {
@@ -123,10 +148,9 @@ export class Refinder {
     for (let pages = 0; results.search && results.more && pages < items.length && !signal.aborted; pages++) {
       await take(this.requests.more(results.search, signal));
     }
-    const broken = { code: 'broken_off', message: 'The answer broke off.', hint: 'Try again.' };
-    const failures = [...results.answers].flatMap(([id, answer]): [string, ITrouble][] => (answer.state === 'failed' ? [[id, answer.error ?? broken]] : []));
+    const failures = [...results.answers].flatMap(([id, answer]): [string, ITrouble][] => (answer.state === 'failed' ? [[id, answer.error ?? BROKEN_OFF]] : []));
     if (results.search === null) {
-      throw new Refusal(broken, 0);
+      throw new Refusal(BROKEN_OFF, 0);
     }
     const keys = items.flatMap(one => keyOf(one, results.rows) ?? []);
     const gone = missingOf(items, results.rows, new Set(failures.map(([id]) => id)));

@@ -1,5 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { extentOf, wordsOf } from './collections.js';
 import type { ICollection } from './contract.js';
 import { button, checkbox, fold, input, labelled, make, named, select, told, toTop } from './dom.js';
 import type { CatalogueModel } from './model.js';
@@ -143,6 +144,15 @@ export class Choices {
   }
 
   private async loadCollections(): Promise<void> {
+    try {
+      await this.askCollections();
+    } catch (error) {
+      this.loadedFor = null;
+      this.state.replaceChildren(...told(troubleOf(error)));
+    }
+  }
+
+  private async askCollections(): Promise<void> {
     if (!this.collections.open) {
       return;
     }
@@ -175,8 +185,7 @@ export class Choices {
     const words = this.text.value.toLowerCase().split(/\s+/).filter(Boolean);
     const set = (one: IKnown): boolean => model.form.collections[one.catalogue]?.includes(one.collection.id) ?? false;
     const matching = this.known.filter(one => {
-      const { id, title, description, keywords } = one.collection;
-      const text = [id, title, description, ...(keywords ?? [])].join(' ').toLowerCase();
+      const text = wordsOf(one.collection);
       return words.every(word => text.includes(word));
     });
     matching.sort((a, b) => Number(set(b)) - Number(set(a)));
@@ -192,9 +201,9 @@ export class Choices {
       ...shown.map(one => {
         const { id, title, description, license } = one.collection;
         const box = checkbox(title || id, set(one), checked => this.chooseCollection(one, checked));
-        const about = [model.chosen.length > 1 ? model.titleOf(one.catalogue) : '', id === title ? '' : id, extentOf(one.collection), typeof license === 'string' && !SAYS_NOTHING.has(license) ? trans.__('licence: %1', license) : ''];
+        const about = [model.chosen.length > 1 ? model.titleOf(one.catalogue) : '', id === title ? '' : id, extentOf(one.collection), license !== undefined && !SAYS_NOTHING.has(license) ? trans.__('licence: %1', license) : ''];
         box.append(make('span', 'cubehub-cat-facts', named(about.filter(Boolean).join(' · '))));
-        if (typeof description === 'string') {
+        if (description) {
           box.title = description.slice(0, 1000);
         }
         return make('li', '', box);
@@ -227,13 +236,4 @@ export class Choices {
 interface IKnown {
   catalogue: string;
   collection: ICollection;
-}
-
-/** From when to when it has items, as far as it says so. */
-function extentOf(collection: ICollection): string {
-  const [start, end] = collection.extent?.temporal?.interval?.[0] ?? [];
-  if (!start && !end) {
-    return '';
-  }
-  return `${start?.slice(0, 10) ?? '…'} – ${end?.slice(0, 10) ?? '…'}`;
 }

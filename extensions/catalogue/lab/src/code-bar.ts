@@ -4,6 +4,7 @@ import { MOST, Refinder, type IRefound } from './cart.js';
 import { CodeOptions, type IChosen, type Of } from './code-options.js';
 import type { ICode, IPicked } from './contract.js';
 import { allow, button, make, named, told } from './dom.js';
+import type { ILooked } from './item-view.js';
 import type { CatalogueModel } from './model.js';
 import { Refusal, troubleOf } from './trouble.js';
 
@@ -29,8 +30,11 @@ abstract class CodeWriter {
 
   /** Put the code in, and say what it will take. */
   protected async write(find: () => Promise<Of | null>, said: IChosen = {}, notes: () => string[] = () => []): Promise<void> {
-    this.say(this.trans.__('Being written …'));
+    if (this.busy) {
+      return; // a second click is not a second cell
+    }
     this.busy = true;
+    this.say(this.trans.__('Being written …'));
     try {
       const of = await find();
       if (of === null) {
@@ -106,7 +110,7 @@ abstract class CodeWriter {
 export class CodeBar extends CodeWriter {
   constructor(model: CatalogueModel, trans: TranslationBundle, insert: (code: string) => Promise<void>) {
     super(model, trans, insert);
-    this.items = button(trans.__('Insert code'), () => void this.give(this.keys), 'cubehub-mod-main');
+    this.items = button(trans.__('Insert code'), () => void this.give(this.keys, {}, this.search), 'cubehub-mod-main');
     this.whole = button(trans.__('Code for the search'), () => void this.give([]));
     this.node.append(make('div', 'cubehub-cat-buttons', this.items, this.whole), this.state, this.options.node);
     this.draw();
@@ -114,12 +118,17 @@ export class CodeBar extends CodeWriter {
 
   /** Rows, or the copy that is looked at: what code is inserted for. */
   get keys(): string[] {
-    return this.only ? [this.only] : this.model.meant.map(row => row.key);
+    return this.only ? [this.only.key] : this.model.meant.map(row => row.key);
+  }
+
+  /** Of which search they are. */
+  get search(): string | null {
+    return this.only ? this.only.search : this.model.results.search;
   }
 
   /** The copy of an item that is looked at; null: what is picked in the list. */
-  look(key: string | null): void {
-    this.only = key;
+  look(only: ILooked | null): void {
+    this.only = only;
     this.draw();
   }
 
@@ -128,12 +137,13 @@ export class CodeBar extends CodeWriter {
     this.node.hidden = !model.asked; // nothing was searched yet: two buttons that do nothing
     const why = this.trans.__('Pick items in the list first.');
     const nothing = model.results.rows.length || model.results.running ? null : trans.__('Nothing was found.');
-    allow(this.items, nothing ?? (keys.length && model.results.search ? null : why));
+    const many = keys.length > MOST ? trans.__('A cell is for at most %1 items.', MOST) : null;
+    allow(this.items, nothing ?? many ?? (keys.length && this.search ? null : why));
     this.items.textContent = this.only
       ? trans.__('Insert code for this item')
       : keys.length > 1 ? trans._n('Insert code for %1 item', 'Insert code for %1 items', keys.length) : trans.__('Insert code');
     allow(this.whole, nothing);
-    const meant = `${model.results.search} ${this.only ?? model.meaning}`;
+    const meant = this.only ? `${this.only.search} ${this.only.key}` : `${model.results.search} ${model.meaning}`;
     if (meant !== this.meant) {
       this.meant = meant;
       this.other();
@@ -143,30 +153,31 @@ export class CodeBar extends CodeWriter {
   /** Insert the code.
    *
    * @param keys - Of items; none is the whole search.
+   * @param search - Of which the keys are.
    */
-  async give(keys: readonly string[], said: IChosen = {}): Promise<void> {
+  async give(keys: readonly string[], said: IChosen = {}, search = this.model.results.search): Promise<void> {
     if (this.model.asked) {
-      await this.write(async () => this.body(keys), said);
+      await this.write(async () => this.body(keys, search), said);
     }
   }
 
   protected override async of(): Promise<Of | null> {
-    return this.model.results.search ? this.body(this.keys) : null;
+    return this.search ? this.body(this.keys, this.search) : null;
   }
 
-  private body(keys: readonly string[]): Of | null {
+  private body(keys: readonly string[], search: string | null): Of | null {
     const { asked, results } = this.model;
     if (!asked) {
       return null;
     }
-    return keys.length && results.search
-      ? { search: results.search, keys: [...keys] }
+    return keys.length && search
+      ? { search, keys: [...keys] }
       : { query: asked.query, catalogues: asked.catalogues, search: results.search };
   }
 
   private readonly items: HTMLButtonElement;
   private readonly whole: HTMLButtonElement;
-  private only: string | null = null;
+  private only: ILooked | null = null;
   private meant = '';
 }
 

@@ -1,8 +1,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { fold, input, labelled, make, select } from './dom.js';
+import { fold, input, labelled, make, named, select, told } from './dom.js';
 import type { IField, ISet } from './filters.js';
 import type { CatalogueModel } from './model.js';
+import { troubleOf } from './trouble.js';
 
 /** What a person sees of many fields at once; a text finds the others. */
 const MOST = 12;
@@ -23,8 +24,9 @@ export class FilterForm {
     this.raw = raw;
     this.trouble.setAttribute('role', 'alert');
     this.state.setAttribute('role', 'status');
+    this.warnings.setAttribute('role', 'status');
     const folded = fold(
-      trans.__('Filters'), false, this.state, this.find, this.fields,
+      trans.__('Filters'), false, this.state, this.find, this.fields, this.warnings,
       fold(trans.__('As CQL2-JSON'), false, labelled(trans.__('What the fields can’t say'), raw), this.trouble).node
     );
     this.find.append(labelled(trans.__('Find a filter'), this.text));
@@ -61,6 +63,25 @@ export class FilterForm {
       this.state.textContent = fields.length ? '' : this.trans.__('These catalogues do not say what can be filtered by.');
     }
     this.writeFields();
+    await this.warn(asked);
+  }
+
+  /** Say which of what is set no catalogue knows: kept searches and links may set what the chosen ones do not have. */
+  private async warn(chosen: string): Promise<void> {
+    const asked = JSON.stringify([chosen, this.model.form.set]);
+    if (asked === this.warnedOf) {
+      return;
+    }
+    this.warnedOf = asked;
+    let said: Node[];
+    try {
+      said = (await this.model.filterWarnings()).map(text => make('span', 'cubehub-cat-facts cubehub-mod-warning', named(text)));
+    } catch (error) {
+      said = [make('span', 'cubehub-cat-facts cubehub-mod-warning', ...told(troubleOf(error)))];
+    }
+    if (asked === this.warnedOf) {
+      this.warnings.replaceChildren(...said);
+    }
   }
 
   private writeFields(): void {
@@ -181,6 +202,7 @@ export class FilterForm {
   }
 
   private readonly state = make('p', 'cubehub-cat-hint');
+  private readonly warnings = make('p', 'cubehub-cat-hint');
   private readonly text = input('search');
   private readonly find = make('div');
   private readonly fields = make('div', 'cubehub-cat-fields');
@@ -190,4 +212,5 @@ export class FilterForm {
   private loadedFor: string | null = null;
   private known: IField[] = [];
   private drawn = '';
+  private warnedOf = '';
 }

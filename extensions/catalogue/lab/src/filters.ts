@@ -70,20 +70,23 @@ function fieldOf(name: string, property: IProperty): IField | null {
   };
 }
 
+/** One line of what is set. */
+export interface IFilterRow {
+  property: string;
+  op: '>=' | '<=' | '=';
+  value: string | number | boolean;
+}
+
+/** All that is set, line by line. */
+export function rowsOf(set: Readonly<Record<string, ISet>>): IFilterRow[] {
+  return Object.entries(set).flatMap(([property, { least, most, is }]) => {
+    const rows: [IFilterRow['op'], IFilterRow['value'] | undefined][] = [['>=', least], ['<=', most], ['=', is === '' ? undefined : is]];
+    return rows.flatMap(([op, value]) => (value === undefined ? [] : [{ property, op, value }]));
+  });
+}
+
 /** CQL2-JSON of all that is set; null where nothing is. */
 export function filterOf(set: Readonly<Record<string, ISet>>): object | null {
-  const terms: object[] = [];
-  for (const [name, value] of Object.entries(set)) {
-    const property = { property: name };
-    if (value.least !== undefined) {
-      terms.push({ op: '>=', args: [property, value.least] });
-    }
-    if (value.most !== undefined) {
-      terms.push({ op: '<=', args: [property, value.most] });
-    }
-    if (value.is !== undefined && value.is !== '') {
-      terms.push({ op: '=', args: [property, value.is] });
-    }
-  }
+  const terms: object[] = rowsOf(set).map(({ property, op, value }) => ({ op, args: [{ property }, value] }));
   return terms.length > 1 ? { op: 'and', args: terms } : (terms[0] ?? null);
 }

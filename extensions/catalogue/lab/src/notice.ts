@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { button, make, told } from './dom.js';
 import type { CatalogueModel } from './model.js';
 
-/** What is wrong with the file of searches, favourites and the cart: above every page, since each of them needs it. */
+/** What is wrong with the file of searches, favourites and the cart, or with the link that was followed: above every page. */
 export class Notice {
   readonly node = make('div', 'cubehub-cat-notice');
 
@@ -16,8 +16,8 @@ export class Notice {
 
   write(): void {
     const { model, trans } = this;
-    const { savedTrouble, savedProblem } = model;
-    const key = JSON.stringify([savedTrouble, savedProblem]);
+    const { savedTrouble, savedProblem, linkTrouble } = model;
+    const key = JSON.stringify([savedTrouble, savedProblem, linkTrouble]);
     if (key === this.said) {
       return; // a reader says each change: none for the same
     }
@@ -31,7 +31,11 @@ export class Notice {
       const seen = button(trans.__('Understood'), () => model.forgetProblem(), 'cubehub-mod-small');
       this.node.append(make('p', 'cubehub-cat-trouble', ...told(savedProblem), ' ', seen));
     }
+    if (linkTrouble) {
+      const seen = button(trans.__('Understood'), () => model.tellLink(null), 'cubehub-mod-small');
+      this.node.append(make('p', 'cubehub-cat-trouble', ...told(linkTrouble), ' ', seen));
+    }
   }
 
-  private said = '[null,null]';
+  private said = '[null,null,null]';
 }

@@ -58,11 +58,11 @@ export class CataloguePanel extends Widget {
     this.tools = new RowTools(model, trans, row => this.details(row));
     this.item = new ItemView(model, trans, {
       back: () => this.closeItem(),
-      shown: key => this.code.look(key),
-      code: (key, bands) => this.code.give([key], { bands }),
+      shown: what => this.code.look(what),
+      code: (search, key, bands) => this.code.give([key], { bands }, search),
       cart: row => this.put('cart', [picked(row)]),
       favourite: row => this.put('favourites', [picked(row)]),
-      download: (_row, key, assets) => model.requests.download(model.results.search!, key, assets, host.folder())
+      download: (search, key, assets) => model.requests.download(search, key, assets, host.folder())
     });
     this.kept = new Kept(model, trans, {
       run: search => {
@@ -115,7 +115,16 @@ export class CataloguePanel extends Widget {
   /** The cart's or the favourites' items, found again. */
   find(items: IPicked[]): void {
     this.turnTo('search');
+    this.closeItem(false);
+    this.list.node.scrollTop = 0;
     void this.model.searchItems(items);
+  }
+
+  /** The page was opened by a link whose search can't be read. */
+  tellLink(): void {
+    const { trans } = this;
+    this.turnTo('search');
+    this.model.tellLink({ code: 'bad_link', message: trans.__('The search in this link can’t be read.'), hint: trans.__('Ask for the link anew; what you had set is still here.') });
   }
 
   turnTo(tab: Tab): void {
@@ -292,12 +301,18 @@ export class CataloguePanel extends Widget {
       this.sort.write();
       if (change === 'area' || change === 'catalogues') {
         this.map?.showArea(form.aoi, change === 'area');
+        if (this.map && model.known.tiles !== this.tiles) {
+          this.restyle(); // the map was there before the server said which tiles there are
+        }
       }
     }
     if (change === 'catalogues' || change === 'results') {
       this.answers.write();
       this.halt.hidden = !model.results.running;
       this.list.node.hidden = model.results.rows.length === 0;
+      if (this.item.search !== null && this.item.search !== model.results.search) {
+        this.closeItem(false); // of another search, however that was begun
+      }
       this.list.later();
       this.drawRows();
       if (this.toResults && (model.results.rows.length || !model.results.running)) {
@@ -329,7 +344,7 @@ export class CataloguePanel extends Widget {
     if (this.map && !this.drawing) {
       this.drawing = requestAnimationFrame(() => {
         this.drawing = 0;
-        this.map?.showRows(this.model.results.rows, this.model.active, this.model.selected);
+        this.map?.showRows(this.model.results, this.model.active, this.model.selected);
       });
     }
   }
@@ -360,6 +375,7 @@ export class CataloguePanel extends Widget {
         if (this.isDisposed) {
           return;
         }
+        this.tiles = this.model.known.tiles;
         this.map = new Loaded(
           this.mapNode,
           {
@@ -371,7 +387,7 @@ export class CataloguePanel extends Widget {
             stopped: () => this.area.stopped()
           },
           this.trans,
-          this.model.known.tiles
+          this.tiles
         );
         this.area.attach(this.map);
         this.map.showArea(this.model.form.aoi, true);
@@ -410,5 +426,7 @@ export class CataloguePanel extends Widget {
   private map: SearchMap | null = null;
   private loading: Promise<void> | null = null;
   private drawing = 0;
+  /** Address of the tiles that the map was made with. */
+  private tiles = '';
   private toResults = false;
 }

@@ -5,6 +5,7 @@ import type {
   Aoi, IAdded, ICatalogues, ICode, ICollection, IDownload, IEvent, IFound, IQuery, IQueryables,
   ISaved, ITemplate, ITrouble
 } from './contract.js';
+import type { IFilterRow } from './filters.js';
 import { lines } from './stream.js';
 import { Refusal } from './trouble.js';
 
@@ -33,6 +34,11 @@ export class Requests {
   schema(of: 'queryables' | 'sortables', id: string, collections: string[]): Promise<IQueryables> {
     const asked = collections.map(one => `collection=${part(one)}`).join('&');
     return this.json(`catalogues/${part(id)}/${of}${asked ? `?${asked}` : ''}`);
+  }
+
+  /** What the person should know of a form's lines, such as a property that none of the chosen catalogues has. */
+  async filterWarnings(rows: readonly IFilterRow[], queryables: IQueryables): Promise<string[]> {
+    return (await this.json<{ warnings?: string[] }>('filter', 'POST', { rows, queryables })).warnings ?? [];
   }
 
   search(catalogues: string[], query: IQuery, signal: AbortSignal): AsyncGenerator<IEvent> {

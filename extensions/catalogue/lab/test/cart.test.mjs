@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 
 import { bandsOf, formatOf } from '../lib/bands.js';
-import { idsQuery, keyOf, missingOf, MOST, Refinder, whole } from '../lib/cart.js';
+import { idsQuery, joined, keyOf, missingOf, MOST, Refinder, whole, without } from '../lib/cart.js';
 
 const item = (id, catalogue = 'a', collection = 'c') => ({ catalogue, collection, id, title: `title of ${id}` });
 const row = (id, more = {}) => ({ key: `key-${id}`, order: [id], catalogue: 'a', collection: 'c', id, title: id, copies: [], ...more });
@@ -39,6 +39,23 @@ test('items are asked for by their ids, and in their collections where all have 
   assert.deepEqual(query.ids, ['1', '2', '3', '4']);
   assert.deepEqual(query.collections, { a: ['c', 'd'] });
   assert.equal(idsQuery(Array.from({ length: 700 }, (_, n) => item(String(n)))).query.limit, MOST);
+});
+
+test('an id that the server would refuse does not take the others with it, and none is no search for everything', async () => {
+  const bad = ['', 'two\nlines', 'zero\u200bwidth', 'no-break\u00a0space', '\ud800', 'x'.repeat(501), 5, undefined].map(id => item(id, 'b'));
+  const { catalogues, query } = idsQuery([...bad, item('S2A 1/ä')]);
+  assert.deepEqual([catalogues, query.ids, query.collections], [['a'], ['S2A 1/ä'], { a: ['c'] }]);
+  assert.throws(() => idsQuery(bad), /can be asked for these items/);
+  const asks = server();
+  await assert.rejects(new Refinder(asks).find(bad), /can be asked for these items/);
+  assert.deepEqual(asks.asked, []);
+});
+
+test('what was emptied is what is not there any more, each once', () => {
+  const [one, two, three] = ['1', '2', '3'].map(id => item(id));
+  assert.deepEqual(without([one, two], [{ ...two, title: 'renamed' }, three]), [one]);
+  assert.deepEqual(joined([one, two], [two, three]), [one, two, three]);
+  assert.deepEqual(joined([one], []), [one]);
 });
 
 test('what a program kept in the file is shown like what the panel keeps', () => {

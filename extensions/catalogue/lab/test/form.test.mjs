@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 
-import { bounds } from '../lib/area.js';
+import { across, bounds } from '../lib/bounds.js';
 import { formatBytes } from '../lib/bytes.js';
 import { fieldsOf, filterOf } from '../lib/filters.js';
-import { EMPTY, formFrom, formOf, linkOf, queryOf, searchFrom, searchIn } from '../lib/form.js';
+import { carriesSearch, EMPTY, formFrom, formOf, linkOf, outlineOf, queryOf, searchFrom, searchIn } from '../lib/form.js';
 import { moment, shown, span } from '../lib/times.js';
 import { unquoted } from '../lib/variable.js';
 
@@ -92,6 +92,38 @@ test('whatever a page before has kept, the form is one', () => {
   assert.deepEqual(formFrom(JSON.parse(JSON.stringify(form))), form);
 });
 
+test('a link or file of somebody else is a search of the right kinds or none, and the form always one', () => {
+  const ring = [[0, 0], [1, 0], [1, 1], [0, 0]];
+  let deep = {};
+  for (let n = 0; n < 5000; n++) {
+    deep = { args: [deep] };
+  }
+  const hostile = [
+    { start: 5 }, { end: {} }, { text: 5 }, { sort: [{ field: {} }] }, { sort: {} }, { sort: [null] }, { collections: { a: null } },
+    { collections: { a: [5] } }, { collections: 'x' }, { filter: 'x' }, { filter: [] }, { filter: deep }, { aoi: 5 },
+    ...[
+      [5], [[5]], [], [[]], [[[0, 0], [1, 0], [0, 0]]], [[[0, 0], [1, null], [1, 1], [0, 0]]], [[[0], [1], [1], [0]]], [[[0, 0], ['1', 0], [1, 1], [0, 0]]],
+      [[[0, 0], [1e300, 0], [1, 1], [0, 0]]], [ring, 5]
+    ].map(coordinates => ({ aoi: { type: 'Polygon', coordinates } })),
+    { aoi: { type: 'MultiPolygon', coordinates: [] } }, { aoi: { type: 'MultiPolygon', coordinates: [ring] } }, { aoi: { type: 'Point', coordinates: [1, 2] } }
+  ];
+  for (const query of hostile) {
+    assert.equal(searchFrom({ query }), null);
+    const form = formOf(query, []);
+    // what is kept of it, and read by the next page, is as good as an empty one
+    assert.deepEqual(formFrom(JSON.parse(JSON.stringify(form))), { ...EMPTY, collections: form.collections });
+    assert.doesNotThrow(() => queryOf(form, ['a']));
+    assert.ok(Object.values(form.collections).every(ids => ids.every(id => typeof id === 'string')));
+  }
+  assert.deepEqual(formFrom({ set: { a: 5, b: null, c: { least: 'x' }, d: { is: {} }, e: { most: 3 } }, raw: [], aoi: { type: 'Polygon', coordinates: [5] } }), { ...EMPTY, set: { e: { most: 3 } } });
+  for (const aoi of [{ type: 'Polygon', coordinates: [ring] }, { type: 'MultiPolygon', coordinates: [[ring, ring], [ring]] }]) {
+    assert.equal(outlineOf(aoi), aoi);
+    assert.deepEqual(searchFrom({ query: { aoi, start: null } }), { query: { aoi, start: null }, catalogues: [] });
+  }
+  assert.equal(formOf({ filter: { op: '=', args: [{ property: '__proto__' }, 1] } }, []).raw.op, '=');
+  assert.deepEqual([carriesSearch('#cubehub-search=5'), carriesSearch('#other')], [true, false]);
+});
+
 test('the four numbers of an area, also over 180°', () => {
   const ring = (w, s, e, n) => [[[w, s], [e, s], [e, n], [w, n], [w, s]]];
   const polygon = coordinates => ({ type: 'Polygon', coordinates });
@@ -100,6 +132,14 @@ test('the four numbers of an area, also over 180°', () => {
   assert.deepEqual(bounds(several(ring(170, -20, 180, -10), ring(-180, -20, -175, -10))), [170, -20, -175, -10]);
   assert.deepEqual(bounds(several(ring(1, 2, 3, 4), ring(-5, 0, -4, 1))), [-5, 0, 3, 4]);
   assert.deepEqual(bounds(polygon(ring(-180, -90, 180, 90))), [-180, -90, 180, 90]);
+  // past Greenwich, on either side
+  assert.deepEqual(bounds(several(ring(-10, 0, 180, 1), ring(-180, 0, -170, 1))), [-10, 0, -170, 1]);
+  assert.deepEqual(bounds(several(ring(170, 0, 180, 1), ring(-180, 0, 10, 1))), [170, 0, 10, 1]);
+  assert.deepEqual(bounds(several(ring(5, 0, 180, 1), ring(-180, 0, 10, 1))), [-180, 0, 180, 1]);
+  assert.deepEqual(across(several(ring(-10, 0, 180, 1), ring(-180, 0, -170, 1))), [-10, 0, 190, 1]);
+  assert.equal(across(polygon(ring(-180, -90, 180, 90))), null);
+  const corners = Array.from({ length: 300_000 }, (_, n) => [n / 10_000, 1]);
+  assert.deepEqual(bounds(polygon([corners])), [0, 1, 29.9999, 1]);
 });
 
 test('a Python text is read back', () => {

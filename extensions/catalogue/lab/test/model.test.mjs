@@ -245,3 +245,145 @@ test('an area is added to the one that is set, when asked to', async () => {
   await model.area({ box: [4, 4, 5, 5] });
   assert.deepEqual([asked.length, model.form.aoi.coordinates[0][0][0]], [4, 4]);
 });
+
+/** A server of pages; `answers` says what each request for one gives. */
+async function paged(answers) {
+  const asked = [];
+  const model = new CatalogueModel(requests({
+    async *search(catalogues, query) {
+      asked.push(['search', catalogues, query.text]);
+      yield { event: 'search', search: `s${asked.length}` };
+      yield { event: 'rows', rows: [row(`r${asked.length}`)] };
+      yield { event: 'end', more: true };
+    },
+    async *more(search, signal) {
+      asked.push(['more', search]);
+      yield* answers.shift()?.(signal) ?? [];
+    }
+  }));
+  await model.load();
+  // what the list does at each of its drawings
+  model.changed.connect(() => asked.length < 20 && void model.more());
+  return { model, asked };
+}
+
+const whole = async function* () {
+  yield { event: 'end', more: false };
+};
+
+test('a next page that fails is asked for again by the person only', async () => {
+  const { Refusal } = await import('../lib/trouble.js');
+  const fail = status => async function* () {
+    throw new Refusal({ code: 'x', message: `It answered ${status}.`, hint: '' }, status);
+  };
+  const { model, asked } = await paged([fail(502), whole]);
+  await model.search();
+  await settled();
+  assert.deepEqual([asked.length, model.trouble.message], [2, 'It answered 502.']);
+  await model.again();
+  assert.deepEqual([asked.at(-1), model.trouble, model.results.more], [['more', 's1'], null, false]);
+
+  // the server forgot the search: it is begun anew, with what was asked and not with what the form says by now
+  const other = await paged([fail(404), whole]);
+  other.model.set({ text: 'lake' });
+  await other.model.search();
+  await settled();
+  other.model.set({ text: 'sea' });
+  assert.equal(other.asked.length, 2);
+  await other.model.again();
+  await settled();
+  assert.deepEqual(other.asked.slice(2), [['search', ['a', 'b'], 'lake'], ['more', 's3']]);
+});
+
+test('an answer that breaks off is told, and not asked for without end', async () => {
+  const { model, asked } = await paged([]);
+  await model.search();
+  await settled();
+  assert.deepEqual([asked.length, model.trouble.code], [2, 'broken_off']);
+});
+
+test('who stops is not overruled by the list, and may go on', async () => {
+  const hang = async function* (signal) {
+    await new Promise(resolve => signal.addEventListener('abort', resolve));
+  };
+  const { model, asked } = await paged([hang, whole]);
+  await model.search();
+  await settled();
+  assert.ok(model.results.running);
+  model.stop();
+  await settled();
+  assert.deepEqual([asked.length, model.halted, model.results.more, model.trouble], [2, true, true, null]);
+  await model.goOn();
+  assert.deepEqual([asked.length, model.halted, model.results.more], [3, false, false]);
+});
+
+test('areas come one after the other, and none after the person set another', async () => {
+  const waiting = [];
+  const asked = [];
+  const aoi = said => new Promise(resolve => {
+    asked.push(said);
+    waiting.push(number => resolve({ aoi: { type: 'Polygon', coordinates: [[[number, 0]]] }, area_km2: number }));
+  });
+  const searched = [];
+  const model = new CatalogueModel(requests({
+    aoi,
+    async *search(catalogues, query) {
+      searched.push(query.aoi);
+      yield { event: 'end', more: false };
+    }
+  }));
+  await model.load();
+  const [first, second] = [model.area({ box: [0, 0, 1, 1] }, true), model.area({ box: [2, 2, 3, 3] }, true)];
+  const search = model.search();
+  for (const number of [1, 2, 3]) {
+    await settled();
+    assert.deepEqual([waiting.length, searched.length], [1, 0]);
+    waiting.shift()(number);
+  }
+  await Promise.all([first, second, search]);
+  assert.deepEqual(JSON.parse(asked[2].text).geometries.map(one => one.coordinates[0][0][0]), [1, 2]);
+  assert.deepEqual([searched, model.areaKm2], [[model.form.aoi], 3]);
+
+  const late = model.area({ box: [4, 4, 5, 5] });
+  const never = model.area({ box: [6, 6, 7, 7] });
+  await settled();
+  model.set({ aoi: null }); // Everywhere
+  waiting.shift()(4);
+  assert.deepEqual([await late, await never, model.form.aoi, asked.length], [null, null, null, 4]);
+});
+
+test('items of which none can be asked for are no search for everything', async () => {
+  const model = new CatalogueModel(requests({ search: () => assert.fail('asked') }));
+  await model.load();
+  await model.searchItems([{ catalogue: 'a', collection: null, id: 'two\nlines', title: 't' }]);
+  assert.deepEqual([model.trouble.code, model.asked, model.results.rows.length, model.results.running], ['bad_ids', null, 0, false]);
+});
+
+test('a catalogue without rules hides the collections of no other', async () => {
+  const model = new CatalogueModel(requests({ collections: async id => [{ id, keywords: 5 }, null] }));
+  assert.deepEqual((await model.collections('a')).map(one => [one.id, one.keywords]), [['a', []]]);
+});
+
+test('of the filters that are set the server is asked what nobody knows, with the names that the catalogues have', async () => {
+  const asked = [];
+  const model = new CatalogueModel(requests({
+    schema: async (of, id) => ({ properties: { [`of:${id}`]: { type: 'number', description: 'long' } } }),
+    filterWarnings: async (rows, queryables) => {
+      asked.push([rows, queryables]);
+      return ['x is not among them.'];
+    }
+  }));
+  await model.load();
+  assert.deepEqual([await model.filterWarnings(), asked], [[], []]);
+  model.set({ set: { 'of:a': { least: 1, most: 2 }, x: { is: 'y' }, z: { is: '' } } });
+  assert.deepEqual(await model.filterWarnings(), ['x is not among them.']);
+  assert.deepEqual(asked, [[
+    [{ property: 'of:a', op: '>=', value: 1 }, { property: 'of:a', op: '<=', value: 2 }, { property: 'x', op: '=', value: 'y' }],
+    { properties: { 'of:a': {}, 'of:b': {} } }
+  ]]);
+});
+
+/** All that can run without an answer from outside has run. */
+function settled() {
+  return new Promise(resolve => setImmediate(resolve));
+}
