@@ -12,7 +12,9 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
+import shapely
 from cubehub_catalogue.code import Found, Options, Place, Task, write
+from cubehub_catalogue.code.target import outline, segment
 from cubehub_catalogue.code.templates import templates, written_by
 from cubehub_catalogue.errors import CatalogueError, InputError, UnknownError
 from cubehub_catalogue.query import Query, Sort
@@ -202,6 +204,70 @@ def test_an_area_over_180_degrees_is_loaded_in_metres_not_round_the_globe() -> N
     # 1.1 degrees of longitude at 60 degrees north are 61 km, one of latitude 111 km; the box around it is tilted a little
     # outside of the area is NaN, so the values are floats
     assert written.estimate.bytes == pytest.approx(61_300 / 11.13 * 111_600 / 11.13 * 4, rel=0.1)
+
+
+def boxed(west: float, south: float, east: float, north: float) -> dict[str, Any]:
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    return {"type": "Polygon", "coordinates": [ring]}
+
+
+@pytest.mark.parametrize(
+    ("aoi", "crs", "size"),
+    [
+        # half a ring around the south pole: its corners lie on one line
+        (boxed(-90, -80, 90, -70), "EPSG:3031", (2_194_494, 4_388_989)),
+        # Estonia, whose southern edge runs 2.8 km south of its corners
+        (boxed(21.5, 57.5, 28.3, 59.8), "EPSG:3301", (263_930, 407_538)),
+    ],
+)
+def test_a_box_is_loaded_and_counted_with_what_its_bent_edges_run_around(
+    aoi: dict[str, Any], crs: str, size: tuple[int, int]
+) -> None:
+    asked = task(
+        raster(), query=Query(aoi=aoi), chosen=True, options={"crs": crs, "resolution": 50, "variant": "load"}
+    )
+    written = write(asked)
+    assert written.estimate.bytes == pytest.approx(size[0] / 50 * size[1] / 50 * 2, rel=0.001)
+    calls = Calls(written.code)
+    loaded = calls.modules["odc"].stac.load.call_args.kwargs
+    assert loaded["geopolygon"] is calls.space["outline"]
+    assert "bbox" not in loaded
+    calls.modules["shapely"].box.assert_called_once_with(*aoi["coordinates"][0][0], *aoi["coordinates"][0][2])
+    assert not calls.modules["odc"].stac.load.return_value.odc.mask.called
+    # and so is a raster by itself
+    own = raster()
+    own["assets"]["red"] |= {
+        "proj:epsg": int(crs[5:]), "proj:shape": [200_000, 200_000], "proj:transform": [50, 0, -5_000_000, 0, -50, 9_000_000],
+    }  # fmt: skip
+    alone = write(task(own, query=Query(aoi=aoi), chosen=True))
+    assert alone.estimate.bytes == pytest.approx(size[0] / 50 * size[1] / 50 * 4, rel=0.001)
+    calls = Calls(alone.code)
+    assert "outline" in calls.space
+    assert calls.modules["rioxarray"].open_rasterio.return_value.rio.clip_box.called
+
+
+def test_an_outline_gets_no_more_corners_than_can_be_looked_at() -> None:
+    comb = [[x / 50, 60 + 20 * (x % 2)] for x in range(2000)]
+    aoi = {"type": "Polygon", "coordinates": [[[0, 59], *comb, [40, 59], [0, 59]]]}
+    assert len(shapely.get_coordinates(outline(aoi))) < 110_000
+    written = write(task(raster(), query=Query(aoi=aoi), chosen=True, options={"variant": "load"}))
+    Calls(written.code)
+    assert f"{segment(aoi)})" in written.code
+    assert segment(BOX) == 0.02
+
+
+def test_a_raster_that_the_area_does_not_reach_is_opened_and_counted_whole() -> None:
+    for query in (Query(aoi=boxed(100, 10, 100.01, 10.01)), None):
+        written = write(task(raster(), query=query, chosen=True))
+        assert written.estimate.bytes == 100 * 200 * 4
+        assert "clip_box" not in written.code
+        assert any("red does not reach the area" in one for one in written.warnings) == (query is not None)
+    turned = raster()
+    turned["assets"]["red"]["proj:transform"] = [7, 7, 400_000, 7, -7, 5_340_000]
+    written = write(task(turned, query=Query(aoi=BOX), chosen=True))
+    assert written.estimate.bytes == 100 * 200 * 4
+    assert "clip_box" not in written.code
+    assert any("across its map" in warning for warning in written.warnings)
 
 
 def grid(

@@ -194,10 +194,12 @@ def _single_bytes(block: Block, clip: Mapping[str, Any] | None) -> int | None:
     grid = asset.grid
     if grid is None:
         return None
-    own = target_of([asset], clip, grid.crs, None)
-    if own is None or own.shape is None:
-        return None
-    rows, columns = (min(a, b) for a, b in zip(own.shape, grid.shape, strict=True))
+    rows, columns = grid.shape
+    if rasters.reaches(asset, clip):
+        own = target_of([asset], clip, grid.crs, None)
+        if own is None or own.shape is None:
+            return None
+        rows, columns = (min(a, b) for a, b in zip(own.shape, grid.shape, strict=True))
     return rows * columns * asset.bands * (8 if asset.itemsize >= 4 and asset.dtype != "float32" else 4)
 
 

@@ -230,10 +230,16 @@ class _Writer:
                 "no_grid", "These items don't say where their pixels are.", "Give a resolution in options."
             )
         if block.single and not publish:
-            if self.clip.aoi is not None and block.assets[0].grid is None:
-                self.warnings.append(
-                    "The items don't say where their pixels are, so the area is not cut out."
+            if self.clip.aoi is not None and not rasters.reaches(block.assets[0], self.clip.aoi):
+                grid = block.assets[0].grid
+                why = (
+                    "The items don't say where their pixels are"
+                    if grid is None
+                    else "The rows of the file run across its map"
+                    if grid.turned
+                    else f"{comment(block.assets[0].name)} does not reach the area"
                 )
+                self.warnings.append(f"{why}, so the area is not cut out.")
             rasters.write_files(
                 self.cell, item, block.assets, self.clip, block.name, several=self._several(block), lazy=lazy
             )
