@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from cubehub_catalogue import items
+from cubehub_catalogue.code_routes import loaded_of
 from cubehub_catalogue.folding import Folding
 from cubehub_catalogue.query import Sort
 from cubehub_catalogue.reserved import reserved_title
@@ -94,6 +95,18 @@ def test_one_datatake_and_tile_of_two_providers_is_one_row_that_shows_the_newer_
             ("a", "02.12", True)
         ]
         assert found["order"] == [0]
+
+
+def test_what_was_folded_counts_where_a_search_again_finds_it():
+    """Two baselines of a scene are one row here, and two items of their collection when a cell searches again."""
+    elsewhere = [("b", item("x", collection="d"))]
+    folding = folded(("a", OLD), ("a", NEW), ("b", OLD | {"collection": "other"}), *elsewhere)
+    assert len(folding.rows) == 2
+    loaded = [(entry.catalogue, entry.shown["id"]) for entry in loaded_of(list(folding.rows.values()))]
+    assert loaded == [("a", NEW["id"]), ("b", "x"), ("a", OLD["id"])]
+    # what only another collection has is not asked for
+    (row,) = folded(("a", PC), ("b", CDSE)).rows.values()
+    assert [entry.shown["id"] for entry in loaded_of([row])] == [CDSE["id"]]
 
 
 def test_the_neighbouring_tile_of_the_same_datatake_is_another_row():
