@@ -8,7 +8,7 @@ import json
 from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import MagicMock
 
 import pytest
@@ -21,6 +21,9 @@ from cubehub_catalogue.query import Query, Sort
 from cubehub_catalogue.sizes import Room
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DATA = Path(__file__).parent / "data/code"
 PLATFORM = "https://hub.example.org"
@@ -82,6 +85,9 @@ class _Assets(dict[str, MagicMock]):
         asset.get_absolute_href.return_value = asset.href
         return asset
 
+    def __contains__(self, name: object) -> bool:
+        return True
+
 
 def _dataset() -> MagicMock:
     """Stand in for a dataset, whose coordinates can be compared."""
@@ -99,7 +105,8 @@ def _dataset() -> MagicMock:
 class Calls:
     """Runs a cell where every module is a stand-in, and remembers what was called with which values."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, assets: Mapping[str, _Assets | _Named] | None = None) -> None:
+        self._assets = assets or {}
         self.modules: dict[str, MagicMock] = {}
         self.space: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": self._import}}
         exec(compile(code, "cell", "exec"), self.space)  # noqa: S102 - it is what is tested
@@ -108,7 +115,7 @@ class Calls:
         self, name: str, _globals: Any = None, _locals: Any = None, fromlist: Any = (), _level: int = 0
     ) -> Any:
         module = self.modules.setdefault(name.partition(".")[0], MagicMock(name=name))
-        found = [MagicMock(id=identity, assets=_Assets()) for identity in "ab"]
+        found = [MagicMock(id=identity, assets=self._assets.get(identity, _Assets())) for identity in "ab"]
         if name == "pystac_client":
             module.Client.open.return_value.search.return_value.items.return_value = found
         if name == "xarray":
@@ -394,6 +401,72 @@ def test_what_opens_an_item_follows_from_its_media_type(
         assert modifier is calls.modules["planetary_computer"].sign_inplace
 
 
+def cube(identity: str, *, time: bool = False) -> dict[str, Any]:
+    """Give an item of a cube of 100 times 100 values within 10 degrees."""
+    axes = {
+        name: {"type": "spatial", "axis": name, "extent": [low, low + 10], "values": [*range(100)]}
+        for name, low in (("x", 0), ("y", 45))
+    }
+    when = {"t": {"type": "temporal", "values": ["2020-03-05T00:00:00Z"]}} if time else {}
+    return raster(
+        identity,
+        properties={
+            "datetime": "2020-03-05T00:00:00Z", "cube:dimensions": axes | when,
+            "cube:variables": {"v": {"dimensions": [*axes, *when], "data_type": "uint8"}},
+        },
+        assets={"v": {"href": f"https://e.example/{identity}.zarr", "type": "application/vnd+zarr"}},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("items", "variant", "size", "told"),
+    [
+        # 0.3 by 0.3 of 10 degrees
+        ([cube("a")], "auto", 9, None),
+        ([cube("a", time=True), cube("b", time=True)], "auto", 18, None),
+        # without a time they become a dictionary
+        ([cube("a"), cube("b")], "auto", 20_000, "not one dataset"),
+        ([cube("a", time=True), cube("b", time=True)], "xcube", 10_000, "opens it whole"),
+        ([raster()], "xcube", 100 * 200 * 4, "opens it whole"),
+    ],
+)
+def test_what_is_not_cut_is_counted_whole(
+    items: list[dict[str, Any]], variant: str, size: int, told: str | None
+) -> None:
+    written = write(task(*items, query=Query(aoi=BOX), chosen=True, options={"variant": variant}))
+    assert written.estimate.bytes == size
+    warned = [one for one in written.warnings if "cut out" in one]
+    assert len(warned) == (told is not None)
+    assert told is None or told in warned[0]
+    assert not any("name their axes" in one for one in written.warnings)
+    Calls(written.code)
+
+
+class _Named(dict[str, MagicMock]):
+    """Assets of an item that has these alone."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__({name: MagicMock(extra_fields={}) for name in names})
+
+
+@pytest.mark.parametrize(
+    "media", ["image/tiff", "application/netcdf", "application/vnd+zarr", "application/wmo-GRIB2"]
+)
+@pytest.mark.parametrize("bands", [(), ("hh",)])
+def test_items_that_have_different_assets_are_opened_with_those_they_have(
+    media: str, bands: tuple[str, ...]
+) -> None:
+    """Sentinel-1 sees in VV and VH over land, and in HH and HV at the poles."""
+    items = []
+    for identity, names in (("a", ("vv", "vh")), ("b", ("hh", "hv"))):
+        asset = {"href": f"https://e.example/{identity}", "type": media, "roles": ["data"]}
+        items.append(raster(identity, assets=dict.fromkeys(names, asset)))
+    for chosen in (True, False):
+        written = write(task(*items, chosen=chosen, options={"bands": bands}))
+        calls = Calls(written.code, {"a": _Named("vv", "vh"), "b": _Named("hh", "hv")})
+        assert calls.space["ds"] is not None
+
+
 def test_several_collections_have_a_variable_each() -> None:
     found = (Found("earth", item("sentinel-2-earth-search")), Found("closed", item("sentinel-3-cdse")))
     written = write(Task(places=PLACES, found=found, query=Query(aoi=BOX)))
@@ -566,7 +639,7 @@ def test_the_kernel_of_xcube_asks_catalogues_that_answer_strangers() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"name": "import"}, {"name": "os"}, {"name": "a b"}, {"name": "é"}, {"variant": "x"}, {"resolution": -1},
+        {"name": "import"}, {"name": "os"}, {"name": "next"}, {"name": "a b"}, {"name": "é"}, {"variant": "x"}, {"resolution": -1},
         {"resolution": float("nan")}, {"crs": "EPSG:4326'"}, {"bands": ["x" * 300]}, {"other": 1}, [], {"most_items": 0},
     ],
 )  # fmt: skip

@@ -164,13 +164,17 @@ def _estimate(task: Task, block: Block, clip: Mapping[str, Any] | None) -> Estim
     assets, items = block.assets, block.items
     if not assets:
         return Estimate(None)
+    by_store = task.options.variant == "xcube" and block.cube is None
+    if by_store:  # it opens one asset of one item, whole
+        assets, items, clip = assets[:1], items[:1], None
+    several = len(items) > 1 or (not task.chosen and not by_store)
     all_assets = [
-        found[asset.name] for item in items for asset in assets if asset.name in (found := data_assets(item))
+        found[asset.name] for found in map(data_assets, items) for asset in assets if asset.name in found
     ]
     on_disk = stored(all_assets)
-    more = not task.chosen and task.more and len(items) < task.options.most_items
+    more = not task.chosen and not by_store and task.more and len(items) < task.options.most_items
     if block.kind is Kind.RASTER:
-        if block.single:
+        if block.single or by_store:
             return Estimate(_single_bytes(block, clip), at_least=more, stored=on_disk)
         whole = [layer for asset in assets for layer in [asset] * len(rasters.layers([asset]))]
         shape = block.target.shape if block.target else None
@@ -179,10 +183,10 @@ def _estimate(task: Task, block: Block, clip: Mapping[str, Any] | None) -> Estim
         )
         return Estimate(size, at_least=more and size is not None, stored=on_disk)
     named = [asset.name for asset in assets]
-    sizes = [
-        of_cube(item, files.Axes.of(item).share(clip) * files.time_share(item, task.query), named)
-        for item in items
-    ]
+    by_server = block.cube is not None and task.options.variant in {"auto", "cube", "xcube"}
+    cut = by_server or (not by_store and files.is_one(items[0], assets, several=several))
+    shares = files.shares(items, clip, task.query) if cut else [1.0] * len(items)
+    sizes = [of_cube(item, share, named) for item, share in zip(items, shares, strict=True)]
     if None not in sizes:
         return Estimate(sum(size or 0 for size in sizes), at_least=more, stored=on_disk)
     return of_files(all_assets)

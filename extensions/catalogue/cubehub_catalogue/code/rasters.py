@@ -124,12 +124,13 @@ def write_files(
         cell.function(f"def opened(asset):\n    return {opened}")
         first = literal(assets[0].name)
         if len(assets) == 1:
-            cell.line(f"rasters = {{item.id: opened(item.assets[{first}]) for item in items}}")
-            cell.line(f"{name} = rasters[items[0].id]  # each is on a grid of its own")
+            each = f"opened(item.assets[{first}]) for item in items if {first} in item.assets"
+            cell.line(f"rasters = {{item.id: {each}}}")
         else:
             cell.line(f"names = {literal([asset.name for asset in assets], column=8)}")
-            cell.line("rasters = {name: opened(items[0].assets[name]) for name in names}")
-            cell.line(f"{name} = rasters[{first}]  # each is on a grid of its own")
+            cell.line("item = next(item for item in items if any(name in item.assets for name in names))")
+            cell.line("rasters = {name: opened(item.assets[name]) for name in names if name in item.assets}")
+        cell.line(f"{name} = next(iter(rasters.values()))  # each is on a grid of its own")
     if where is not None and bent:
         cell.line(f"{name} = {name}.rio.clip_box(*{where}.to_crs({name}.rio.crs).boundingbox)")
     elif where is not None and area.is_box:

@@ -153,6 +153,8 @@ class _Writer:
             platform.write_xcube(self.cell, block.assets[0], options, block.name)
             if len(block.assets) > 1 or self._several(block):
                 self.warnings.append(f"The store opens {block.assets[0].name} of the first item alone.")
+            if self.clip.aoi is not None:
+                self.warnings.append("The store opens it whole: the area is not cut out.")
             self.warnings.append('Run it with the kernel "Python 3 (xcube)".')
         elif block.kind is Kind.RASTER:
             self._rasters(block)
@@ -267,7 +269,8 @@ class _Writer:
         query, kind = self.task.query, block.assets[0].kind
         cut = one and files.write_cuts(self.cell, block.name, item, kind, self.clip, query)
         if not cut and self.clip.aoi is not None:
-            self.warnings.append("The items don't name their axes, so the area is not cut out.")
+            why = "The items don't name their axes" if one else "The files are not one dataset"
+            self.warnings.append(f"{why}, so the area is not cut out.")
         if self.how == "cluster" and kind is Kind.GRIB:
             self.warnings.append(
                 "GRIB is read from a copy on this server, which workers elsewhere do not see."
