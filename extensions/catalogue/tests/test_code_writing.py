@@ -14,6 +14,7 @@ from unittest.mock import MagicMock
 import pytest
 import shapely
 from cubehub_catalogue.code import Found, Options, Place, Task, write
+from cubehub_catalogue.code.assets import data_assets
 from cubehub_catalogue.code.target import outline, segment
 from cubehub_catalogue.code.templates import templates, written_by
 from cubehub_catalogue.errors import CatalogueError, InputError, UnknownError
@@ -563,6 +564,29 @@ def test_a_search_of_which_nothing_is_known_lists_what_it_finds() -> None:
     calls = Calls(write(Task(places={"earth": PLACES["earth"]}, query=query)).code)
     asked = calls.modules["pystac_client"].Client.open.return_value.search.call_args_list
     assert [call.kwargs["collections"] for call in asked] == [["a"], ["b"]]
+
+
+def test_a_cell_is_no_longer_than_a_notebook_bears() -> None:
+    query = Query(text="x" * 3 * 2**20)
+    with pytest.raises(InputError, match="too much for a cell") as raised:
+        write(task(raster(), query=query))
+    assert raised.value.code == "too_large"
+
+
+def test_assets_are_read_once_for_each_item_whatever_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def counted(one: dict[str, Any]) -> dict[str, Any]:
+        asked.append(1)
+        return data_assets(one)
+
+    monkeypatch.setattr("cubehub_catalogue.code.blocks.data_assets", counted)
+    few, many = raster(), raster()
+    many["assets"] = {f"b{n}": few["assets"]["red"] for n in range(100)}
+    write(task(few, chosen=True))
+    before = len(asked)
+    write(task(many, chosen=True))
+    assert len(asked) == 2 * before
 
 
 def test_a_band_that_no_item_has_is_named() -> None:

@@ -202,6 +202,27 @@ def test_the_same_product_has_the_same_version_whoever_tells_it():
     assert row["version"] == row["copies"][0]["version"] == "2021-08-09T20:19:58Z"
 
 
+def test_of_one_product_the_catalogue_that_stands_first_is_shown_whichever_moment_it_tells():
+    began = item(f"{GRD}_6FF8", **FIRST)
+    ended = item(f"{GRD}_6FF8", **{"processing:datetime": "2021-08-09T20:31:00Z"})
+    for one, other in ((began, ended), (ended, began)):
+        for pairs in ([("a", one), ("b", other)], [("b", other), ("a", one)]):
+            row = row_of_radar(*pairs)
+            assert row["catalogue"] == "a"
+            assert [(c["catalogue"], c["version"], c["earlier"]) for c in row["copies"]] == [
+                ("b", row["version"], False)
+            ]
+    # a newer product still stands before both
+    row = row_of_radar(("a", began), ("b", ended), ("c", item(f"{GRD}_0A1B", **AGAIN)))
+    assert row["catalogue"] == "c"
+    assert [(c["catalogue"], c["earlier"]) for c in row["copies"]] == [("a", True), ("b", True)]
+
+
+def test_a_row_has_no_more_copies_than_somebody_can_look_at():
+    found = folded(*(("a", OLD | {"collection": str(n)}) for n in range(120)))
+    assert [len(row.entries) for row in found.rows.values()] == [50, 50, 20]
+
+
 def test_two_granules_of_one_pass_stay_two_rows():
     first = item("S2C_T13TDE_20250729T175521_L2A", "2025-07-29T18:03:12.927Z")
     second = item("S2C_T13TDE_20250729T180310_L2A", "2025-07-29T18:03:19.545Z")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cubehub_catalogue.code.files import How
     from cubehub_catalogue.code.model import Place
 
+_LONGEST = 2 * 2**20
+"""Characters of a cell; a notebook with a longer one is slow to open, and so is Python to read it."""
 _LISTED = "for item in items:\n    print(item.id, item.datetime, list(item.assets))"
 
 
@@ -66,6 +68,10 @@ def write(task: Task) -> Written:
     if not blocks:
         writer.search()
     code = writer.cell.text()
+    if len(code) > _LONGEST:
+        raise InputError(
+            "too_large", "This is too much for a cell.", "Draw a simpler area, or choose fewer items."
+        )
     try:
         ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
