@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cubehub_catalogue.code.assets import Asset, Kind, number, properties
+from cubehub_catalogue.assets import Asset, Kind, number, properties
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cubehub_catalogue.assets import data_assets
 from cubehub_catalogue.code import Found, Options, Place, Task, write
-from cubehub_catalogue.code.assets import data_assets
 from cubehub_catalogue.code.target import target_of
 from cubehub_catalogue.query import Query
 from cubehub_catalogue.sizes import Estimate, Room, of_cube, readable, solar_days, together

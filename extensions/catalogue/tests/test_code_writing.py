@@ -13,8 +13,8 @@ from unittest.mock import MagicMock
 
 import pytest
 import shapely
+from cubehub_catalogue.assets import data_assets
 from cubehub_catalogue.code import Found, Options, Place, Task, write
-from cubehub_catalogue.code.assets import data_assets
 from cubehub_catalogue.code.target import outline, segment
 from cubehub_catalogue.code.templates import templates, written_by
 from cubehub_catalogue.errors import CatalogueError, InputError, UnknownError
@@ -554,6 +554,10 @@ def test_a_cube_is_built_by_publishing_or_by_a_recipe() -> None:
         task(scene, options=options | {"variant": "build"}),
         task(raster(), query=query, options={"variant": "build"}),
         task(scene, catalogue="closed", query=query, options=options | {"variant": "build"}),
+        *(
+            task(scene | {"collection": name}, query=query, options=options | {"variant": "build"})
+            for name in ("sentinel-2-l2a,other", "sentinel-2-l2a#x", "sentinel-2-l2a\n", "sentinel-2-l2a/é")
+        ),
     ):
         with pytest.raises(InputError):
             write(refused)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cubehub_catalogue.aoi import whole_box
+from cubehub_catalogue.assets import Asset, Kind, cube_name, data_assets, usual_assets
 from cubehub_catalogue.code import files, rasters
-from cubehub_catalogue.code.assets import Asset, Kind, cube_name, data_assets, usual_assets
 from cubehub_catalogue.code.model import TAKEN
 from cubehub_catalogue.code.target import Target, target_of
 from cubehub_catalogue.errors import InputError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from cubehub_catalogue.aoi import boxes
-from cubehub_catalogue.code.assets import Asset, Kind, number, properties
+from cubehub_catalogue.assets import Asset, Kind, number, properties
 from cubehub_catalogue.code.cell import Source, call
 from cubehub_catalogue.code.literals import literal
 from cubehub_catalogue.code.reaching import fsspec_options, scheme

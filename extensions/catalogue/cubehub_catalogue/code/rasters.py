@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cubehub_catalogue.code.assets import Asset, Kind, data_assets
+from cubehub_catalogue.assets import Asset, Kind, data_assets
 from cubehub_catalogue.code.cell import Source, call
 from cubehub_catalogue.code.literals import comment, literal
 from cubehub_catalogue.code.reaching import gdal_options, scheme

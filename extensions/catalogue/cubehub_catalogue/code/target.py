@@ -12,7 +12,7 @@ import pyproj
 import shapely
 
 from cubehub_catalogue.aoi import whole_box
-from cubehub_catalogue.code.assets import Asset, Grid, Kind
+from cubehub_catalogue.assets import Asset, Grid, Kind
 from cubehub_catalogue.errors import InputError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import ast
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cubehub_catalogue.assets import Kind, is_for_some
 from cubehub_catalogue.code import files, platform, rasters, templates
-from cubehub_catalogue.code.assets import Kind, is_for_some
 from cubehub_catalogue.code.blocks import blocks_of, offered
 from cubehub_catalogue.code.cell import Cell
 from cubehub_catalogue.code.literals import comment
