@@ -468,6 +468,37 @@ def test_items_that_have_different_assets_are_opened_with_those_they_have(
         assert calls.space["ds"] is not None
 
 
+@pytest.mark.parametrize(
+    ("having", "bands", "loaded", "days", "left"),
+    [
+        ((("vv",), ("vv", "vh")), (), ["vv", "vh"], 2, None),
+        ((("hh", "hv"), ("vv", "vh"), ("vv", "vh")), (), ["vv", "vh"], 2, "hh, hv is left out"),
+        ((("hh", "hv"), ("vv", "vh")), ("vh",), ["vh"], 1, None),
+    ],
+)
+def test_a_stack_is_of_bands_that_one_item_has_all_of_and_that_one_comes_first(
+    having: tuple[tuple[str, ...], ...],
+    bands: tuple[str, ...],
+    loaded: list[str],
+    days: int,
+    left: str | None,
+) -> None:
+    """odc-stac refuses bands that the first item does not have."""
+    items = []
+    for day, names in enumerate(having, 1):
+        one = raster("abc"[day - 1], properties={"datetime": f"2020-03-0{day}T10:00:00Z"})
+        one["assets"] = dict.fromkeys(names, one["assets"]["red"])
+        items.append(one)
+    written = write(task(*items, chosen=True, options={"bands": bands, "variant": "load"}))
+    calls = Calls(written.code, {one["id"]: _Named(*one["assets"]) for one in items})
+    given, told = calls.modules["odc"].stac.load.call_args
+    assert told["bands"] == loaded
+    assert set(loaded) <= set(given[0][0].assets)
+    assert all(set(loaded) & set(one.assets) for one in given[0])
+    assert written.estimate.bytes == 100 * 200 * 2 * len(loaded) * days
+    assert [left in one for one in written.warnings] == ([True] if left else [])
+
+
 def test_several_collections_have_a_variable_each() -> None:
     found = (Found("earth", item("sentinel-2-earth-search")), Found("closed", item("sentinel-3-cdse")))
     written = write(Task(places=PLACES, found=found, query=Query(aoi=BOX)))
@@ -587,9 +618,9 @@ def test_assets_are_read_once_for_each_item_whatever_their_number(monkeypatch: p
     monkeypatch.setattr("cubehub_catalogue.code.blocks.data_assets", counted)
     few, many = raster(), raster()
     many["assets"] = {f"b{n}": few["assets"]["red"] for n in range(100)}
-    write(task(few, chosen=True))
+    write(task(few, chosen=True, options={"variant": "load"}))
     before = len(asked)
-    write(task(many, chosen=True))
+    write(task(many, chosen=True, options={"variant": "load"}))
     assert len(asked) == 2 * before
 
 

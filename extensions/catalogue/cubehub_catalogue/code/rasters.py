@@ -59,6 +59,12 @@ def write_stack(
     by_corners = area.is_box and not bent
     where = area.variable(cell) if by_corners else area.outline(cell)
     _reach(cell, item, assets, by_odc=True)
+    names = [asset.name for asset in assets]
+    if any(name not in found for found in map(data_assets, items) for name in names):
+        cell.line(f"names = {literal(names, column=8)}")
+        cell.line("items = [item for item in items if any(name in item.assets for name in names)]")
+        cell.line("# odc-stac takes the bands from the first one")
+        cell.line("items.sort(key=lambda item: not all(name in item.assets for name in names))")
     if note := _resampled(pixels, target):
         cell.line(f"# {note}")
     asked: dict[str, Any] = {
