@@ -22,6 +22,10 @@ Box = tuple[float, float, float, float]
 """west, south, east, north in degrees; west <= east."""
 
 _MOST_POINTS, _MOST_BOXES, _DEEPEST = 50_000, 10, 6
+_MOST_PAIRED, _MOST_ROUNDS = 20 * _MOST_BOXES, 10
+"""Boxes that are compared each with each, and rounds in which they are joined before: so many islands end as one box."""
+_WIDEST = 179.0
+"""Degrees of an edge that nobody takes to go the other way round the globe."""
 _WORLD = box(-180.0, -90.0, 180.0, 90.0)
 _FARTHEST = 900.0
 """Twice round beyond the map's edge: maps that wrap give such longitudes, projected coordinates are far larger."""
@@ -126,13 +130,16 @@ def aoi_of(value: Mapping[str, Any]) -> dict[str, Any]:
 def boxes(aoi: Mapping[str, Any]) -> list[Box]:
     """Boxes around an outline, none of which crosses the antimeridian and no two of which overlap."""
     found: list[Box] = [part.bounds for part in _parts(shape(aoi))]
-    while len(found) > 1:
-        for index, one in enumerate(found):
-            other = next((o for o in found[index + 1 :] if _touch(one, o)), None)
-            if other is not None:
-                found = [_around([one, other]), *(b for b in found if b is not one and b is not other)]
-                break
-        else:
+    for _ in range(_MOST_ROUNDS):
+        if len(found) <= _MOST_PAIRED:
+            found = _joined(found)
+            break
+        # quick for thousands, but boxes that touch in a corner stay two
+        before, found = (
+            len(found),
+            [part.bounds for part in _parts(shapely.union_all([box(*b) for b in found]))],
+        )
+        if len(found) == before:
             break
     if len(found) > _MOST_BOXES:
         # one on each side where it crosses the antimeridian, so that the box does not go round the globe
@@ -202,7 +209,11 @@ def _outline(polygons: list[Polygon]) -> dict[str, Any]:
     parts = _parts(shapely.normalize(whole))  # so that the same outline is always written the same
     if not parts:
         raise _wrong("The outline has no area.", "Draw a polygon of at least three corners.")
-    parts = [orient(part) for part in parts]
+    # read again, as the panel sends it, a wide edge would go the other way round; only boxes are known to be wide
+    parts = [
+        part if part.equals(shapely.envelope(part)) else shapely.segmentize(part, _WIDEST)
+        for part in map(orient, parts)
+    ]
     found = mapping(parts[0] if len(parts) == 1 else MultiPolygon(parts))
     plain: dict[str, Any] = json.loads(json.dumps(found))  # lists as in GeoJSON, not tuples
     return plain
@@ -310,6 +321,18 @@ def _near(ring: Ring, exterior: Ring) -> Ring:
 
 def _touch(one: Box, other: Box) -> bool:
     return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
+
+
+def _joined(found: Sequence[Box]) -> list[Box]:
+    """Join boxes that touch until none do."""
+    apart: list[Box] = []
+    for one in found:
+        whole = one
+        while touching := [other for other in apart if _touch(whole, other)]:
+            apart = [other for other in apart if other not in touching]
+            whole = _around([whole, *touching])
+        apart.append(whole)
+    return apart
 
 
 def _around(found: Sequence[Box]) -> Box:

@@ -18,9 +18,10 @@ from cubehub_catalogue.handling import Handler
 from cubehub_catalogue.sizes import Room
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from cubehub_catalogue.context import Context
+    from cubehub_catalogue.folding import Entry, Row
     from cubehub_catalogue.handling import Route
     from cubehub_catalogue.query import Query
 
@@ -56,8 +57,9 @@ class CodeHandler(Handler):
                 entries = [search.entry(key) for key in chosen_keys]
             else:
                 rows = list(search.federation.folding.rows.values())
-                entries = [row.entries[0] for row in rows[:MOST_ITEMS]]
-                more = search.federation.more or len(rows) > MOST_ITEMS
+                entries = loaded_of(rows)
+                more = search.federation.more or len(entries) > MOST_ITEMS
+                entries = entries[:MOST_ITEMS]
                 asked = asked or [one.id for one in search.federation.asked]
             found = [Found(entry.catalogue, entry.item) for entry in entries]
         elif chosen_keys:
@@ -95,6 +97,17 @@ class CodeHandler(Handler):
         except CatalogueError:
             return True
         return (able.filter or not query.filter) and (able.text or not query.text)
+
+
+def loaded_of(rows: Sequence[Row]) -> list[Entry]:
+    """Give what a cell loads that searches again: what rows show, and what was folded into them of the same collections.
+
+    The cell asks for these collections, and each has all its own: nothing is folded there.
+    """
+    shown = [row.entries[0] for row in rows]
+    asked = {(entry.catalogue, entry.shown["collection"]) for entry in shown}
+    folded = (entry for row in rows for entry in row.entries[1:])
+    return shown + [entry for entry in folded if (entry.catalogue, entry.shown["collection"]) in asked]
 
 
 def _is_here(package: str) -> bool:

@@ -15,7 +15,7 @@ from cubehub_catalogue.rows import Order, row_of
 from cubehub_catalogue.scenes import Scene, plain, scene_of, weak_key
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from cubehub_catalogue.query import Item
 
@@ -24,8 +24,9 @@ _SAME_SCENE, _SAME_OUTLINE = 0.8, 0.9
 least share of both together where only time and platform say that they are the same."""
 
 
-_MOST_OF_KEY, _MOST_COMPARED, _MOST_CORNERS = 400, 40, 2_000
-"""Rows of one scene or second that are remembered, that an item's outline is compared with, and corners of an outline.
+_MOST_OF_KEY, _MOST_COMPARED, _MOST_CORNERS, _MOST_IN_ROW = 400, 40, 2_000, 50
+"""Rows of one scene or second that are remembered, that an item's outline is compared with, corners of an outline, and
+items of one row.
 Tiles of a second are hundreds but lie apart. More there are where somebody wants the comparing to take minutes; such
 items stay rows of their own."""
 
@@ -183,7 +184,8 @@ class Folding:
             row = Row(f"r{len(self.rows)}", order)
             self.rows[row.key] = row
         row.entries.append(entry)
-        row.entries.sort(key=self._preference)
+        ranks = _ranks(row.entries)
+        row.entries = sorted(row.entries, key=lambda one: self._preference(one, ranks))
         for key in keys:
             listed = self._index.setdefault(key, {})
             if len(listed) < _MOST_OF_KEY:
@@ -212,6 +214,8 @@ class Folding:
         compared = 0
         for key in keys:
             for row in self._index.get(key, {}).values():
+                if len(row.entries) >= _MOST_IN_ROW:
+                    continue
                 may = _may_be_copy(entry, row) if scene is not None else _may_be_same(entry, row, key)
                 if not may or _apart(entry.box, row.entries[0].box):
                     continue
@@ -224,9 +228,24 @@ class Folding:
                     return None
         return None
 
-    def _preference(self, entry: Entry) -> tuple[Any, ...]:
-        turned = tuple(-ord(character) for character in entry.rank) or (0,)
+    def _preference(self, entry: Entry, ranks: Mapping[_Key, str]) -> tuple[Any, ...]:
+        rank = ranks.get(_product(entry), entry.rank)
+        turned = tuple(-ord(character) for character in rank) or (0,)
         return turned, self._preferred.get(entry.catalogue, len(self._preferred)), int(entry.key[1:])
+
+
+def _product(entry: Entry) -> _Key:
+    """Give what tells a product from others of its scene, whoever offers it; () where that is not known."""
+    return (entry.scene.mark, entry.scene.form) if entry.scene is not None and entry.scene.mark else ()
+
+
+def _ranks(entries: Sequence[Entry]) -> dict[_Key, str]:
+    """Give the best rank of each product: of one some providers tell when its processing began, others when it ended."""
+    found: dict[_Key, str] = {}
+    for entry in entries:
+        if product := _product(entry):
+            found[product] = max(found.get(product, ""), entry.rank)
+    return found
 
 
 def _keys(item: Item, scene: Scene | None) -> list[_Key]:

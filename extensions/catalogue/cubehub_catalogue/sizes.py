@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cubehub_catalogue.code.assets import Asset, Kind, number, properties
+from cubehub_catalogue.assets import Asset, Kind, number, properties
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,8 @@ time, a mask), and kernel, libraries and other notebooks are there too."""
 _NO_LIMIT = 2**60
 """A cgroup of version 1 writes "none" as the largest number of pages."""
 _MOST = 2**63
+_MOST_OF_CUBE = 2**100
+"""Bytes of a variable of which a part may still be counted."""
 _UNKNOWN_SIZE = "Nobody knows how much memory this needs: the catalogue does not say how large the data are."
 
 
@@ -189,9 +192,12 @@ def of_cube(item: Item, share: float, names: Sequence[str] = ()) -> int | None:
         ):
             return None
         kind = variable.get("data_type")
-        total += math.prod(shape) * (
-            types.get(name) or (_BYTES.get(kind) if isinstance(kind, str) else None) or 4
-        )
+        value = types.get(name) or (_BYTES.get(kind) if isinstance(kind, str) else None) or 4
+        for length in shape:
+            value *= length
+            if value >= _MOST_OF_CUBE:
+                return None
+        total += value
     return _bounded(math.ceil(total * share)) if total else None
 
 
@@ -210,7 +216,9 @@ def solar_days(items: Iterable[Item]) -> int:
         if when is None:
             undated += 1
             continue
-        days.add((when + timedelta(hours=int(_longitude(item) / 15))).date())
+        with suppress(OverflowError):  # the end of all times, which some write for none: that day
+            when += timedelta(hours=int(_longitude(item) / 15))
+        days.add(when.date())
     return len(days) + undated
 
 
@@ -250,12 +258,11 @@ def _types(item: Item) -> dict[str, int]:
         for key in ("raster:bands", "bands"):
             bands = asset.get(key) if isinstance(asset, dict) else None
             for band in bands if isinstance(bands, list) else ():
-                if (
-                    isinstance(band, dict)
-                    and isinstance(band.get("name"), str)
-                    and band.get("data_type") in _BYTES
-                ):
-                    found[band["name"]] = _BYTES[band["data_type"]]
+                name, kind = (
+                    (band.get("name"), band.get("data_type")) if isinstance(band, dict) else (None, None)
+                )
+                if isinstance(name, str) and isinstance(kind, str) and kind in _BYTES:
+                    found[name] = _BYTES[kind]
     return found
 
 
@@ -267,7 +274,8 @@ def _size(dimension: dict[str, Any]) -> int | None:
     if isinstance(extent, list) and len(extent) == 2 and step:
         low, high = number(extent[0]), number(extent[1])
         if low is not None and high is not None and high > low:
-            return round((high - low) / abs(step)) + 1
+            steps = (high - low) / abs(step)
+            return round(steps) + 1 if math.isfinite(steps) else None
     return None
 
 

@@ -7,7 +7,7 @@ import pytest
 import shapely
 from cubehub_catalogue import aoi
 from cubehub_catalogue.errors import InputError
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import Point, box, mapping, shape
 
@@ -144,6 +144,40 @@ def test_several_polygons_become_one_outline():
     assert len(aoi.boxes(found)) == 2
 
 
+WIDE = [(-100, -10, 100, 10), (-20, 5, 20, 30)]
+
+
+def together(corners):
+    return {"type": "GeometryCollection", "geometries": [mapping(box(*edges)) for edges in corners]}
+
+
+@settings(deadline=None, max_examples=50)
+@example(WIDE)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-180, 0), st.integers(-90, 0), st.integers(1, 180), st.integers(1, 90)
+        ),
+        min_size=1, max_size=4,
+    )
+)  # fmt: skip
+def test_an_outline_that_is_read_again_is_the_same(corners):
+    once = aoi.aoi_of(together(corners))
+    assert aoi.aoi_of(once) == once
+    assert shape(once).equals(shapely.union_all([box(*edges) for edges in corners]))
+
+
+def test_a_wide_area_stays_as_large_as_it_is_and_so_does_one_with_a_hole():
+    once = aoi.aoi_of(together(WIDE))
+    assert aoi.area_km2(aoi.aoi_of(once)) == pytest.approx(58.2e6, rel=0.001)
+    ring = aoi.aoi_of(mapping(box(-100, -10, 100, 10) - box(-95, -5, 95, 5)))
+    assert aoi.aoi_of(ring) == ring
+    assert not shape(ring).intersects(Point(0, 0))
+    # the pole in it, with an edge along it that is wider than half the globe
+    cap = aoi.parse_aoi("POLYGON((33 70, 153 70, -87 70, 33 70))")
+    assert aoi.aoi_of(cap) == cap
+
+
 def test_a_bow_tie_is_made_valid():
     found = shape(aoi.parse_aoi("POLYGON((0 0, 2 2, 2 0, 0 2, 0 0))"))
     assert found.is_valid
@@ -170,6 +204,21 @@ def test_boxes_cover_the_outline_and_do_not_overlap(corners):
         or len(found) == 2
     )
     assert 1 <= len(found) <= 10
+
+
+def test_thousands_of_islands_cost_no_more_than_looking_at_them(monkeypatch):
+    asked = []
+    monkeypatch.setattr(aoi, "_touch", lambda *_: asked.append(1))
+    islands = [box(x, y, x + 0.5, y + 0.5) for x in range(-60, 60) for y in range(-10, 10)]
+    assert aoi.boxes(mapping(shapely.union_all(islands))) == [(-60, -10, 59.5, 9.5)]
+    assert not asked
+    # those within one another are one, however many
+    rings = [
+        box(-n, -n, n, n) - box(0.05 - n, 0.05 - n, n - 0.05, n - 0.05)
+        for n in (m / 10 for m in range(1, 301))
+    ]
+    assert aoi.boxes(mapping(shapely.union_all(rings))) == [(-30, -30, 30, 30)]
+    assert not asked
 
 
 @pytest.mark.parametrize(

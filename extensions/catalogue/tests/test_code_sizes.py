@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cubehub_catalogue.assets import data_assets
 from cubehub_catalogue.code import Found, Options, Place, Task, write
-from cubehub_catalogue.code.assets import data_assets
 from cubehub_catalogue.code.target import target_of
 from cubehub_catalogue.query import Query
 from cubehub_catalogue.sizes import Estimate, Room, of_cube, readable, solar_days, together
@@ -94,6 +94,38 @@ def test_a_cube_is_the_product_of_its_dimensions() -> None:
     )
 
 
+STEPS = {"x": {"type": "spatial", "axis": "x", "extent": [0, 1], "step": 5e-324}}
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "variable", "asset"),
+    [
+        (STEPS, {"dimensions": ["x"]}, {}),
+        ({"x": STEPS["x"] | {"extent": [-1e308, 1e308], "step": 1}}, {"dimensions": ["x"]}, {}),
+        ({"x": {}}, {"dimensions": ["x"], "shape": [2**62] * 20}, {}),
+        ({"x": {}}, {"dimensions": ["x"], "shape": [10**300] * 50_000}, {}),
+        ({"x": {}}, {"dimensions": ["x"]}, {"bands": [{"name": "a", "data_type": []}, 3]}),
+    ],
+)
+def test_a_cube_of_odd_numbers_is_of_unknown_size(
+    dimensions: dict[str, Any], variable: dict[str, Any], asset: dict[str, Any]
+) -> None:
+    odd = {
+        "id": "a", "properties": {"cube:dimensions": dimensions, "cube:variables": {"a": variable}},
+        "assets": {"a": {"href": "https://e.example/a.zarr", "type": "application/vnd+zarr"} | asset},
+    }  # fmt: skip
+    assert of_cube(odd, 1.0) is None
+    assert estimate(odd).text.startswith("Nobody knows")
+
+
+def test_a_product_of_an_odd_type_is_no_radar_scene() -> None:
+    odd = {
+        "id": "a", "properties": {"sar:product_type": [], "proj:epsg": 4326, "proj:shape": [2, 3], "proj:bbox": [0, 0, 3, 2]},
+        "assets": {"a": {"href": "https://e.example/a.tif", "type": "image/tiff"}},
+    }  # fmt: skip
+    assert estimate(odd).bytes == 2 * 3 * 8
+
+
 def test_what_is_opened_lazily_is_said_to_be() -> None:
     assert Estimate(12 * 2**30, room=ROOM, opened_lazily=True).text == (
         "2.4 × your Standard 5 GiB (about 12 GiB); opened lazily, so load a part of it at a time."  # noqa: RUF001
@@ -128,6 +160,9 @@ def test_days_are_those_of_the_place() -> None:
     assert solar_days([taken("2020-01-01T23:30:00Z", 178), taken("2020-01-02T00:10:00Z", 178)]) == 1
     assert solar_days([taken("2020-01-01T23:30:00Z", 0), taken("2020-01-02T00:10:00Z", 0)]) == 2
     assert solar_days([{"properties": {}}, {"properties": {"datetime": "rubbish"}}]) == 2
+    # the end of all times and their beginning, where a place is on another day
+    assert solar_days([taken("9999-12-31T23:59:59Z", 170), taken("9999-12-31T23:00:00Z", 0)]) == 1
+    assert solar_days([taken("0001-01-01T00:00:00Z", -170)]) == 1
 
 
 @pytest.mark.parametrize(
@@ -184,7 +219,17 @@ _JSON = st.recursive(
     max_leaves=8,
 )
 _KEYS = st.sampled_from(
-    ["proj:shape", "proj:transform", "proj:epsg", "proj:code", "proj:bbox", "gsd", "bands", "raster:bands"]
+    [
+        "proj:shape",
+        "proj:transform",
+        "proj:epsg",
+        "proj:code",
+        "proj:bbox",
+        "gsd",
+        "bands",
+        "raster:bands",
+        "sar:product_type",
+    ]
 )
 
 

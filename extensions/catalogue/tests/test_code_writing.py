@@ -8,17 +8,23 @@ import json
 from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import MagicMock
 
 import pytest
+import shapely
+from cubehub_catalogue.assets import data_assets
 from cubehub_catalogue.code import Found, Options, Place, Task, write
+from cubehub_catalogue.code.target import outline, segment
 from cubehub_catalogue.code.templates import templates, written_by
 from cubehub_catalogue.errors import CatalogueError, InputError, UnknownError
 from cubehub_catalogue.query import Query, Sort
 from cubehub_catalogue.sizes import Room
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DATA = Path(__file__).parent / "data/code"
 PLATFORM = "https://hub.example.org"
@@ -80,6 +86,9 @@ class _Assets(dict[str, MagicMock]):
         asset.get_absolute_href.return_value = asset.href
         return asset
 
+    def __contains__(self, name: object) -> bool:
+        return True
+
 
 def _dataset() -> MagicMock:
     """Stand in for a dataset, whose coordinates can be compared."""
@@ -97,7 +106,8 @@ def _dataset() -> MagicMock:
 class Calls:
     """Runs a cell where every module is a stand-in, and remembers what was called with which values."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, assets: Mapping[str, _Assets | _Named] | None = None) -> None:
+        self._assets = assets or {}
         self.modules: dict[str, MagicMock] = {}
         self.space: dict[str, Any] = {"__builtins__": {**vars(builtins), "__import__": self._import}}
         exec(compile(code, "cell", "exec"), self.space)  # noqa: S102 - it is what is tested
@@ -106,7 +116,7 @@ class Calls:
         self, name: str, _globals: Any = None, _locals: Any = None, fromlist: Any = (), _level: int = 0
     ) -> Any:
         module = self.modules.setdefault(name.partition(".")[0], MagicMock(name=name))
-        found = [MagicMock(id=identity, assets=_Assets()) for identity in "ab"]
+        found = [MagicMock(id=identity, assets=self._assets.get(identity, _Assets())) for identity in "ab"]
         if name == "pystac_client":
             module.Client.open.return_value.search.return_value.items.return_value = found
         if name == "xarray":
@@ -202,6 +212,70 @@ def test_an_area_over_180_degrees_is_loaded_in_metres_not_round_the_globe() -> N
     # 1.1 degrees of longitude at 60 degrees north are 61 km, one of latitude 111 km; the box around it is tilted a little
     # outside of the area is NaN, so the values are floats
     assert written.estimate.bytes == pytest.approx(61_300 / 11.13 * 111_600 / 11.13 * 4, rel=0.1)
+
+
+def boxed(west: float, south: float, east: float, north: float) -> dict[str, Any]:
+    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+    return {"type": "Polygon", "coordinates": [ring]}
+
+
+@pytest.mark.parametrize(
+    ("aoi", "crs", "size"),
+    [
+        # half a ring around the south pole: its corners lie on one line
+        (boxed(-90, -80, 90, -70), "EPSG:3031", (2_194_494, 4_388_989)),
+        # Estonia, whose southern edge runs 2.8 km south of its corners
+        (boxed(21.5, 57.5, 28.3, 59.8), "EPSG:3301", (263_930, 407_538)),
+    ],
+)
+def test_a_box_is_loaded_and_counted_with_what_its_bent_edges_run_around(
+    aoi: dict[str, Any], crs: str, size: tuple[int, int]
+) -> None:
+    asked = task(
+        raster(), query=Query(aoi=aoi), chosen=True, options={"crs": crs, "resolution": 50, "variant": "load"}
+    )
+    written = write(asked)
+    assert written.estimate.bytes == pytest.approx(size[0] / 50 * size[1] / 50 * 2, rel=0.001)
+    calls = Calls(written.code)
+    loaded = calls.modules["odc"].stac.load.call_args.kwargs
+    assert loaded["geopolygon"] is calls.space["outline"]
+    assert "bbox" not in loaded
+    calls.modules["shapely"].box.assert_called_once_with(*aoi["coordinates"][0][0], *aoi["coordinates"][0][2])
+    assert not calls.modules["odc"].stac.load.return_value.odc.mask.called
+    # and so is a raster by itself
+    own = raster()
+    own["assets"]["red"] |= {
+        "proj:epsg": int(crs[5:]), "proj:shape": [200_000, 200_000], "proj:transform": [50, 0, -5_000_000, 0, -50, 9_000_000],
+    }  # fmt: skip
+    alone = write(task(own, query=Query(aoi=aoi), chosen=True))
+    assert alone.estimate.bytes == pytest.approx(size[0] / 50 * size[1] / 50 * 4, rel=0.001)
+    calls = Calls(alone.code)
+    assert "outline" in calls.space
+    assert calls.modules["rioxarray"].open_rasterio.return_value.rio.clip_box.called
+
+
+def test_an_outline_gets_no_more_corners_than_can_be_looked_at() -> None:
+    comb = [[x / 50, 60 + 20 * (x % 2)] for x in range(2000)]
+    aoi = {"type": "Polygon", "coordinates": [[[0, 59], *comb, [40, 59], [0, 59]]]}
+    assert len(shapely.get_coordinates(outline(aoi))) < 110_000
+    written = write(task(raster(), query=Query(aoi=aoi), chosen=True, options={"variant": "load"}))
+    Calls(written.code)
+    assert f"{segment(aoi)})" in written.code
+    assert segment(BOX) == 0.02
+
+
+def test_a_raster_that_the_area_does_not_reach_is_opened_and_counted_whole() -> None:
+    for query in (Query(aoi=boxed(100, 10, 100.01, 10.01)), None):
+        written = write(task(raster(), query=query, chosen=True))
+        assert written.estimate.bytes == 100 * 200 * 4
+        assert "clip_box" not in written.code
+        assert any("red does not reach the area" in one for one in written.warnings) == (query is not None)
+    turned = raster()
+    turned["assets"]["red"]["proj:transform"] = [7, 7, 400_000, 7, -7, 5_340_000]
+    written = write(task(turned, query=Query(aoi=BOX), chosen=True))
+    assert written.estimate.bytes == 100 * 200 * 4
+    assert "clip_box" not in written.code
+    assert any("across its map" in warning for warning in written.warnings)
 
 
 def grid(
@@ -328,6 +402,103 @@ def test_what_opens_an_item_follows_from_its_media_type(
         assert modifier is calls.modules["planetary_computer"].sign_inplace
 
 
+def cube(identity: str, *, time: bool = False) -> dict[str, Any]:
+    """Give an item of a cube of 100 times 100 values within 10 degrees."""
+    axes = {
+        name: {"type": "spatial", "axis": name, "extent": [low, low + 10], "values": [*range(100)]}
+        for name, low in (("x", 0), ("y", 45))
+    }
+    when = {"t": {"type": "temporal", "values": ["2020-03-05T00:00:00Z"]}} if time else {}
+    return raster(
+        identity,
+        properties={
+            "datetime": "2020-03-05T00:00:00Z", "cube:dimensions": axes | when,
+            "cube:variables": {"v": {"dimensions": [*axes, *when], "data_type": "uint8"}},
+        },
+        assets={"v": {"href": f"https://e.example/{identity}.zarr", "type": "application/vnd+zarr"}},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("items", "variant", "size", "told"),
+    [
+        # 0.3 by 0.3 of 10 degrees
+        ([cube("a")], "auto", 9, None),
+        ([cube("a", time=True), cube("b", time=True)], "auto", 18, None),
+        # without a time they become a dictionary
+        ([cube("a"), cube("b")], "auto", 20_000, "not one dataset"),
+        ([cube("a", time=True), cube("b", time=True)], "xcube", 10_000, "opens it whole"),
+        ([raster()], "xcube", 100 * 200 * 4, "opens it whole"),
+    ],
+)
+def test_what_is_not_cut_is_counted_whole(
+    items: list[dict[str, Any]], variant: str, size: int, told: str | None
+) -> None:
+    written = write(task(*items, query=Query(aoi=BOX), chosen=True, options={"variant": variant}))
+    assert written.estimate.bytes == size
+    warned = [one for one in written.warnings if "cut out" in one]
+    assert len(warned) == (told is not None)
+    assert told is None or told in warned[0]
+    assert not any("name their axes" in one for one in written.warnings)
+    Calls(written.code)
+
+
+class _Named(dict[str, MagicMock]):
+    """Assets of an item that has these alone."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__({name: MagicMock(extra_fields={}) for name in names})
+
+
+@pytest.mark.parametrize(
+    "media", ["image/tiff", "application/netcdf", "application/vnd+zarr", "application/wmo-GRIB2"]
+)
+@pytest.mark.parametrize("bands", [(), ("hh",)])
+def test_items_that_have_different_assets_are_opened_with_those_they_have(
+    media: str, bands: tuple[str, ...]
+) -> None:
+    """Sentinel-1 sees in VV and VH over land, and in HH and HV at the poles."""
+    items = []
+    for identity, names in (("a", ("vv", "vh")), ("b", ("hh", "hv"))):
+        asset = {"href": f"https://e.example/{identity}", "type": media, "roles": ["data"]}
+        items.append(raster(identity, assets=dict.fromkeys(names, asset)))
+    for chosen in (True, False):
+        written = write(task(*items, chosen=chosen, options={"bands": bands}))
+        calls = Calls(written.code, {"a": _Named("vv", "vh"), "b": _Named("hh", "hv")})
+        assert calls.space["ds"] is not None
+
+
+@pytest.mark.parametrize(
+    ("having", "bands", "loaded", "days", "left"),
+    [
+        ((("vv",), ("vv", "vh")), (), ["vv", "vh"], 2, None),
+        ((("hh", "hv"), ("vv", "vh"), ("vv", "vh")), (), ["vv", "vh"], 2, "hh, hv is left out"),
+        ((("hh", "hv"), ("vv", "vh")), ("vh",), ["vh"], 1, None),
+    ],
+)
+def test_a_stack_is_of_bands_that_one_item_has_all_of_and_that_one_comes_first(
+    having: tuple[tuple[str, ...], ...],
+    bands: tuple[str, ...],
+    loaded: list[str],
+    days: int,
+    left: str | None,
+) -> None:
+    """odc-stac refuses bands that the first item does not have."""
+    items = []
+    for day, names in enumerate(having, 1):
+        one = raster("abc"[day - 1], properties={"datetime": f"2020-03-0{day}T10:00:00Z"})
+        one["assets"] = dict.fromkeys(names, one["assets"]["red"])
+        items.append(one)
+    written = write(task(*items, chosen=True, options={"bands": bands, "variant": "load"}))
+    calls = Calls(written.code, {one["id"]: _Named(*one["assets"]) for one in items})
+    given, told = calls.modules["odc"].stac.load.call_args
+    assert told["bands"] == loaded
+    assert set(loaded) <= set(given[0][0].assets)
+    assert all(set(loaded) & set(one.assets) for one in given[0])
+    assert written.estimate.bytes == 100 * 200 * 2 * len(loaded) * days
+    assert [left in one for one in written.warnings] == ([True] if left else [])
+
+
 def test_several_collections_have_a_variable_each() -> None:
     found = (Found("earth", item("sentinel-2-earth-search")), Found("closed", item("sentinel-3-cdse")))
     written = write(Task(places=PLACES, found=found, query=Query(aoi=BOX)))
@@ -414,6 +585,10 @@ def test_a_cube_is_built_by_publishing_or_by_a_recipe() -> None:
         task(scene, options=options | {"variant": "build"}),
         task(raster(), query=query, options={"variant": "build"}),
         task(scene, catalogue="closed", query=query, options=options | {"variant": "build"}),
+        *(
+            task(scene | {"collection": name}, query=query, options=options | {"variant": "build"})
+            for name in ("sentinel-2-l2a,other", "sentinel-2-l2a#x", "sentinel-2-l2a\n", "sentinel-2-l2a/é")
+        ),
     ):
         with pytest.raises(InputError):
             write(refused)
@@ -424,6 +599,29 @@ def test_a_search_of_which_nothing_is_known_lists_what_it_finds() -> None:
     calls = Calls(write(Task(places={"earth": PLACES["earth"]}, query=query)).code)
     asked = calls.modules["pystac_client"].Client.open.return_value.search.call_args_list
     assert [call.kwargs["collections"] for call in asked] == [["a"], ["b"]]
+
+
+def test_a_cell_is_no_longer_than_a_notebook_bears() -> None:
+    query = Query(text="x" * 3 * 2**20)
+    with pytest.raises(InputError, match="too much for a cell") as raised:
+        write(task(raster(), query=query))
+    assert raised.value.code == "too_large"
+
+
+def test_assets_are_read_once_for_each_item_whatever_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def counted(one: dict[str, Any]) -> dict[str, Any]:
+        asked.append(1)
+        return data_assets(one)
+
+    monkeypatch.setattr("cubehub_catalogue.code.blocks.data_assets", counted)
+    few, many = raster(), raster()
+    many["assets"] = {f"b{n}": few["assets"]["red"] for n in range(100)}
+    write(task(few, chosen=True, options={"variant": "load"}))
+    before = len(asked)
+    write(task(many, chosen=True, options={"variant": "load"}))
+    assert len(asked) == 2 * before
 
 
 def test_a_band_that_no_item_has_is_named() -> None:
@@ -500,7 +698,7 @@ def test_the_kernel_of_xcube_asks_catalogues_that_answer_strangers() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"name": "import"}, {"name": "os"}, {"name": "a b"}, {"name": "é"}, {"variant": "x"}, {"resolution": -1},
+        {"name": "import"}, {"name": "os"}, {"name": "next"}, {"name": "a b"}, {"name": "é"}, {"variant": "x"}, {"resolution": -1},
         {"resolution": float("nan")}, {"crs": "EPSG:4326'"}, {"bands": ["x" * 300]}, {"other": 1}, [], {"most_items": 0},
     ],
 )  # fmt: skip

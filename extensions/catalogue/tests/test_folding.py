@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from cubehub_catalogue import items
+from cubehub_catalogue.code_routes import loaded_of
 from cubehub_catalogue.folding import Folding
 from cubehub_catalogue.query import Sort
 from cubehub_catalogue.reserved import reserved_title
@@ -94,6 +95,18 @@ def test_one_datatake_and_tile_of_two_providers_is_one_row_that_shows_the_newer_
             ("a", "02.12", True)
         ]
         assert found["order"] == [0]
+
+
+def test_what_was_folded_counts_where_a_search_again_finds_it():
+    """Two baselines of a scene are one row here, and two items of their collection when a cell searches again."""
+    elsewhere = [("b", item("x", collection="d"))]
+    folding = folded(("a", OLD), ("a", NEW), ("b", OLD | {"collection": "other"}), *elsewhere)
+    assert len(folding.rows) == 2
+    loaded = [(entry.catalogue, entry.shown["id"]) for entry in loaded_of(list(folding.rows.values()))]
+    assert loaded == [("a", NEW["id"]), ("b", "x"), ("a", OLD["id"])]
+    # what only another collection has is not asked for
+    (row,) = folded(("a", PC), ("b", CDSE)).rows.values()
+    assert [entry.shown["id"] for entry in loaded_of([row])] == [CDSE["id"]]
 
 
 def test_the_neighbouring_tile_of_the_same_datatake_is_another_row():
@@ -187,6 +200,27 @@ def test_the_same_product_has_the_same_version_whoever_tells_it():
     other = item(GRD, **{"s1:product_identifier": f"{GRD}_6FF8"})
     row = row_of_radar(("a", item(f"{GRD}_6FF8", **FIRST)), ("b", other))
     assert row["version"] == row["copies"][0]["version"] == "2021-08-09T20:19:58Z"
+
+
+def test_of_one_product_the_catalogue_that_stands_first_is_shown_whichever_moment_it_tells():
+    began = item(f"{GRD}_6FF8", **FIRST)
+    ended = item(f"{GRD}_6FF8", **{"processing:datetime": "2021-08-09T20:31:00Z"})
+    for one, other in ((began, ended), (ended, began)):
+        for pairs in ([("a", one), ("b", other)], [("b", other), ("a", one)]):
+            row = row_of_radar(*pairs)
+            assert row["catalogue"] == "a"
+            assert [(c["catalogue"], c["version"], c["earlier"]) for c in row["copies"]] == [
+                ("b", row["version"], False)
+            ]
+    # a newer product still stands before both
+    row = row_of_radar(("a", began), ("b", ended), ("c", item(f"{GRD}_0A1B", **AGAIN)))
+    assert row["catalogue"] == "c"
+    assert [(c["catalogue"], c["earlier"]) for c in row["copies"]] == [("a", True), ("b", True)]
+
+
+def test_a_row_has_no_more_copies_than_somebody_can_look_at():
+    found = folded(*(("a", OLD | {"collection": str(n)}) for n in range(120)))
+    assert [len(row.entries) for row in found.rows.values()] == [50, 50, 20]
 
 
 def test_two_granules_of_one_pass_stay_two_rows():

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cubehub_catalogue.aoi import whole_box
+from cubehub_catalogue.assets import Asset, Kind, cube_name, data_assets, usual_assets
 from cubehub_catalogue.code import files, rasters
-from cubehub_catalogue.code.assets import Asset, Kind, cube_name, data_assets, usual_assets
 from cubehub_catalogue.code.model import TAKEN
 from cubehub_catalogue.code.target import Target, target_of
 from cubehub_catalogue.errors import InputError
@@ -121,6 +121,11 @@ def _block(
         if any(asset.scaled for asset in chosen):
             warnings.append("Values are as stored: scale and offset of the items are not applied.")
         if not single:
+            some = _of_one_item(items, chosen, warnings)
+            if some != chosen:
+                chosen = some
+                pixels = rasters.rasters_of(items, [asset.name for asset in chosen])
+                target = target_of(pixels, clip, options.crs, options.resolution)
             part = [
                 asset.name for asset in chosen if asset.bands > 1 and asset.name in rasters.layers([asset])
             ]
@@ -160,29 +165,49 @@ def _chosen(task: Task, collection: str, items: list[Item], warnings: list[str])
     return chosen
 
 
+def _of_one_item(items: list[Item], chosen: list[Asset], warnings: list[str]) -> list[Asset]:
+    """Give what of the chosen rasters some item has all of, most data first: odc-stac reads the bands of one."""
+    names = frozenset(asset.name for asset in chosen)
+    having = Counter(names.intersection(data_assets(item)) for item in items)
+    if names in having:
+        return chosen
+    best = max(having, key=lambda some: len(some) * having[some])
+    left = ", ".join(asset.name for asset in chosen if asset.name not in best)
+    warnings.append(
+        f"No item has all of these bands, so {left[:200]} is left out: choose these to load them instead."
+    )
+    return [asset for asset in chosen if asset.name in best]
+
+
 def _estimate(task: Task, block: Block, clip: Mapping[str, Any] | None) -> Estimate:
     assets, items = block.assets, block.items
     if not assets:
         return Estimate(None)
-    all_assets = [
-        found[asset.name] for item in items for asset in assets if asset.name in (found := data_assets(item))
-    ]
+    by_store = task.options.variant == "xcube" and block.cube is None
+    if by_store:  # it opens one asset of one item, whole
+        assets, items, clip = assets[:1], items[:1], None
+    several = len(items) > 1 or (not task.chosen and not by_store)
+    found_in = [data_assets(item) for item in items]
+    all_assets = [found[asset.name] for found in found_in for asset in assets if asset.name in found]
     on_disk = stored(all_assets)
-    more = not task.chosen and task.more and len(items) < task.options.most_items
+    more = not task.chosen and not by_store and task.more and len(items) < task.options.most_items
     if block.kind is Kind.RASTER:
-        if block.single:
+        if block.single or by_store:
             return Estimate(_single_bytes(block, clip), at_least=more, stored=on_disk)
         whole = [layer for asset in assets for layer in [asset] * len(rasters.layers([asset]))]
         shape = block.target.shape if block.target else None
-        size = of_rasters(
-            solar_days(items), shape, whole, masked=clip is not None and whole_box(clip) is None
-        )
+        held = [
+            item
+            for item, found in zip(items, found_in, strict=True)
+            if any(asset.name in found for asset in assets)
+        ]
+        size = of_rasters(solar_days(held), shape, whole, masked=clip is not None and whole_box(clip) is None)
         return Estimate(size, at_least=more and size is not None, stored=on_disk)
     named = [asset.name for asset in assets]
-    sizes = [
-        of_cube(item, files.Axes.of(item).share(clip) * files.time_share(item, task.query), named)
-        for item in items
-    ]
+    by_server = block.cube is not None and task.options.variant in {"auto", "cube", "xcube"}
+    cut = by_server or (not by_store and files.is_one(items[0], assets, several=several))
+    shares = files.shares(items, clip, task.query) if cut else [1.0] * len(items)
+    sizes = [of_cube(item, share, named) for item, share in zip(items, shares, strict=True)]
     if None not in sizes:
         return Estimate(sum(size or 0 for size in sizes), at_least=more, stored=on_disk)
     return of_files(all_assets)
@@ -194,10 +219,12 @@ def _single_bytes(block: Block, clip: Mapping[str, Any] | None) -> int | None:
     grid = asset.grid
     if grid is None:
         return None
-    own = target_of([asset], clip, grid.crs, None)
-    if own is None or own.shape is None:
-        return None
-    rows, columns = (min(a, b) for a, b in zip(own.shape, grid.shape, strict=True))
+    rows, columns = grid.shape
+    if rasters.reaches(asset, clip):
+        own = target_of([asset], clip, grid.crs, None)
+        if own is None or own.shape is None:
+            return None
+        rows, columns = (min(a, b) for a, b in zip(own.shape, grid.shape, strict=True))
     return rows * columns * asset.bands * (8 if asset.itemsize >= 4 and asset.dtype != "float32" else 4)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from cubehub_catalogue.aoi import boxes
-from cubehub_catalogue.code.assets import Asset, Kind, number, properties
+from cubehub_catalogue.assets import Asset, Kind, number, properties
 from cubehub_catalogue.code.cell import Source, call
 from cubehub_catalogue.code.literals import literal
 from cubehub_catalogue.code.reaching import fsspec_options, scheme
@@ -74,9 +74,8 @@ class Axes:
             found["box"] = (left, bottom, right, top)
         return cls(**found)
 
-    def share(self, aoi: Mapping[str, Any] | None) -> float:
-        """Give the part of the item's area that an area covers; 1 where that is unknown."""
-        wanted = self.cut(aoi)
+    def share(self, wanted: tuple[float, float, float, float] | None) -> float:
+        """Give the part of the item's area that a box, as `cut` gives it, covers; 1 where that is unknown."""
         if wanted is None or self.box is None:
             return 1.0
         left, bottom, right, top = self.box
@@ -97,9 +96,19 @@ class Axes:
         return around(aoi) if self.crs == _DEGREES else bounds_in(self.crs, aoi)
 
 
-def time_share(item: Item, query: Query | None) -> float:
-    """Give the part of an item's time that a search's range covers; 1 where that is unknown."""
-    times = Axes.of(item).times
+def shares(items: Sequence[Item], aoi: Mapping[str, Any] | None, query: Query | None) -> list[float]:
+    """Give the part of each item that area and range of a search cover; 1 where that is unknown."""
+    found, cuts = [], {}
+    for axes in map(Axes.of, items):
+        key = (axes.crs, bool(axes.x and axes.y))
+        if key not in cuts:
+            cuts[key] = axes.cut(aoi)
+        found.append(axes.share(cuts[key]) * _time_share(axes, query))
+    return found
+
+
+def _time_share(axes: Axes, query: Query | None) -> float:
+    times = axes.times
     if times is None or query is None or not (query.start or query.end):
         return 1.0
     try:
@@ -154,8 +163,7 @@ def write_files(
     """
     kind = assets[0].kind
     cell.imports("xarray as xr", package="xarray")
-    joined = len(assets) == 1 or isinstance(properties(item).get("cube:variables"), dict)
-    time = "time" if kind is Kind.GRIB else Axes.of(item).time
+    joined, time = _is_joined(item, assets), _time_axis(item, kind)
     opened = _opened(cell, item, assets[0], signed=signed, how=how)
     if not several and len(assets) == 1:
         cell.line(f"asset = items[0].assets[{literal(assets[0].name)}]")
@@ -169,25 +177,38 @@ def write_files(
             cell.line(f"{name} = {opened}")
         return True
     cell.function(f"def opened(asset):\n    return {_indented(opened)}")
+    # items of one collection need not all have the same
     if len(assets) == 1:
-        one = f"opened(item.assets[{literal(assets[0].name)}])"
+        first = literal(assets[0].name)
+        one, having = f"opened(item.assets[{first}])", f"{first} in item.assets"
     else:
         cell.line(f"names = {literal([asset.name for asset in assets], column=8)}")
-        owner = "item" if several else "items[0]"
-        one = (
-            f"xr.merge([opened({owner}.assets[name]) for name in names])"
-            if joined
-            else f"{{name: opened({owner}.assets[name]) for name in names}}"
-        )
+        owner, having = "item" if several else "items[0]", "any(name in item.assets for name in names)"
+        each = f"opened({owner}.assets[name]) for name in names if name in {owner}.assets"
+        one = f"xr.merge([{each}])" if joined else f"{{name: {each}}}"
     if not several:
         cell.line(f"{name} = {one}")
         return joined
+    cell.line(f"items = [item for item in items if {having}]")
     if joined and time:
         cell.line(f"parts = [{one} for item in items]")
         cell.line(f"{name} = {call('xr.concat', Source('parts'), dim=time)}.sortby({literal(time)})")
         return True
     cell.line(f"{name} = {{item.id: {one} for item in items}}")
     return False
+
+
+def is_one(item: Item, assets: Sequence[Asset], *, several: bool) -> bool:
+    """Tell whether `write_files` makes one dataset, which can be cut, and no dictionary."""
+    return _is_joined(item, assets) and (not several or bool(_time_axis(item, assets[0].kind)))
+
+
+def _is_joined(item: Item, assets: Sequence[Asset]) -> bool:
+    return len(assets) == 1 or isinstance(properties(item).get("cube:variables"), dict)
+
+
+def _time_axis(item: Item, kind: Kind) -> str:
+    return "time" if kind is Kind.GRIB else Axes.of(item).time
 
 
 def write_cuts(cell: Cell, name: str, item: Item, kind: Kind, area: Area, query: Query | None) -> bool:

@@ -30,9 +30,9 @@ Compute = Literal["auto", "memory", "lazy", "cluster"]
 
 _LONGEST_NAME = 200
 TAKEN = frozenset(
-    {"aoi", "asset", "bbox", "catalogue", "cfgrib", "client", "cluster", "cubehub", "cubehub_catalogue", "dask", "data_id", "datasets", "distributed", "found",
-     "fsspec", "Geometry", "inside", "item", "items", "list", "made", "name", "names",
-     "new_data_store", "odc", "opened", "os", "outline", "parts", "path",
+    {"all", "any", "aoi", "asset", "bbox", "catalogue", "cfgrib", "client", "cluster", "cubehub", "cubehub_catalogue", "dask", "data_id", "datasets", "distributed", "float", "found",
+     "fsspec", "Geometry", "inside", "item", "items", "iter", "list", "made", "name", "names",
+     "new_data_store", "next", "odc", "opened", "os", "outline", "parts", "path",
      "planetary_computer", "print", "protocol", "rasters", "resxy_", "rioxarray", "root", "search", "set", "shapely", "slice",
      "store", "subprocess", "xr", "xy_"}
 )  # fmt: skip

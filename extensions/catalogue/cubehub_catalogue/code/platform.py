@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from cubehub_catalogue.code.assets import Asset, Kind, properties
+from cubehub_catalogue.assets import Asset, Kind, properties
 from cubehub_catalogue.code.cell import Source, call
 from cubehub_catalogue.code.files import around
 from cubehub_catalogue.code.literals import literal
@@ -29,6 +29,7 @@ _RECIPES = (
     (re.compile(r"sentinel.?2.*l2a|s2.?l2a|s2_msi_l2a", re.IGNORECASE), "msi-ndvi"),
     (re.compile(r"sentinel.?3.*olci.*wfr|s3.?olci.*wfr|ol.?2.?wfr", re.IGNORECASE), "olci-water-quality"),
 )
+_COLLECTION = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
 
 
 def write_cube(cell: Cell, cube: str, name: str) -> None:
@@ -99,6 +100,13 @@ def write_build(cell: Cell, task: Task, place: Place, collection: str, target: T
             "no_recipe",
             f"The platform has no recipe for {collection or 'these items'}.",
             "Load them, and publish what you make.",
+        )
+    # the platform's command reads a comma as the end of it, and what follows as more collections
+    if not _COLLECTION.fullmatch(collection):
+        raise InputError(
+            "not_for_recipe",
+            f"A recipe takes no collection with the name {collection!r:.100}.",
+            "Load the items, and publish what you make.",
         )
     if task.query is None or task.query.aoi is None:
         raise InputError("no_area", "A recipe needs an area.", "Draw one, then search again.")

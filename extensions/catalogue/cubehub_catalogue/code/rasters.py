@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cubehub_catalogue.code.assets import Asset, Kind, data_assets
+from cubehub_catalogue.assets import Asset, Kind, data_assets
 from cubehub_catalogue.code.cell import Source, call
 from cubehub_catalogue.code.literals import comment, literal
 from cubehub_catalogue.code.reaching import gdal_options, scheme
-from cubehub_catalogue.code.target import bounds_in
+from cubehub_catalogue.code.target import bounds_in, is_bent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cubehub_catalogue.code.cell import Cell
     from cubehub_catalogue.code.searches import Area
@@ -55,8 +55,16 @@ def write_stack(
     """
     item, pixels = items[0], rasters_of(items, [asset.name for asset in assets])
     cell.imports("odc.stac", package="odc-stac")
-    where = area.variable(cell) if area.is_box else area.outline(cell)
+    bent = target is not None and area.aoi is not None and is_bent(target.crs, target.steps, area.aoi)
+    by_corners = area.is_box and not bent
+    where = area.variable(cell) if by_corners else area.outline(cell)
     _reach(cell, item, assets, by_odc=True)
+    names = [asset.name for asset in assets]
+    if any(name not in found for found in map(data_assets, items) for name in names):
+        cell.line(f"names = {literal(names, column=8)}")
+        cell.line("items = [item for item in items if any(name in item.assets for name in names)]")
+        cell.line("# odc-stac takes the bands from the first one")
+        cell.line("items.sort(key=lambda item: not all(name in item.assets for name in names))")
     if note := _resampled(pixels, target):
         cell.line(f"# {note}")
     asked: dict[str, Any] = {
@@ -64,7 +72,7 @@ def write_stack(
         "crs": target.crs if target else None,
         "resolution": _resolution(cell, target) if target else None,
         "anchor": _anchor(cell, target) if target else None,
-        ("bbox" if area.is_box else "geopolygon"): where,
+        ("bbox" if by_corners else "geopolygon"): where,
         "groupby": "solar_day",
         "chunks": _CHUNK if lazy else None,
     }
@@ -107,8 +115,11 @@ def write_files(
 ) -> None:
     """Write the lines that open single files, each on the grid it has; of several the first is shown."""
     cell.imports("rioxarray", package="rioxarray")
-    reached = _reaches(assets[0], area)
-    where = None if not reached else area.variable(cell) if area.is_box else area.outline(cell)
+    grid, aoi = assets[0].grid, area.aoi
+    reached = reaches(assets[0], aoi)
+    bent = reached and grid is not None and aoi is not None and is_bent(grid.crs, grid.steps, aoi)
+    by_corners = area.is_box and not bent
+    where = None if not reached else area.variable(cell) if by_corners else area.outline(cell)
     _reach(cell, item, assets, by_odc=False)
     href = f"asset.{'href' if scheme(assets[0]) else 'get_absolute_href()'}"
     opened = call("rioxarray.open_rasterio", Source(href), masked=True, chunks=_CHUNK if lazy else None)
@@ -119,23 +130,26 @@ def write_files(
         cell.function(f"def opened(asset):\n    return {opened}")
         first = literal(assets[0].name)
         if len(assets) == 1:
-            cell.line(f"rasters = {{item.id: opened(item.assets[{first}]) for item in items}}")
-            cell.line(f"{name} = rasters[items[0].id]  # each is on a grid of its own")
+            each = f"opened(item.assets[{first}]) for item in items if {first} in item.assets"
+            cell.line(f"rasters = {{item.id: {each}}}")
         else:
             cell.line(f"names = {literal([asset.name for asset in assets], column=8)}")
-            cell.line("rasters = {name: opened(items[0].assets[name]) for name in names}")
-            cell.line(f"{name} = rasters[{first}]  # each is on a grid of its own")
-    if where is not None and area.is_box:
+            cell.line("item = next(item for item in items if any(name in item.assets for name in names))")
+            cell.line("rasters = {name: opened(item.assets[name]) for name in names if name in item.assets}")
+        cell.line(f"{name} = next(iter(rasters.values()))  # each is on a grid of its own")
+    if where is not None and bent:
+        cell.line(f"{name} = {name}.rio.clip_box(*{where}.to_crs({name}.rio.crs).boundingbox)")
+    elif where is not None and area.is_box:
         cell.line(f'{name} = {name}.rio.clip_box(*{where}, crs="EPSG:4326")')
     elif where is not None:
         cell.line(f'{name} = {name}.rio.clip([{where}.json], crs="EPSG:4326", all_touched=True)')
 
 
-def _reaches(asset: Asset, area: Area) -> bool:
-    """Tell whether an area lies on a raster: rioxarray refuses to cut to one that does not."""
-    if area.aoi is None or asset.grid is None:
+def reaches(asset: Asset, aoi: Mapping[str, Any] | None) -> bool:
+    """Tell whether a raster can be cut to an area: rioxarray refuses to where it does not lie on it, or is turned."""
+    if aoi is None or asset.grid is None or asset.grid.turned:
         return False
-    box = bounds_in(asset.grid.crs, area.aoi)
+    box = bounds_in(asset.grid.crs, aoi)
     if box is None:
         return False
     left, bottom, right, top = asset.grid.bounds

@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from cubehub_catalogue.code.assets import properties
+from cubehub_catalogue.assets import properties
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from cubehub_catalogue.code.assets import Asset
+    from cubehub_catalogue.assets import Asset
     from cubehub_catalogue.query import Item
 
 _PACKAGES = {

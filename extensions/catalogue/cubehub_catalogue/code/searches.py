@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from cubehub_catalogue.aoi import whole_box
 from cubehub_catalogue.code.cell import Source, call
 from cubehub_catalogue.code.literals import literal
-from cubehub_catalogue.code.target import SEGMENT
+from cubehub_catalogue.code.target import segment
 from cubehub_catalogue.query import Query
 from cubehub_catalogue.times import interval_text
 
@@ -53,13 +53,14 @@ class Area:
     def outline(self, cell: Cell) -> Source | None:
         """Give the name of its outline as odc-geo has it, and write that down once; None without an area."""
         where = self.variable(cell)
-        if where is None:
+        if where is None or self.aoi is None:
             return None
         if not self._outlined:
-            cell.imports("shapely.geometry", package="shapely")
+            cell.imports("shapely" if self.is_box else "shapely.geometry", package="shapely")
+            made = f"shapely.box(*{where})" if self.is_box else f"shapely.geometry.shape({where})"
             cell.imports("odc.geo.geom", "Geometry", package="odc-geo")
             # edges are straight in degrees, so on the map of another projection they are bent
-            cell.line(f"outline = shapely.segmentize(shapely.geometry.shape({where}), {SEGMENT})")
+            cell.line(f"outline = shapely.segmentize({made}, {literal(segment(self.aoi))})")
             cell.line('outline = Geometry(outline, "EPSG:4326")')
             self._outlined = True
         return Source("outline")

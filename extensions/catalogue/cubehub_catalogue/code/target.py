@@ -12,7 +12,7 @@ import pyproj
 import shapely
 
 from cubehub_catalogue.aoi import whole_box
-from cubehub_catalogue.code.assets import Asset, Grid, Kind
+from cubehub_catalogue.assets import Asset, Grid, Kind
 from cubehub_catalogue.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ _TOLERANCE = 0.01
 _SAME = 1e-9
 """Share by which lengths of pixels differ that are the same, as decimals in a catalogue."""
 SEGMENT = 0.02
-"""Degrees between corners on the edges of a polygon: between them an edge is bent by less than 0.1 m."""
+"""Degrees between corners on the edges of an area: between them an edge is bent by less than 0.1 m."""
+_MOST_CORNERS = 100_000
+"""That are put on the edges of one area; they lie farther apart where there would be more."""
 
 
 @dataclass(frozen=True)
@@ -108,22 +110,47 @@ def target_of(
     return Target(chosen, steps, _shape(chosen, steps, (0.0, 0.0), aoi, ()))
 
 
+def segment(aoi: Mapping[str, Any]) -> float:
+    """Give the degrees between corners on the edges of an area."""
+    return max(SEGMENT, float(f"{shapely.geometry.shape(aoi).length / _MOST_CORNERS:.3g}"))
+
+
 def outline(aoi: Mapping[str, Any]) -> Any:
-    """Give an area as shapely has it; edges of what is no box with corners as `SEGMENT` has the cell make them.
+    """Give an area as shapely has it, with corners on its edges as the cell makes them.
 
     Notes
     -----
     An edge is straight in degrees (RFC 7946, section 3.1.1), so on a map of another projection it is bent: one of a
     degree by about a hundred metres.
     """
-    found = shapely.geometry.shape(aoi)
-    return found if whole_box(aoi) is not None else shapely.segmentize(found, SEGMENT)
+    return shapely.segmentize(shapely.geometry.shape(aoi), segment(aoi))
+
+
+def is_bent(crs: str, steps: tuple[float, float], aoi: Mapping[str, Any]) -> bool:
+    """Tell whether an area is a box whose corners don't say where it is on a map: its edges run beyond them.
+
+    Notes
+    -----
+    odc-stac moves the four corners of a ``bbox``, and of a half ring around a pole these are two points.
+    """
+    if crs == "utm" or whole_box(aoi) is None or _is_geographic(crs):
+        return False
+    edges, corners = bounds_in(crs, aoi), _bounds_of(shapely.geometry.shape(aoi), crs)
+    return (
+        edges is not None
+        and corners is not None
+        and any(abs(a - b) > step / 2 for a, b, step in zip(edges, corners, (*steps, *steps), strict=True))
+    )
 
 
 def bounds_in(crs: str, aoi: Mapping[str, Any]) -> Bounds | None:
-    """Give the box around an area in another CRS, by its corners; None where they are not on its map."""
+    """Give the box around an area in another CRS, by its edges; None where they are not on its map."""
+    return _bounds_of(outline(aoi), crs)
+
+
+def _bounds_of(geometry: Any, crs: str) -> Bounds | None:
     try:
-        corners = shapely.get_coordinates(outline(aoi))
+        corners = shapely.get_coordinates(geometry)
         xs, ys = _transformer(crs).transform(corners[:, 0], corners[:, 1])
     except (ValueError, TypeError, KeyError, pyproj.exceptions.ProjError, shapely.errors.ShapelyError):
         return None
@@ -200,7 +227,7 @@ def _shape(
 ) -> tuple[int, int] | None:
     if crs == "utm":
         return None
-    box = bounds_in(crs, aoi) if aoi is not None else _around(crs, grids)
+    box = _loaded(crs, steps, aoi) if aoi is not None else _around(crs, grids)
     if box is None:
         return None
     left, bottom, right, top = box
@@ -208,6 +235,12 @@ def _shape(
         return _count(bottom, top, steps[1], offset[1]), _count(left, right, steps[0], offset[0])
     except (OverflowError, ValueError):  # edges at 1e308, and pixels of nothing
         return None
+
+
+def _loaded(crs: str, steps: tuple[float, float], aoi: Mapping[str, Any]) -> Bounds | None:
+    """Give the edges of what is loaded of an area: of a box by its corners, where the cell gives these alone."""
+    by_corners = whole_box(aoi) is not None and not is_bent(crs, steps, aoi)
+    return _bounds_of(shapely.geometry.shape(aoi), crs) if by_corners else bounds_in(crs, aoi)
 
 
 def _count(low: float, high: float, step: float, offset: float) -> int:

@@ -6,8 +6,8 @@ import ast
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cubehub_catalogue.assets import Kind, is_for_some
 from cubehub_catalogue.code import files, platform, rasters, templates
-from cubehub_catalogue.code.assets import Kind, is_for_some
 from cubehub_catalogue.code.blocks import blocks_of, offered
 from cubehub_catalogue.code.cell import Cell
 from cubehub_catalogue.code.literals import comment
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from cubehub_catalogue.code.files import How
     from cubehub_catalogue.code.model import Place
 
+_LONGEST = 2 * 2**20
+"""Characters of a cell; a notebook with a longer one is slow to open, and so is Python to read it."""
 _LISTED = "for item in items:\n    print(item.id, item.datetime, list(item.assets))"
 
 
@@ -66,6 +68,10 @@ def write(task: Task) -> Written:
     if not blocks:
         writer.search()
     code = writer.cell.text()
+    if len(code) > _LONGEST:
+        raise InputError(
+            "too_large", "This is too much for a cell.", "Draw a simpler area, or choose fewer items."
+        )
     try:
         ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -153,6 +159,8 @@ class _Writer:
             platform.write_xcube(self.cell, block.assets[0], options, block.name)
             if len(block.assets) > 1 or self._several(block):
                 self.warnings.append(f"The store opens {block.assets[0].name} of the first item alone.")
+            if self.clip.aoi is not None:
+                self.warnings.append("The store opens it whole: the area is not cut out.")
             self.warnings.append('Run it with the kernel "Python 3 (xcube)".')
         elif block.kind is Kind.RASTER:
             self._rasters(block)
@@ -230,10 +238,16 @@ class _Writer:
                 "no_grid", "These items don't say where their pixels are.", "Give a resolution in options."
             )
         if block.single and not publish:
-            if self.clip.aoi is not None and block.assets[0].grid is None:
-                self.warnings.append(
-                    "The items don't say where their pixels are, so the area is not cut out."
+            if self.clip.aoi is not None and not rasters.reaches(block.assets[0], self.clip.aoi):
+                grid = block.assets[0].grid
+                why = (
+                    "The items don't say where their pixels are"
+                    if grid is None
+                    else "The rows of the file run across its map"
+                    if grid.turned
+                    else f"{comment(block.assets[0].name)} does not reach the area"
                 )
+                self.warnings.append(f"{why}, so the area is not cut out.")
             rasters.write_files(
                 self.cell, item, block.assets, self.clip, block.name, several=self._several(block), lazy=lazy
             )
@@ -261,7 +275,8 @@ class _Writer:
         query, kind = self.task.query, block.assets[0].kind
         cut = one and files.write_cuts(self.cell, block.name, item, kind, self.clip, query)
         if not cut and self.clip.aoi is not None:
-            self.warnings.append("The items don't name their axes, so the area is not cut out.")
+            why = "The items don't name their axes" if one else "The files are not one dataset"
+            self.warnings.append(f"{why}, so the area is not cut out.")
         if self.how == "cluster" and kind is Kind.GRIB:
             self.warnings.append(
                 "GRIB is read from a copy on this server, which workers elsewhere do not see."

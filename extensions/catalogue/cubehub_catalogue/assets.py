@@ -289,7 +289,8 @@ def _grid(item: Item, asset: dict[str, Any]) -> Grid | None:
         return asset.get(key, properties(item).get(key))
 
     crs, shape = _crs(said("proj:code"), said("proj:epsg")), said("proj:shape")
-    if crs == "EPSG:4326" and properties(item).get("sar:product_type") in _SLANTED:
+    product = properties(item).get("sar:product_type")
+    if crs == "EPSG:4326" and isinstance(product, str) and product in _SLANTED:
         return None
     if crs is None or not isinstance(shape, list) or len(shape) != 2:
         return None
