@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from types import SimpleNamespace
@@ -50,8 +51,14 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> StorageSettings:
     return made
 
 
-def send(settings: StorageSettings, path: str, who: str, body: bytes, length: int) -> str:
-    """Say that so much is to come, and send what there is of it: what was answered."""
+def send(
+    settings: StorageSettings, path: str, who: str, body: bytes, length: int, *, late: bool = False
+) -> str:
+    """Say that so much is to come, and send what there is of it: what was answered.
+
+    Late is what is sent when the head has been dealt with; the answer is followed by another to the same question then,
+    on the same connection.
+    """
 
     async def act() -> str:
         office = Office(settings, Auth(), SimpleNamespace())  # type: ignore[arg-type]
@@ -64,6 +71,23 @@ def send(settings: StorageSettings, path: str, who: str, body: bytes, length: in
         )
         reader, writer = await asyncio.open_connection("127.0.0.1", port, family=socket.AF_INET)
         try:
+            if late:
+                for said in ("403", "403"):
+                    writer.write(head.encode())
+                    await writer.drain()
+                    with contextlib.suppress(TimeoutError):
+                        assert not await asyncio.wait_for(reader.read(1), 0.2), (
+                            "answered before the body is read"
+                        )
+                    writer.write(body)
+                    answered = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
+                    assert answered.decode().split(" ", 2)[1] == said
+                    assert b"Connection: close" not in answered
+                    rest = next(
+                        line for line in answered.split(b"\r\n") if line.startswith(b"Content-Length")
+                    )
+                    await reader.readexactly(int(rest.split()[1]))
+                return "403"
             writer.write(head.encode() + body)
             # bounded only so that a server that waits for the rest fails the test instead of hanging it
             answer = await asyncio.wait_for(reader.readuntil(b"\r\n"), 60)
@@ -86,6 +110,12 @@ def test_nothing_waits_for_what_is_too_long(settings: StorageSettings, path: str
 @pytest.mark.parametrize("who", ["nobody", "ana"])
 def test_of_a_plan_nothing_is_taken_from_whom_may_not_send_one(settings: StorageSettings, who: str) -> None:
     assert send(settings, "/api/admin/apply", who, b"", 20 * MIB) == "403"
+
+
+@pytest.mark.parametrize("who", ["nobody", "ana"])
+def test_who_is_refused_with_a_short_plan_keeps_the_connection(settings: StorageSettings, who: str) -> None:
+    """The proxy has it, and tells that nobody is there where it is closed before all was sent."""
+    assert send(settings, "/api/admin/apply", who, b'{"plan": ""}', 12, late=True) == "403"
 
 
 def test_a_long_plan_of_an_administrator_is_taken(settings: StorageSettings) -> None:

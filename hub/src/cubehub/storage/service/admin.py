@@ -6,9 +6,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from tornado.web import stream_request_body
+from cubehub_spawner.errors import SpawnerError
+from tornado.web import HTTPError, stream_request_body
 
-from cubehub.errors import BadInputError
+from cubehub.errors import BadInputError, CubeHubError
 from cubehub.storage import journal, planning, rounds
 from cubehub.storage.deciding import Kept
 from cubehub.storage.journal import PURGED
@@ -31,6 +32,8 @@ LONGEST_PLAN = 32 * 2**20
 """Bytes that are sent to have a plan applied: it may have very many lines."""
 MOST_ROWS = 2_000
 """Of a plan that a page shows; the file has all."""
+_SHORT = 64 * 1024
+"""Bytes that are read, and thrown away, from whom may not send a plan."""
 _DAY_S = 86400
 
 
@@ -199,18 +202,31 @@ class ApplyHandler(_Admin):
     """Move what a plan says."""
 
     async def prepare(self) -> None:
-        """Take as much as a plan may have only from whom may send one: before, nothing of it is read."""
+        """Take as much as a plan may have only from whom may send one."""
         self._sent = bytearray()
-        await super().prepare()
+        self._refused: Exception | None = None
+        try:
+            await super().prepare()
+        except (CubeHubError, SpawnerError, HTTPError) as error:
+            length = self.request.headers.get("Content-Length", "")
+            if self.request.method != "POST" or not length.isdigit() or int(length) > _SHORT:
+                raise
+            # when it is read: Tornado closes a connection on which it answers before that, and the proxy may then tell
+            # that nobody is there
+            self._refused = error
+            return
         if not self._finished:
             cast("HTTP1Connection", self.request.connection).set_max_body_size(LONGEST_PLAN)
 
     def data_received(self, chunk: bytes) -> None:
         """Keep a piece of it."""
-        self._sent += chunk
+        if self._refused is None:
+            self._sent += chunk
 
     async def post(self) -> None:
         """Apply a plan that somebody may have cut; only the lines that are sent."""
+        if self._refused is not None:
+            raise self._refused
         self.request.body = bytes(self._sent)
         sent = self.body()
         text, really = sent.get("plan"), sent.get("yes_really") is True
