@@ -246,6 +246,11 @@ def _read(text: str, path: Path | str, platform_url: str | None) -> Settings:
         raise SettingsError(
             f"{path}{line} is not valid YAML{f': {why}' if why else ''}.", "Mend what stands there."
         ) from error
+    except ValueError as error:  # the library reads dates and numbers without looking whether there are such
+        raise SettingsError(
+            f"{path} has a date or a number that is none, such as 2024-02-30.",
+            "Mend it, or put it in quotes.",
+        ) from error
     return _with_platform(_settings(content, path), platform_url or os.environ.get(PLATFORM_VARIABLE), path)
 
 

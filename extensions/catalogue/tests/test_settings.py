@@ -86,6 +86,7 @@ def test_auth_of_each_kind(load):
         ("a: [", "not valid YAML"),
         ("tile: x", "tile: there is no such key"),
         (entry(colour="red"), "catalogues.0 (a).colour: there is no such key"),
+        ("a: 2024-02-30", "a date or a number that is none"),
         ("a: [\nb: hunter2", ", line 2 is not valid YAML"),
         (entry(id="A b"), "catalogues.0 (A b).id"),
         (entry(type="wms"), "found 'wms'"),

@@ -65,7 +65,7 @@ def given_folders(config: ConfigFolder) -> dict[str, str]:
     """
     try:
         content = yaml.safe_load(config.path(FILE).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return {}
     files = content.get("files") if isinstance(content, dict) else None
     return {str(name): str(folder) for name, folder in files.items()} if isinstance(files, dict) else {}
